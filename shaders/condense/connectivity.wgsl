@@ -1,0 +1,204 @@
+// One row of r C for each workgroup, without C: r is a unit vector (a row of C) or all 1/N (the mean over rows), and
+// every factor of C is applied to it from the right (DESIGN section 2, "thin connectivity").
+//
+//   power sum   C = W + a W^2 + ... + a^(K-1) W^K
+//   Newton      C = W (I - a^K W^K) X,  X = sum over j < 2^steps of X0 (I - A X0)^j,  A = I - a W,  X0 = diag(A)^-1
+//
+// (Eq. 10 iterated `steps` times is exactly that sum.) Results are scaled by s^(1-K) for the power sum and by s^-K for
+// Newton, s = max(a, 1): that keeps K = 32 at a = 500 finite. `ratio` is a / s, `inverse` is 1 / s.
+struct Params {
+    patches: u32,     // N, at most 2048
+    rows: u32,        // rows made for each image
+    list_stride: u32, // elements of `list` from one image to the next
+    list_offset: u32, // the first row's place in it
+    order: u32,       // K
+    terms: u32,       // 2^steps
+    alpha: f32,       // a
+    ratio: f32,
+    inverse: f32,
+}
+
+// r is all 1/N; `list` is not read.
+override MEAN: bool = false;
+override NEWTON: bool = false;
+// C r instead of r C: the mean over columns.
+override FROM_LEFT: bool = false;
+// Write element p of row p only.
+override DIAGONAL: bool = false;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> w: array<f32>;            // [B, N, N]
+@group(0) @binding(2) var<storage, read> list: array<u32>;         // [B, list_stride], row indices
+@group(0) @binding(3) var<storage, read_write> result: array<f32>; // [B, rows, N]; with DIAGONAL [B, rows]
+
+const THREADS: u32 = 128u;
+const CAPACITY: u32 = 2048u;
+
+var<workgroup> operand: array<f32, 2048>; // the vector being multiplied
+var<workgroup> partials: array<f32, 128>;
+
+// A thread owns elements thread, thread + 128, ...: element e of its Slice is index thread + 128 e.
+alias Slice = array<f32, 16>;
+
+// v = v W (W v with FROM_LEFT). Uniform control flow.
+fn multiply(v: ptr<function, Slice>, base: u32, thread: u32) {
+    let n = params.patches;
+    workgroupBarrier();
+    for (var j = thread; j < n; j += THREADS) {
+        operand[j] = (*v)[j / THREADS];
+    }
+    workgroupBarrier();
+    for (var j = thread; j < n; j += THREADS) {
+        var sum = 0.0;
+        if FROM_LEFT {
+            let at = base + j * n;
+            for (var i = 0u; i < n; i++) {
+                sum += operand[i] * w[at + i];
+            }
+        } else {
+            var at = base + j;
+            for (var i = 0u; i < n; i++) {
+                sum += operand[i] * w[at];
+                at += n;
+            }
+        }
+        (*v)[j / THREADS] = sum;
+    }
+}
+
+// v = r W: a row of W where r is a unit vector. Uniform control flow.
+fn first_product(v: ptr<function, Slice>, base: u32, row: u32, thread: u32) {
+    let n = params.patches;
+    for (var j = thread; j < n; j += THREADS) {
+        (*v)[j / THREADS] = select(w[base + row * n + j], 1.0 / f32(n), MEAN);
+    }
+    if MEAN {
+        multiply(v, base, thread);
+    }
+}
+
+// Element `index` of r.
+fn start(index: u32, row: u32) -> f32 {
+    return select(select(0.0, 1.0, index == row), 1.0 / f32(params.patches), MEAN);
+}
+
+// y_1 = r W, y_(m+1) = (ratio y_m + s^-m r) W; y_K is the scaled result. With DIAGONAL the last product is only made
+// where it is used. Returns true when it put the diagonal element into `partials[0]`.
+fn power_sum(v: ptr<function, Slice>, base: u32, row: u32, thread: u32) -> bool {
+    let n = params.patches;
+    first_product(v, base, row, thread);
+    var factor = 1.0;
+    for (var m = 1u; m < params.order; m++) {
+        factor *= params.inverse;
+        for (var j = thread; j < n; j += THREADS) {
+            (*v)[j / THREADS] = params.ratio * (*v)[j / THREADS] + factor * start(j, row);
+        }
+        if DIAGONAL && m + 1u == params.order {
+            var sum = 0.0;
+            for (var i = thread; i < n; i += THREADS) {
+                sum += (*v)[i / THREADS] * w[base + i * n + row];
+            }
+            workgroupBarrier();
+            partials[thread] = sum;
+            for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+                workgroupBarrier();
+                if thread < half {
+                    partials[thread] += partials[thread + half];
+                }
+            }
+            return true;
+        }
+        multiply(v, base, thread);
+    }
+    return false;
+}
+
+// v = v W^K.
+fn power(v: ptr<function, Slice>, base: u32, thread: u32) {
+    for (var m = 0u; m < params.order; m++) {
+        multiply(v, base, thread);
+    }
+}
+
+// Element j of diag(I - a W)^-1.
+fn jacobi(base: u32, j: u32) -> f32 {
+    return 1.0 / (1.0 - params.alpha * w[base + j * params.patches + j]);
+}
+
+// v = v (s^-K I - ratio^K W^K).
+fn truncate(v: ptr<function, Slice>, base: u32, thread: u32) {
+    let n = params.patches;
+    var plain = 1.0;
+    var powered = 1.0;
+    for (var m = 0u; m < params.order; m++) {
+        plain *= params.inverse;
+        powered *= params.ratio;
+    }
+    var product = *v;
+    power(&product, base, thread);
+    for (var j = thread; j < n; j += THREADS) {
+        (*v)[j / THREADS] = plain * (*v)[j / THREADS] - powered * product[j / THREADS];
+    }
+}
+
+// v = v X (X v with FROM_LEFT).
+fn invert(v: ptr<function, Slice>, base: u32, thread: u32) {
+    let n = params.patches;
+    var term = *v;
+    for (var j = thread; j < n; j += THREADS) {
+        let e = j / THREADS;
+        term[e] *= jacobi(base, j);
+        (*v)[e] = term[e];
+    }
+    for (var t = 1u; t < params.terms; t++) {
+        // term -= (term A) X0, and A = I - a W.
+        var product = term;
+        multiply(&product, base, thread);
+        for (var j = thread; j < n; j += THREADS) {
+            let e = j / THREADS;
+            term[e] -= (term[e] - params.alpha * product[e]) * jacobi(base, j);
+            (*v)[e] += term[e];
+        }
+    }
+}
+
+@compute @workgroup_size(128)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let n = params.patches;
+    let image = group.y;
+    let base = image * n * n;
+    var row = 0u;
+    if !MEAN {
+        row = min(list[image * params.list_stride + params.list_offset + group.x], n - 1u);
+    }
+    var v: Slice;
+    var in_partials = false;
+    if NEWTON && FROM_LEFT {
+        for (var j = thread; j < n; j += THREADS) {
+            v[j / THREADS] = start(j, row);
+        }
+        invert(&v, base, thread);
+        truncate(&v, base, thread);
+        multiply(&v, base, thread);
+    } else if NEWTON {
+        first_product(&v, base, row, thread);
+        truncate(&v, base, thread);
+        invert(&v, base, thread);
+    } else {
+        in_partials = power_sum(&v, base, row, thread);
+    }
+    let out = image * params.rows + group.x;
+    if DIAGONAL {
+        if in_partials {
+            if thread == 0u {
+                result[out] = partials[0];
+            }
+        } else if row % THREADS == thread {
+            result[out] = v[row / THREADS];
+        }
+    } else {
+        for (var j = thread; j < n; j += THREADS) {
+            result[out * n + j] = v[j / THREADS];
+        }
+    }
+}

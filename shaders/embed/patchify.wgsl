@@ -1,0 +1,40 @@
+// Cuts images into patches, one row each, in the order of a convolution's weight: channel, then y, then x. Rows are
+// padded with zeros to a multiple of four, so that the projection reads them as vec4.
+#import shared/grid.wgsl
+
+struct Params {
+    images: u32,  // B
+    side: u32,    // pixels along an image's side
+    patch: u32,   // pixels along a patch's side
+    stride: u32,  // elements of a patch row, at least 3 * patch * patch
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> pixels: array<f32>;        // [B, 3, side, side]
+@group(0) @binding(2) var<storage, read_write> patches: array<f32>; // [B, N, stride]
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) counts: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let across = params.side / params.patch;
+    let tokens = across * across;
+    let index = grid_index(group, counts) * 64u + thread;
+    if index >= params.images * tokens * params.stride {
+        return;
+    }
+    let element = index % params.stride;
+    let token = index / params.stride % tokens;
+    let image = index / params.stride / tokens;
+    let area = params.patch * params.patch;
+    var value = 0.0;
+    if element < 3u * area {
+        let channel = element / area;
+        let y = token / across * params.patch + element % area / params.patch;
+        let x = token % across * params.patch + element % params.patch;
+        value = pixels[((image * 3u + channel) * params.side + y) * params.side + x];
+    }
+    patches[index] = value;
+}

@@ -1,0 +1,22 @@
+// Float facts by their bits: drivers may assume that comparisons never see NaN.
+
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+// A key whose ascending order is the descending order of x. Both zeros are equal; NaN comes last.
+fn descending_key(x: f32) -> u32 {
+    if is_nan(x) {
+        return 0xffffffffu;
+    }
+    var bits = bitcast<u32>(x);
+    if (bits & 0x7fffffffu) == 0u {
+        bits = 0u;
+    }
+    let ascending = select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
+    return ~ascending;
+}

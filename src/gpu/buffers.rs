@@ -1,0 +1,98 @@
+//! Buffers in and out of the device.
+
+use bytemuck::Pod;
+
+use super::Context;
+use crate::error::{Error, Result};
+
+const USAGE: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// A storage buffer of `len` 4-byte elements, zeroed by wgpu. At least one element, since empty buffers cannot be bound.
+///
+/// # Errors
+/// [`Error::Limit`] past the device's buffer or binding limit, [`Error::Device`] when memory runs out.
+pub fn empty(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
+    let size = byte_size(context, label, len)?;
+    let op = format!("allocate {label}");
+    context.checked(&op, || {
+        Ok(context.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage: USAGE,
+            mapped_at_creation: false,
+        }))
+    })
+}
+
+/// A storage buffer that holds `data`.
+///
+/// # Errors
+/// As [`empty`].
+pub fn upload<T: Pod>(context: &Context, label: &str, data: &[T]) -> Result<wgpu::Buffer> {
+    let bytes: &[u8] = bytemuck::cast_slice(data);
+    let buffer = empty(context, label, bytes.len().div_ceil(4))?;
+    if !bytes.is_empty() {
+        context.checked(label, || {
+            context.queue().write_buffer(&buffer, 0, bytes);
+            Ok(())
+        })?;
+    }
+    Ok(buffer)
+}
+
+/// The first `len` elements of `buffer`, after everything submitted so far. Blocks.
+///
+/// # Errors
+/// [`Error::Device`] when the device is lost or the copy fails, [`Error::Shape`] when the buffer is shorter.
+pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) -> Result<Vec<T>> {
+    const OP: &str = "read back";
+    let size = (len * size_of::<T>()) as u64;
+    if size == 0 {
+        return Ok(Vec::new());
+    }
+    if buffer.size() < size {
+        return Err(Error::shape(OP, format!("a buffer of at least {size} bytes"), format!("{} bytes", buffer.size())));
+    }
+    let staging = context.checked(OP, || {
+        let staging = context.device().create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read back"),
+            size,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = context.device().create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
+        context.queue().submit([encoder.finish()]);
+        Ok(staging)
+    })?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    staging.map_async(wgpu::MapMode::Read, .., move |result| {
+        // The receiver lives until the wait below is over, so a failed send has nobody left to tell.
+        let _ = sender.send(result);
+    });
+    let wait = context.device().poll(wgpu::PollType::wait_indefinitely());
+    context.healthy(OP)?;
+    wait.map_err(|error| Error::device(OP, "the device to finish", error.to_string()))?;
+    match receiver.try_recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return Err(Error::device(OP, "the buffer to map", error.to_string())),
+        Err(error) => return Err(Error::device(OP, "the device to answer", error.to_string())),
+    }
+    let view = staging.get_mapped_range(..).map_err(|error| Error::device(OP, "a mapped buffer", error.to_string()))?;
+    let mut data = vec![T::zeroed(); len];
+    bytemuck::cast_slice_mut::<T, u8>(&mut data).copy_from_slice(&view);
+    Ok(data)
+}
+
+fn byte_size(context: &Context, label: &str, len: usize) -> Result<u64> {
+    let size = len.max(1) as u64 * 4;
+    if size > context.max_binding() {
+        return Err(Error::limit(
+            format!("allocate {label}"),
+            format!("at most {} bytes in one binding on {}", context.max_binding(), context.info().name),
+            format!("{size} bytes; use a smaller batch, image or model"),
+        ));
+    }
+    Ok(size)
+}

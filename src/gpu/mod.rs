@@ -1,0 +1,15 @@
+//! What knows wgpu and nothing of transformers: device, buffers, shaders, pipelines, recordings, profiles.
+
+mod buffers;
+mod context;
+mod pipelines;
+mod profiler;
+mod recorder;
+mod shaders;
+
+pub use buffers::{download, empty, upload};
+pub use context::{AdapterSummary, Context, ContextOptions};
+pub use pipelines::{Access, Binding, Kernel};
+pub use profiler::{KernelTime, profile};
+pub use recorder::{Operand, Recorder, Recording, grid};
+pub use shaders::{SHADERS, Shaders};

@@ -1,0 +1,168 @@
+//! What a kernel is to the device, and the table of those already compiled.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Context;
+use crate::error::{Error, Result};
+
+/// How a shader uses one binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`
+    Write,
+    /// `texture_2d<f32>`, read with `textureLoad`
+    Texture,
+}
+
+/// One binding: its name in the shader and how it is used. Bindings are numbered from 1 in the order of
+/// [`Kernel::bindings`]; binding 0 is always the uniform `params`.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// The variable's name in the shader.
+    pub name: &'static str,
+    /// How it is used.
+    pub access: Access,
+}
+
+/// A compute shader as Rust sees it. `tests/shaders.rs` checks every field against the WGSL.
+#[derive(Clone, Copy, Debug)]
+pub struct Kernel {
+    /// The stem that shader, kernel, twin and test share.
+    pub name: &'static str,
+    /// Path below `shaders/`.
+    pub shader: &'static str,
+    /// Bindings 1 and up.
+    pub bindings: &'static [Binding],
+    /// Size in bytes of the uniform at binding 0.
+    pub params_size: usize,
+    /// Threads in a workgroup.
+    pub workgroup_size: [u32; 3],
+}
+
+/// Short forms for the tables in `kernels/`.
+impl Binding {
+    pub(crate) const fn read(name: &'static str) -> Self {
+        Self { name, access: Access::Read }
+    }
+
+    pub(crate) const fn write(name: &'static str) -> Self {
+        Self { name, access: Access::Write }
+    }
+
+    pub(crate) const fn texture(name: &'static str) -> Self {
+        Self { name, access: Access::Texture }
+    }
+}
+
+/// Values for a shader's `override` declarations.
+pub(crate) type Constants = [(&'static str, f64)];
+
+pub(crate) struct Pipeline {
+    pub(crate) pipeline: wgpu::ComputePipeline,
+    pub(crate) layout: wgpu::BindGroupLayout,
+}
+
+type Key = (&'static str, Vec<(&'static str, u64)>);
+
+/// Pipelines by kernel and constants: each is compiled once per context.
+#[derive(Default)]
+pub(crate) struct PipelineTable(Mutex<HashMap<Key, Arc<Pipeline>>>);
+
+impl PipelineTable {
+    pub(crate) fn get(&self, context: &Context, kernel: &Kernel, constants: &Constants) -> Result<Arc<Pipeline>> {
+        let key = (kernel.name, constants.iter().map(|&(name, value)| (name, value.to_bits())).collect());
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = table.get(&key) {
+            return Ok(pipeline.clone());
+        }
+        let pipeline = Arc::new(compile(context, kernel, constants)?);
+        table.insert(key, pipeline.clone());
+        Ok(pipeline)
+    }
+}
+
+fn compile(context: &Context, kernel: &Kernel, constants: &Constants) -> Result<Pipeline> {
+    let op = format!("compile {}", kernel.shader);
+    let limits = context.limits();
+    let invocations: u32 = kernel.workgroup_size.iter().product();
+    if invocations > limits.max_compute_invocations_per_workgroup
+        || kernel.workgroup_size[0] > limits.max_compute_workgroup_size_x
+    {
+        return Err(Error::limit(
+            op,
+            format!("workgroups of {invocations} threads"),
+            format!("at most {} on {}", limits.max_compute_invocations_per_workgroup, context.info().name),
+        ));
+    }
+    let source = context.shaders().compose(kernel.shader)?;
+    let device = context.device();
+    let compiled = context.checked(&op, || {
+        let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
+            label: Some(kernel.shader),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        });
+        let entries: Vec<wgpu::BindGroupLayoutEntry> = std::iter::once(entry(0, uniform()))
+            .chain(kernel.bindings.iter().zip(1..).map(|(binding, number)| entry(number, binding_type(binding.access))))
+            .collect();
+        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: Some(kernel.name),
+            entries: &entries,
+        });
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label: Some(kernel.name),
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some(kernel.name),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                constants,
+                // Every shader writes its workgroup variables before it reads them.
+                zero_initialize_workgroup_memory: false,
+            },
+            cache: None,
+        });
+        Ok(Pipeline { pipeline, layout })
+    });
+    compiled.map_err(|error| match error {
+        Error::Device { op, got, .. } if context.healthy("").is_ok() => {
+            Error::shader(op, "a shader that the driver accepts", got)
+        }
+        other => other,
+    })
+}
+
+fn entry(binding: u32, ty: wgpu::BindingType) -> wgpu::BindGroupLayoutEntry {
+    wgpu::BindGroupLayoutEntry { binding, visibility: wgpu::ShaderStages::COMPUTE, ty, count: None }
+}
+
+fn uniform() -> wgpu::BindingType {
+    wgpu::BindingType::Buffer {
+        ty: wgpu::BufferBindingType::Uniform,
+        has_dynamic_offset: false,
+        min_binding_size: None,
+    }
+}
+
+fn binding_type(access: Access) -> wgpu::BindingType {
+    let storage = |read_only| wgpu::BindingType::Buffer {
+        ty: wgpu::BufferBindingType::Storage { read_only },
+        has_dynamic_offset: false,
+        min_binding_size: None,
+    };
+    match access {
+        Access::Read => storage(true),
+        Access::Write => storage(false),
+        Access::Texture => wgpu::BindingType::Texture {
+            sample_type: wgpu::TextureSampleType::Float { filterable: false },
+            view_dimension: wgpu::TextureViewDimension::D2,
+            multisampled: false,
+        },
+    }
+}

@@ -1,0 +1,245 @@
+//! Work described first and run later: a [`Recorder`] collects dispatches, a [`Recording`] replays them into any encoder.
+
+use std::sync::Arc;
+
+use super::pipelines::{Constants, Kernel, Pipeline};
+use super::{Access, Context};
+use crate::error::{Error, Result};
+
+/// What is bound at one slot.
+#[derive(Clone, Copy)]
+pub enum Operand<'a> {
+    /// The first `len` 4-byte elements of a buffer.
+    Buffer { buffer: &'a wgpu::Buffer, len: usize },
+    /// A texture to load from.
+    Texture(&'a wgpu::TextureView),
+}
+
+impl<'a> Operand<'a> {
+    /// The first `len` 4-byte elements of `buffer`.
+    pub fn buffer(buffer: &'a wgpu::Buffer, len: usize) -> Self {
+        Self::Buffer { buffer, len }
+    }
+}
+
+enum Bound {
+    Buffer(wgpu::Buffer, u64),
+    Texture(wgpu::TextureView),
+}
+
+struct Dispatch {
+    label: String,
+    pipeline: Arc<Pipeline>,
+    params: std::ops::Range<u64>,
+    bound: Vec<Bound>,
+    workgroups: [u32; 3],
+}
+
+/// Collects dispatches. Compiles pipelines as they are first needed, checks every buffer's size, allocates nothing on
+/// the device until [`Recorder::finish`].
+pub struct Recorder<'c> {
+    context: &'c Context,
+    section: String,
+    params: Vec<u8>,
+    dispatches: Vec<Dispatch>,
+}
+
+impl<'c> Recorder<'c> {
+    /// An empty recording for `context`.
+    pub fn new(context: &'c Context) -> Self {
+        Self { context, section: String::new(), params: Vec::new(), dispatches: Vec::new() }
+    }
+
+    /// Names the part of the network that the following dispatches belong to, for profiles and debuggers.
+    pub fn section(&mut self, name: impl Into<String>) {
+        self.section = name.into();
+    }
+
+    /// Adds one dispatch of `kernel`. `operands` are bindings 1 and up, `params` the bytes of the uniform at binding 0.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when an operand is shorter than said or the counts differ, [`Error::Limit`] for too many
+    /// workgroups or too large a binding, [`Error::Shader`] when the kernel does not compile here.
+    pub fn dispatch(
+        &mut self,
+        kernel: &Kernel,
+        constants: &Constants,
+        params: &[u8],
+        operands: &[Operand<'_>],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        check_operands(self.context, kernel, params, operands)?;
+        let most = self.context.limits().max_compute_workgroups_per_dimension;
+        if workgroups.iter().any(|&count| count > most) {
+            return Err(Error::limit(
+                kernel.name,
+                format!("at most {most} workgroups per dimension on {}", self.context.info().name),
+                format!("{workgroups:?}; use a smaller batch"),
+            ));
+        }
+        if workgroups.contains(&0) {
+            return Ok(());
+        }
+        let pipeline = self.context.pipelines().get(self.context, kernel, constants)?;
+        let start = self.params.len() as u64;
+        self.params.extend_from_slice(params);
+        let range = start..self.params.len() as u64;
+        let alignment = self.context.limits().min_uniform_buffer_offset_alignment.max(4) as usize;
+        self.params.resize(self.params.len().next_multiple_of(alignment), 0);
+        let bound = operands
+            .iter()
+            .map(|operand| match *operand {
+                Operand::Buffer { buffer, len } => Bound::Buffer(buffer.clone(), len as u64 * 4),
+                Operand::Texture(view) => Bound::Texture(view.clone()),
+            })
+            .collect();
+        let label = match self.section.as_str() {
+            "" => kernel.name.to_owned(),
+            section => format!("{section}.{}", kernel.name),
+        };
+        self.dispatches.push(Dispatch { label, pipeline, params: range, bound, workgroups });
+        Ok(())
+    }
+
+    /// Uploads all parameters in one uniform buffer, makes the bind groups, and returns what can be replayed.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device refuses a bind group or is lost.
+    pub fn finish(self) -> Result<Recording> {
+        let Self { context, params, dispatches, .. } = self;
+        let device = context.device();
+        context.checked("finish recording", || {
+            let uniforms = device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("params"),
+                size: params.len().max(4) as u64,
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            });
+            if !params.is_empty() {
+                context.queue().write_buffer(&uniforms, 0, &params);
+            }
+            let steps = dispatches.into_iter().map(|dispatch| step(device, &uniforms, dispatch)).collect();
+            Ok(Recording { steps })
+        })
+    }
+}
+
+fn step(device: &wgpu::Device, uniforms: &wgpu::Buffer, dispatch: Dispatch) -> Step {
+    let range = |buffer, offset, size| {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
+    };
+    let params = range(uniforms, dispatch.params.start, dispatch.params.end - dispatch.params.start);
+    let operands = dispatch.bound.iter().map(|bound| match bound {
+        Bound::Buffer(buffer, size) => range(buffer, 0, *size),
+        Bound::Texture(view) => wgpu::BindingResource::TextureView(view),
+    });
+    let entries: Vec<wgpu::BindGroupEntry<'_>> = std::iter::once(params)
+        .chain(operands)
+        .zip(0..)
+        .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
+        .collect();
+    let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
+        label: Some(&dispatch.label),
+        layout: &dispatch.pipeline.layout,
+        entries: &entries,
+    });
+    Step { label: dispatch.label, pipeline: dispatch.pipeline, bind_group, workgroups: dispatch.workgroups }
+}
+
+fn check_operands(context: &Context, kernel: &Kernel, params: &[u8], operands: &[Operand<'_>]) -> Result<()> {
+    if params.len() != kernel.params_size || operands.len() != kernel.bindings.len() {
+        return Err(Error::shape(
+            kernel.name,
+            format!("{} bytes of params and {} operands", kernel.params_size, kernel.bindings.len()),
+            format!("{} bytes and {}", params.len(), operands.len()),
+        ));
+    }
+    for (binding, operand) in kernel.bindings.iter().zip(operands) {
+        match (binding.access, operand) {
+            (Access::Read | Access::Write, &Operand::Buffer { buffer, len }) => {
+                let (needed, limit) = (len as u64 * 4, context.max_binding());
+                if needed > buffer.size() || needed == 0 {
+                    return Err(Error::shape(
+                        format!("{}: {}", kernel.name, binding.name),
+                        format!("a buffer of at least {} bytes", needed.max(4)),
+                        format!("{} bytes", buffer.size()),
+                    ));
+                }
+                if needed > limit {
+                    return Err(Error::limit(
+                        format!("{}: {}", kernel.name, binding.name),
+                        format!("at most {limit} bytes in one binding on {}", context.info().name),
+                        format!("{needed} bytes; use a smaller batch"),
+                    ));
+                }
+            }
+            (Access::Texture, Operand::Texture(_)) => {}
+            (access, _) => {
+                let op = format!("{}: {}", kernel.name, binding.name);
+                return Err(Error::shape(op, format!("{access:?}"), "the other kind of operand"));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) struct Step {
+    pub(super) label: String,
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+impl Step {
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// A fixed list of dispatches with everything bound. Replaying it allocates nothing.
+pub struct Recording {
+    pub(super) steps: Vec<Step>,
+}
+
+impl Recording {
+    /// Writes the dispatches into `encoder`, in one compute pass.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for step in &self.steps {
+            step.encode(&mut pass);
+        }
+    }
+
+    /// Runs the dispatches on the context's queue, without waiting for them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device refuses them or is lost.
+    pub fn submit(&self, context: &Context) -> Result<()> {
+        context.checked("submit", || {
+            let mut encoder = context.device().create_command_encoder(&Default::default());
+            self.encode(&mut encoder);
+            context.queue().submit([encoder.finish()]);
+            Ok(())
+        })
+    }
+
+    /// How many dispatches a replay makes.
+    pub fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+}
+
+/// Workgroup counts for `count` workgroups in a row, folded into y where x would pass the 65,535 of every adapter.
+/// `shared/grid.wgsl` unfolds them.
+pub fn grid(count: usize) -> [u32; 3] {
+    const MOST: usize = 65_535;
+    [count.min(MOST) as u32, count.div_ceil(MOST) as u32, 1]
+}

@@ -1,0 +1,138 @@
+//! The table of WGSL files and `#import`, the one thing added to the language: a line `#import shared/x.wgsl` stands for
+//! that file's text, once however often it is named.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+macro_rules! table {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))),*]
+    };
+}
+
+/// Every shader of the crate, path below `shaders/` and text.
+pub const SHADERS: &[(&str, &str)] = table![
+    "shared/float.wgsl",
+    "shared/gelu.wgsl",
+    "shared/grid.wgsl",
+    "shared/row_reduce.wgsl",
+    "embed/patchify.wgsl",
+    "embed/assemble.wgsl",
+    "block/layer_norm.wgsl",
+    "block/linear.wgsl",
+    "block/query_key.wgsl",
+    "block/softmax.wgsl",
+    "block/attention_mix.wgsl",
+    "condense/attention_connectivity.wgsl",
+    "condense/dominance.wgsl",
+    "condense/key_mean.wgsl",
+    "condense/uniqueness.wgsl",
+    "condense/connectivity.wgsl",
+    "condense/matrix_product.wgsl",
+    "condense/newton_start.wgsl",
+    "condense/score.wgsl",
+    "condense/top_k.wgsl",
+    "condense/assign.wgsl",
+    "condense/fuse.wgsl",
+    "head/pool.wgsl",
+];
+
+/// Where shader text comes from: compiled in, or a folder of the same layout.
+#[derive(Debug)]
+pub struct Shaders(HashMap<&'static str, Cow<'static, str>>);
+
+impl Shaders {
+    /// The shaders compiled into this crate.
+    pub fn embedded() -> Self {
+        Self(SHADERS.iter().map(|&(path, text)| (path, Cow::Borrowed(text))).collect())
+    }
+
+    /// The same files, read from `folder`.
+    ///
+    /// # Errors
+    /// [`Error::File`] naming the file that cannot be read.
+    pub fn from_folder(folder: &Path) -> Result<Self> {
+        let read = |&(path, _): &(&'static str, &str)| {
+            let file = folder.join(path);
+            match std::fs::read_to_string(&file) {
+                Ok(text) => Ok((path, Cow::Owned(text))),
+                Err(error) => {
+                    Err(Error::file("read shaders", format!("a readable {}", file.display()), error.to_string()))
+                }
+            }
+        };
+        Ok(Self(SHADERS.iter().map(read).collect::<Result<_>>()?))
+    }
+
+    /// The text of `path` with its imports in place, each once, dependencies first.
+    ///
+    /// # Errors
+    /// [`Error::Shader`] when `path` or an import is not in the table.
+    pub fn compose(&self, path: &str) -> Result<String> {
+        let mut text = String::new();
+        self.append(path, &mut Vec::new(), &mut text)?;
+        Ok(text)
+    }
+
+    fn append<'a>(&'a self, path: &'a str, done: &mut Vec<&'a str>, out: &mut String) -> Result<()> {
+        if done.contains(&path) {
+            return Ok(());
+        }
+        done.push(path);
+        let text = self.0.get(path).ok_or_else(|| {
+            Error::shader("compose shader", "a path of the shader table (src/gpu/shaders.rs)", path)
+        })?;
+        let import = |line: &'a str| line.strip_prefix("#import ").map(str::trim);
+        for line in text.lines() {
+            if let Some(imported) = import(line) {
+                self.append(imported, done, out)?;
+            }
+        }
+        for line in text.lines().filter(|line| import(line).is_none()) {
+            out.push_str(line);
+            out.push('\n');
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_below_shaders_is_in_the_table_and_composes() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+        let mut found = 0;
+        for stage in std::fs::read_dir(&root).unwrap() {
+            let stage = stage.unwrap().path();
+            for file in std::fs::read_dir(&stage).unwrap() {
+                let file = file.unwrap().path();
+                let path = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+                assert!(SHADERS.iter().any(|(known, _)| *known == path), "{path} is not in the shader table");
+                found += 1;
+            }
+        }
+        assert_eq!(found, SHADERS.len());
+        let shaders = Shaders::embedded();
+        for (path, _) in SHADERS {
+            assert!(!shaders.compose(path).unwrap().contains("#import"), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_import_comes_once_and_an_unknown_one_is_named() {
+        let text = |s: &'static str| Cow::Borrowed(s);
+        let shaders = Shaders(HashMap::from([
+            ("a", text("#import b\n#import c\nA")),
+            ("b", text("#import c\nB")),
+            ("c", text("C")),
+            ("d", text("#import nowhere")),
+        ]));
+        assert_eq!(shaders.compose("a").unwrap(), "C\nB\nA\n");
+        assert!(shaders.compose("d").unwrap_err().to_string().contains("nowhere"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Attention probabilities times values.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::gpu::{Binding, Kernel, Operand, Recorder};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "attention_mix",
+    shader: "block/attention_mix.wgsl",
+    bindings: &[Binding::read("probs"), Binding::read("qkv"), Binding::write("y")],
+    params_size: size_of::<Params>(),
+    workgroup_size: [64, 1, 1],
+};
+
+/// The shader's uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// T
+    pub tokens: u32,
+    /// H
+    pub heads: u32,
+    /// vec4s of a row of probs.
+    pub stride4: u32,
+    /// vec4s from one token of qkv to the next.
+    pub row4: u32,
+    /// vec4s from a token's queries to its values.
+    pub value_offset4: u32,
+    /// Dh / 4
+    pub head4: u32,
+}
+
+/// The buffers, in the shader's order.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [B, H, T, stride4 * 4], 0 past T
+    pub probs: &'a wgpu::Buffer,
+    /// [B, T, row4 * 4]
+    pub qkv: &'a wgpu::Buffer,
+    /// [B, T, H * Dh]
+    pub y: &'a wgpu::Buffer,
+}
+
+/// One thread for 8 queries by 4 dimensions, for each head and image.
+pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
+    [(params.tokens.div_ceil(8) * params.head4).div_ceil(64), params.heads, images]
+}
+
+/// Records one dispatch for `images` images.
+///
+/// # Errors
+/// As [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
+    let rows = images as usize * params.tokens as usize;
+    recorder.dispatch(
+        &KERNEL,
+        &[],
+        bytemuck::bytes_of(&params),
+        &[
+            Operand::buffer(bindings.probs, rows * params.heads as usize * params.stride4 as usize * 4),
+            Operand::buffer(bindings.qkv, rows * params.row4 as usize * 4),
+            Operand::buffer(bindings.y, rows * (params.heads * params.head4) as usize * 4),
+        ],
+        workgroups(&params, images),
+    )
+}

@@ -1,0 +1,108 @@
+//! Kept tokens become weighted means of themselves and what was assigned to them.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "fuse",
+    shader: "condense/fuse.wgsl",
+    bindings: &[Binding::read("tokens"), Binding::read("sizes"), Binding::read("order"), Binding::read("assigned"), Binding::read("connection"), Binding::read("diagonal"), Binding::write("fused"), Binding::write("fused_sizes")],
+    params_size: size_of::<Params>(),
+    workgroup_size: [64, 1, 1],
+};
+
+/// The shader's uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// B
+    pub images: u32,
+    /// E
+    pub prefix: u32,
+    /// N
+    pub patches: u32,
+    /// R
+    pub dropped: u32,
+    /// D / 4
+    pub width4: u32,
+}
+
+/// The buffers, in the shader's order.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [B, E + N, D]
+    pub tokens: &'a wgpu::Buffer,
+    /// [B, E + N]
+    pub sizes: &'a wgpu::Buffer,
+    /// [B, N], from `top_k`
+    pub order: &'a wgpu::Buffer,
+    /// [B, R], from `assign`
+    pub assigned: &'a wgpu::Buffer,
+    /// C[q, p] [B, R]
+    pub connection: &'a wgpu::Buffer,
+    /// C[p, p] [B, R]
+    pub diagonal: &'a wgpu::Buffer,
+    /// [B, E + N - R, D]
+    pub fused: &'a wgpu::Buffer,
+    /// [B, E + N - R]
+    pub fused_sizes: &'a wgpu::Buffer,
+}
+
+/// How members of a group count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// Dropped tokens vanish.
+    None,
+    /// By connectivity to the kept token (eq. 12).
+    Connectivity,
+    /// By how many patches each stands for.
+    Size,
+}
+
+impl Params {
+    fn incoming(&self) -> usize {
+        self.images as usize * (self.prefix + self.patches) as usize
+    }
+
+    fn outgoing(&self) -> usize {
+        self.images as usize * (self.prefix + self.patches - self.dropped) as usize
+    }
+}
+
+/// One thread for each vec4 of the result.
+pub fn workgroups(params: &Params) -> [u32; 3] {
+    grid((params.outgoing() * params.width4 as usize).div_ceil(64))
+}
+
+/// Records one dispatch.
+///
+/// # Errors
+/// As [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, params: Params, weights: Weights, bindings: Bindings<'_>) -> Result<()> {
+    let width = params.width4 as usize * 4;
+    let dropped = params.images as usize * params.dropped as usize;
+    let variant = match weights {
+        Weights::None => 0.0,
+        Weights::Connectivity => 1.0,
+        Weights::Size => 2.0,
+    };
+    recorder.dispatch(
+        &KERNEL,
+        &[("WEIGHTS", variant)],
+        bytemuck::bytes_of(&params),
+        &[
+            Operand::buffer(bindings.tokens, params.incoming() * width),
+            Operand::buffer(bindings.sizes, params.incoming()),
+            Operand::buffer(bindings.order, (params.images * params.patches) as usize),
+            Operand::buffer(bindings.assigned, dropped),
+            Operand::buffer(bindings.connection, dropped),
+            Operand::buffer(bindings.diagonal, dropped),
+            Operand::buffer(bindings.fused, params.outgoing() * width),
+            Operand::buffer(bindings.fused_sizes, params.outgoing()),
+        ],
+        workgroups(&params),
+    )
+}

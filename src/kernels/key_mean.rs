@@ -1,0 +1,72 @@
+//! Head-averaged keys of unit length.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "key_mean",
+    shader: "condense/key_mean.wgsl",
+    bindings: &[Binding::read("qkv"), Binding::write("keys")],
+    params_size: size_of::<Params>(),
+    workgroup_size: [64, 1, 1],
+};
+
+/// The shader's uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// B
+    pub images: u32,
+    /// T
+    pub tokens: u32,
+    /// E
+    pub prefix: u32,
+    /// H
+    pub heads: u32,
+    /// vec4s from one token of qkv to the next.
+    pub row4: u32,
+    /// vec4s from a token's queries to its keys.
+    pub key_offset4: u32,
+    /// Dh / 4
+    pub head4: u32,
+}
+
+/// The buffers, in the shader's order.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [B, T, row4 * 4]
+    pub qkv: &'a wgpu::Buffer,
+    /// [B, N, Dh]
+    pub keys: &'a wgpu::Buffer,
+}
+
+impl Params {
+    fn rows(&self) -> usize {
+        self.images as usize * (self.tokens - self.prefix) as usize
+    }
+}
+
+/// One thread for each patch token.
+pub fn workgroups(params: &Params) -> [u32; 3] {
+    grid(params.rows().div_ceil(64))
+}
+
+/// Records one dispatch.
+///
+/// # Errors
+/// As [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    recorder.dispatch(
+        &KERNEL,
+        &[],
+        bytemuck::bytes_of(&params),
+        &[
+            Operand::buffer(bindings.qkv, params.images as usize * params.tokens as usize * params.row4 as usize * 4),
+            Operand::buffer(bindings.keys, params.rows() * params.head4 as usize * 4),
+        ],
+        workgroups(&params),
+    )
+}

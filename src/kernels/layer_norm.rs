@@ -1,0 +1,70 @@
+//! Layer norm over rows.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "layer_norm",
+    shader: "block/layer_norm.wgsl",
+    bindings: &[Binding::read("x"), Binding::read("weight"), Binding::read("bias"), Binding::write("y")],
+    params_size: size_of::<Params>(),
+    workgroup_size: [64, 1, 1],
+};
+
+/// The shader's uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// Rows.
+    pub rows: u32,
+    /// D / 4
+    pub width4: u32,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+/// The buffers, in the shader's order.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [rows, D]
+    pub x: &'a wgpu::Buffer,
+    /// [D]
+    pub weight: &'a wgpu::Buffer,
+    /// [D]
+    pub bias: &'a wgpu::Buffer,
+    /// [rows, D]
+    pub y: &'a wgpu::Buffer,
+}
+
+/// Eight rows to a workgroup.
+pub fn workgroups(params: &Params) -> [u32; 3] {
+    grid((params.rows as usize).div_ceil(8))
+}
+
+impl Params {
+    fn width(&self) -> usize {
+        self.width4 as usize * 4
+    }
+}
+
+/// Records one dispatch.
+///
+/// # Errors
+/// As [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    recorder.dispatch(
+        &KERNEL,
+        &[],
+        bytemuck::bytes_of(&params),
+        &[
+            Operand::buffer(bindings.x, params.rows as usize * params.width()),
+            Operand::buffer(bindings.weight, params.width()),
+            Operand::buffer(bindings.bias, params.width()),
+            Operand::buffer(bindings.y, params.rows as usize * params.width()),
+        ],
+        workgroups(&params),
+    )
+}

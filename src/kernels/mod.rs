@@ -1,0 +1,46 @@
+//! One module per shader stem: its uniform, its buffers, its workgroup counts, and how it is recorded.
+
+pub mod assemble;
+pub mod assign;
+pub mod attention_connectivity;
+pub mod attention_mix;
+pub mod connectivity;
+pub mod dominance;
+pub mod fuse;
+pub mod key_mean;
+pub mod layer_norm;
+pub mod linear;
+pub mod matrix_product;
+pub mod newton_start;
+pub mod patchify;
+pub mod pool;
+pub mod query_key;
+pub mod score;
+pub mod softmax;
+pub mod top_k;
+pub mod uniqueness;
+
+use crate::gpu::Kernel;
+
+/// Every kernel of the crate, for checks that go over all of them.
+pub const KERNELS: &[Kernel] = &[
+    assemble::KERNEL,
+    assign::KERNEL,
+    attention_connectivity::KERNEL,
+    attention_mix::KERNEL,
+    connectivity::KERNEL,
+    dominance::KERNEL,
+    fuse::KERNEL,
+    key_mean::KERNEL,
+    layer_norm::KERNEL,
+    linear::KERNEL,
+    matrix_product::KERNEL,
+    newton_start::KERNEL,
+    patchify::KERNEL,
+    pool::KERNEL,
+    query_key::KERNEL,
+    score::KERNEL,
+    softmax::KERNEL,
+    top_k::KERNEL,
+    uniqueness::KERNEL,
+];

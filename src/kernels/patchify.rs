@@ -1,0 +1,66 @@
+//! Images to rows of patch pixels.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::Result;
+use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "patchify",
+    shader: "embed/patchify.wgsl",
+    bindings: &[Binding::read("pixels"), Binding::write("patches")],
+    params_size: size_of::<Params>(),
+    workgroup_size: [64, 1, 1],
+};
+
+/// The shader's uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// B
+    pub images: u32,
+    /// Pixels along an image's side.
+    pub side: u32,
+    /// Pixels along a patch's side; divides `side`.
+    pub patch: u32,
+    /// Elements of a patch row, at least 3 * patch * patch.
+    pub stride: u32,
+}
+
+/// The buffers, in the shader's order.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [B, 3, side, side]
+    pub pixels: &'a wgpu::Buffer,
+    /// [B, N, stride]
+    pub patches: &'a wgpu::Buffer,
+}
+
+impl Params {
+    fn rows(&self) -> usize {
+        self.images as usize * (self.side / self.patch).pow(2) as usize
+    }
+}
+
+/// One thread for each element.
+pub fn workgroups(params: &Params) -> [u32; 3] {
+    grid((params.rows() * params.stride as usize).div_ceil(64))
+}
+
+/// Records one dispatch.
+///
+/// # Errors
+/// As [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    recorder.dispatch(
+        &KERNEL,
+        &[],
+        bytemuck::bytes_of(&params),
+        &[
+            Operand::buffer(bindings.pixels, params.images as usize * 3 * params.side.pow(2) as usize),
+            Operand::buffer(bindings.patches, params.rows() * params.stride as usize),
+        ],
+        workgroups(&params),
+    )
+}

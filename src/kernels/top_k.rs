@@ -1,0 +1,74 @@
+//! Which tokens stay: a stable selection of the highest scores.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::error::{Error, Result};
+use crate::gpu::{Binding, Kernel, Operand, Recorder};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "top_k",
+    shader: "condense/top_k.wgsl",
+    bindings: &[Binding::read("score"), Binding::write("order"), Binding::write("slot")],
+    params_size: size_of::<Params>(),
+    workgroup_size: [256, 1, 1],
+};
+
+/// The shader's uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// N, at most [`MOST_PATCHES`].
+    pub patches: u32,
+    /// N - R
+    pub kept: u32,
+    /// N rounded up to a power of two.
+    pub padded: u32,
+}
+
+/// The buffers, in the shader's order.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [B, N]
+    pub score: &'a wgpu::Buffer,
+    /// [B, N]: kept tokens ascending, then dropped ones ascending
+    pub order: &'a wgpu::Buffer,
+    /// [B, N]: place among the kept, or [`DROPPED`]
+    pub slot: &'a wgpu::Buffer,
+}
+
+/// The most patch tokens that one workgroup's memory can sort.
+pub const MOST_PATCHES: usize = 2048;
+
+/// The slot of a token that goes.
+pub const DROPPED: u32 = u32::MAX;
+
+impl Params {
+    /// Sizes for keeping `kept` of `patches`.
+    pub fn new(patches: usize, kept: usize) -> Self {
+        Self { patches: patches as u32, kept: kept as u32, padded: patches.next_power_of_two() as u32 }
+    }
+}
+
+/// One workgroup for each image.
+pub fn workgroups(images: u32) -> [u32; 3] {
+    [images, 1, 1]
+}
+
+/// Records one dispatch for `images` images.
+///
+/// # Errors
+/// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
+    if params.patches as usize > MOST_PATCHES {
+        return Err(Error::limit("top_k", format!("at most {MOST_PATCHES} patch tokens"), params.patches.to_string()));
+    }
+    let elements = images as usize * params.patches as usize;
+    recorder.dispatch(
+        &KERNEL,
+        &[],
+        bytemuck::bytes_of(&params),
+        &[bindings.score, bindings.order, bindings.slot].map(|buffer| Operand::buffer(buffer, elements)),
+        workgroups(images),
+    )
+}
