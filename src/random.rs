@@ -12,9 +12,9 @@ pub struct Random {
 impl Random {
     /// The stream of `name` under `seed`: FNV-1a of the name, mixed with the seed.
     pub fn named(name: &str, seed: u64) -> Self {
-        let hash = name.bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
-        });
+        let hash = name
+            .bytes()
+            .fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3));
         Self { state: hash ^ seed.wrapping_mul(GAMMA) }
     }
 

@@ -71,13 +71,17 @@ pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) ->
         // The receiver lives until the wait below is over, so a failed send has nobody left to tell.
         let _ = sender.send(result);
     });
-    let wait = context.device().poll(wgpu::PollType::wait_indefinitely());
-    context.healthy(OP)?;
-    wait.map_err(|error| Error::device(OP, "the device to finish", error.to_string()))?;
-    match receiver.try_recv() {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => return Err(Error::device(OP, "the buffer to map", error.to_string())),
-        Err(error) => return Err(Error::device(OP, "the device to answer", error.to_string())),
+    // Another thread's poll may be the one that runs our callback, after ours has returned: so ask until it has run.
+    loop {
+        let wait = context.device().poll(wgpu::PollType::wait_indefinitely());
+        context.healthy(OP)?;
+        wait.map_err(|error| Error::device(OP, "the device to finish", error.to_string()))?;
+        match receiver.recv_timeout(std::time::Duration::from_millis(10)) {
+            Ok(Ok(())) => break,
+            Ok(Err(error)) => return Err(Error::device(OP, "the buffer to map", error.to_string())),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
+            Err(error) => return Err(Error::device(OP, "the device to answer", error.to_string())),
+        }
     }
     let view = staging.get_mapped_range(..).map_err(|error| Error::device(OP, "a mapped buffer", error.to_string()))?;
     let mut data = vec![T::zeroed(); len];

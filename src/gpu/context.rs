@@ -82,9 +82,10 @@ impl Context {
             required_limits: options.limits.unwrap_or_else(|| adapter.limits()),
             ..Default::default()
         };
-        let (device, queue) = adapter.request_device(&descriptor).await.map_err(|error| {
-            Error::device(OP, format!("{} to open", adapter.get_info().name), error.to_string())
-        })?;
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::device(OP, format!("{} to open", adapter.get_info().name), error.to_string()))?;
         let fault = Arc::new(Mutex::new(None));
         let (uncaptured, lost) = (fault.clone(), fault.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&uncaptured, error.to_string())));
@@ -221,10 +222,9 @@ fn choose(adapters: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Ad
         None => 0,
         Some(text) => match text.parse::<usize>() {
             Ok(number) => number,
-            Err(_) => names
-                .iter()
-                .position(|name| name.to_lowercase().contains(&text.to_lowercase()))
-                .unwrap_or(usize::MAX),
+            Err(_) => {
+                names.iter().position(|name| name.to_lowercase().contains(&text.to_lowercase())).unwrap_or(usize::MAX)
+            }
         },
     };
     adapters.into_iter().nth(index).ok_or_else(|| {

@@ -107,10 +107,8 @@ fn compile(context: &Context, kernel: &Kernel, constants: &Constants) -> Result<
         let entries: Vec<wgpu::BindGroupLayoutEntry> = std::iter::once(entry(0, uniform()))
             .chain(kernel.bindings.iter().zip(1..).map(|(binding, number)| entry(number, binding_type(binding.access))))
             .collect();
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: Some(kernel.name),
-            entries: &entries,
-        });
+        let layout = device
+            .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.name), entries: &entries });
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(kernel.name),
             bind_group_layouts: &[Some(&layout)],

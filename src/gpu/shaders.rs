@@ -82,9 +82,10 @@ impl Shaders {
             return Ok(());
         }
         done.push(path);
-        let text = self.0.get(path).ok_or_else(|| {
-            Error::shader("compose shader", "a path of the shader table (src/gpu/shaders.rs)", path)
-        })?;
+        let text = self
+            .0
+            .get(path)
+            .ok_or_else(|| Error::shader("compose shader", "a path of the shader table (src/gpu/shaders.rs)", path))?;
         let import = |line: &'a str| line.strip_prefix("#import ").map(str::trim);
         for line in text.lines() {
             if let Some(imported) = import(line) {

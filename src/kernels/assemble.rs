@@ -9,7 +9,13 @@ use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
 pub const KERNEL: Kernel = Kernel {
     name: "assemble",
     shader: "embed/assemble.wgsl",
-    bindings: &[Binding::read("projected"), Binding::read("prefix"), Binding::read("position"), Binding::write("tokens"), Binding::write("sizes")],
+    bindings: &[
+        Binding::read("projected"),
+        Binding::read("prefix"),
+        Binding::read("position"),
+        Binding::write("tokens"),
+        Binding::write("sizes"),
+    ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
 };

@@ -60,7 +60,10 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_
         &[],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.probs, (params.images * params.heads) as usize * params.tokens as usize * params.stride as usize),
+            Operand::buffer(
+                bindings.probs,
+                (params.images * params.heads) as usize * params.tokens as usize * params.stride as usize,
+            ),
             Operand::buffer(bindings.w, params.elements()),
         ],
         workgroups(&params),

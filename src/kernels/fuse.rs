@@ -9,7 +9,16 @@ use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
 pub const KERNEL: Kernel = Kernel {
     name: "fuse",
     shader: "condense/fuse.wgsl",
-    bindings: &[Binding::read("tokens"), Binding::read("sizes"), Binding::read("order"), Binding::read("assigned"), Binding::read("connection"), Binding::read("diagonal"), Binding::write("fused"), Binding::write("fused_sizes")],
+    bindings: &[
+        Binding::read("tokens"),
+        Binding::read("sizes"),
+        Binding::read("order"),
+        Binding::read("assigned"),
+        Binding::read("connection"),
+        Binding::read("diagonal"),
+        Binding::write("fused"),
+        Binding::write("fused_sizes"),
+    ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
 };

@@ -33,7 +33,7 @@ pub struct Params {
 pub struct Bindings<'a> {
     /// [M, K]
     pub x: &'a wgpu::Buffer,
-    /// [K, columns4 * 4], zero past `columns`: [`crate::weights::pack_linear`] makes it
+    /// [K, columns4 * 4], zero past `columns`
     pub w: &'a wgpu::Buffer,
     /// [columns4 * 4]
     pub bias: &'a wgpu::Buffer,

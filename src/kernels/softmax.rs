@@ -49,9 +49,7 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_
         &KERNEL,
         &[],
         bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.x, params.rows as usize * params.stride as usize),
-        ],
+        &[Operand::buffer(bindings.x, params.rows as usize * params.stride as usize)],
         workgroups(&params),
     )
 }

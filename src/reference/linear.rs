@@ -1,0 +1,31 @@
+//! Twin of `block/linear.wgsl`.
+
+use crate::kernels::linear::Epilogue;
+
+/// x [M, K] times w [K, stride] plus bias, its first `columns` columns, into y [M, columns] by `epilogue`.
+pub fn linear(x: &[f32], w: &[f32], bias: &[f32], inner: usize, columns: usize, epilogue: Epilogue, y: &mut [f32]) {
+    let stride = w.len() / inner;
+    let mut sums = vec![0.0f64; columns];
+    for (row, out) in x.chunks_exact(inner).zip(y.chunks_exact_mut(columns)) {
+        for (sum, &b) in sums.iter_mut().zip(bias) {
+            *sum = f64::from(b);
+        }
+        for (&a, weights) in row.iter().zip(w.chunks_exact(stride)) {
+            for (sum, &b) in sums.iter_mut().zip(weights) {
+                *sum += f64::from(a) * f64::from(b);
+            }
+        }
+        for (out, &sum) in out.iter_mut().zip(&sums) {
+            *out = match epilogue {
+                Epilogue::Store => sum as f32,
+                Epilogue::Gelu => gelu(sum) as f32,
+                Epilogue::Accumulate => (f64::from(*out) + sum) as f32,
+            };
+        }
+    }
+}
+
+/// x/2 (1 + erf(x / sqrt 2)), with an erf exact to f64.
+pub fn gelu(x: f64) -> f64 {
+    0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
+}

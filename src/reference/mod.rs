@@ -1,0 +1,22 @@
+//! A readable CPU twin of every kernel, on slices, with sums in f64: what the kernels are checked against, on every
+//! adapter (`tcvit doctor`) and over every awkward size (`tests/kernels/`).
+
+pub mod assemble;
+pub mod assign;
+pub mod attention_connectivity;
+pub mod attention_mix;
+pub mod connectivity;
+pub mod dominance;
+pub mod fuse;
+pub mod key_mean;
+pub mod layer_norm;
+pub mod linear;
+pub mod matrix_product;
+pub mod newton_start;
+pub mod patchify;
+pub mod pool;
+pub mod query_key;
+pub mod score;
+pub mod softmax;
+pub mod top_k;
+pub mod uniqueness;
