@@ -5,8 +5,8 @@
 struct Params {
     images: u32,  // B
     side: u32,    // pixels along an image's side
-    patch: u32,   // pixels along a patch's side
-    stride: u32,  // elements of a patch row, at least 3 * patch * patch
+    patch_side: u32, // pixels along a patch's side
+    stride: u32,  // elements of a patch row, at least 3 * patch_side^2
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -19,7 +19,7 @@ fn main(
     @builtin(num_workgroups) counts: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let across = params.side / params.patch;
+    let across = params.side / params.patch_side;
     let tokens = across * across;
     let index = grid_index(group, counts) * 64u + thread;
     if index >= params.images * tokens * params.stride {
@@ -28,12 +28,12 @@ fn main(
     let element = index % params.stride;
     let token = index / params.stride % tokens;
     let image = index / params.stride / tokens;
-    let area = params.patch * params.patch;
+    let area = params.patch_side * params.patch_side;
     var value = 0.0;
     if element < 3u * area {
         let channel = element / area;
-        let y = token / across * params.patch + element % area / params.patch;
-        let x = token % across * params.patch + element % params.patch;
+        let y = token / across * params.patch_side + element % area / params.patch_side;
+        let x = token % across * params.patch_side + element % params.patch_side;
         value = pixels[((image * 3u + channel) * params.side + y) * params.side + x];
     }
     patches[index] = value;

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+pub use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Binding, Kernel, Operand, Recorder};
 
@@ -47,28 +48,6 @@ pub struct Bindings<'a> {
     pub list: &'a wgpu::Buffer,
     /// [B, rows, N]; [B, rows] for diagonal elements
     pub result: &'a wgpu::Buffer,
-}
-
-/// How C follows from W.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Chain {
-    /// K, at least 1.
-    pub order: u32,
-    /// a
-    pub alpha: f32,
-    /// Steps of eq. 10, or the exact power sum.
-    pub newton_steps: Option<u32>,
-}
-
-impl Chain {
-    /// C = W: what a matrix that already is C goes through.
-    pub const IDENTITY: Self = Self { order: 1, alpha: 1.0, newton_steps: None };
-
-    /// What the kernel's results are smaller by: true C = scale * result. Infinite where f32 cannot hold it.
-    pub fn scale(&self) -> f32 {
-        let power = if self.newton_steps.is_some() { self.order } else { self.order - 1 };
-        self.alpha.max(1.0).powi(power as i32)
-    }
 }
 
 /// Which part of C is made.

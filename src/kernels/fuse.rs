@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+pub use crate::condensation::Weights;
 use crate::error::Result;
 use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
 
@@ -58,17 +59,6 @@ pub struct Bindings<'a> {
     pub fused: &'a wgpu::Buffer,
     /// [B, E + N - R]
     pub fused_sizes: &'a wgpu::Buffer,
-}
-
-/// How members of a group count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
-    /// Dropped tokens vanish.
-    None,
-    /// By connectivity to the kept token (eq. 12).
-    Connectivity,
-    /// By how many patches each stands for.
-    Size,
 }
 
 impl Params {

@@ -1,0 +1,27 @@
+//! Files that are whole or not there.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Writes `bytes` beside `path`, then renames: a reader sees the old file or the whole new one.
+///
+/// # Errors
+/// [`Error::File`] naming the path; nothing is left behind.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = |error: std::io::Error| {
+        Error::file("write file", format!("to be able to write {}", path.display()), error.to_string())
+    };
+    let name = path.file_name().ok_or_else(|| {
+        Error::file("write file", "a path that names a file", format!("{:?}", path.display().to_string()))
+    })?;
+    let mut beside = name.to_owned();
+    beside.push(format!(".{}.part", std::process::id()));
+    let beside = path.with_file_name(beside);
+    let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
+    written.map_err(|error| {
+        // The part file may not exist; the error that matters is the one above.
+        let _ = std::fs::remove_file(&beside);
+        failed(error)
+    })
+}

@@ -1,0 +1,75 @@
+//! What every stage of a forward is given, and the stages in the order the data flows.
+
+use crate::config::VitConfig;
+use crate::error::Result;
+use crate::gpu::{Context, Recorder};
+use crate::plan::Plan;
+use crate::weights::VitWeights;
+use crate::workspace::{Selection, Workspace};
+use crate::{block, condense, embed, head};
+
+/// A model, a plan and buffers, seen by the stage that is being recorded.
+pub(crate) struct Stage<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) weights: &'a VitWeights,
+    pub(crate) workspace: &'a Workspace,
+    /// Images in one run.
+    pub(crate) images: usize,
+    /// Which of the ping-pong buffers holds the tokens now.
+    pub(crate) current: usize,
+    /// Patch tokens now.
+    pub(crate) patches: usize,
+}
+
+impl Stage<'_> {
+    pub(crate) fn config(&self) -> &VitConfig {
+        &self.plan.config
+    }
+
+    /// T now.
+    pub(crate) fn tokens(&self) -> usize {
+        self.config().prefix() + self.patches
+    }
+
+    /// Rows of all images together.
+    pub(crate) fn rows(&self) -> usize {
+        self.images * self.tokens()
+    }
+
+    /// The residual stream.
+    pub(crate) fn stream(&self) -> &wgpu::Buffer {
+        &self.workspace.tokens[self.current]
+    }
+
+    /// Sizes of the tokens in the stream.
+    pub(crate) fn sizes(&self) -> &wgpu::Buffer {
+        &self.workspace.sizes[self.current]
+    }
+}
+
+/// Records a whole forward. Returns the buffer that the features [B, T, D] end up in.
+pub(crate) fn record(
+    context: &Context,
+    recorder: &mut Recorder<'_>,
+    stage: &mut Stage<'_>,
+    selections: &mut Vec<Selection>,
+) -> Result<wgpu::Buffer> {
+    recorder.section("embed");
+    embed::record(recorder, stage)?;
+    for (index, planned) in stage.plan.blocks.iter().enumerate() {
+        recorder.section(format!("block.{index}"));
+        let weights = &stage.weights.blocks[index];
+        let proportional = stage.plan.condensation.as_ref().is_some_and(|c| c.proportional_attention);
+        block::record_attention(recorder, stage, weights, proportional)?;
+        if let Some(condensation) = stage.plan.condensation.as_ref().filter(|_| planned.dropped > 0) {
+            let selection = Selection::new(context, index, planned.patches, planned.dropped, stage.images)?;
+            recorder.section(format!("block.{index}.condense"));
+            condense::record(recorder, stage, condensation, &selection)?;
+            recorder.section(format!("block.{index}"));
+            selections.push(selection);
+        }
+        block::record_mlp(recorder, stage, weights)?;
+    }
+    recorder.section("head");
+    head::record(recorder, stage)
+}

@@ -1,0 +1,38 @@
+//! From the last tokens to features and logits.
+
+use crate::block::{record_linear, record_norm};
+use crate::config::Head;
+use crate::error::Result;
+use crate::forward::Stage;
+use crate::gpu::Recorder;
+use crate::kernels::linear::Epilogue;
+use crate::kernels::pool;
+
+/// Records the final norm, pooling and the classifier. Returns the buffer that holds the features [B, T, D]: tokens
+/// after the final norm, or, where the norm comes after pooling, the tokens themselves.
+pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<wgpu::Buffer> {
+    let (config, workspace, weights) = (stage.config(), stage.workspace, stage.weights);
+    let pools = config.head == Head::MeanPooled;
+    let features = if pools { stage.stream() } else { &workspace.normed };
+    if !pools {
+        record_norm(recorder, stage.rows(), config.width, config.epsilon, &weights.norm, stage.stream(), features)?;
+    }
+    let Some(classifier) = &weights.head else { return Ok(features.clone()) };
+    let params = pool::Params {
+        tokens: stage.tokens() as u32,
+        prefix: config.prefix() as u32,
+        width4: (config.width / 4) as u32,
+        first: config.head_tokens() as u32,
+    };
+    let [pooled, pooled_norm] = &workspace.pooled;
+    let bindings = pool::Bindings { x: features, sizes: stage.sizes(), pooled };
+    pool::record(recorder, params, stage.images as u32, bindings)?;
+    let classified = if pools {
+        record_norm(recorder, stage.images, config.width, config.epsilon, &weights.norm, pooled, pooled_norm)?;
+        pooled_norm
+    } else {
+        pooled
+    };
+    record_linear(recorder, stage.images, classifier, Epilogue::Store, classified, &workspace.logits)?;
+    Ok(features.clone())
+}

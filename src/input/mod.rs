@@ -1,0 +1,179 @@
+//! From an image to the network's pixels, as timm evaluates: the short side resized to `side / crop`, the centre square
+//! of `side` cut out, bytes divided by 255, normalised. The resized bytes are Pillow's.
+
+mod decode;
+mod filter;
+mod resample;
+
+pub use decode::{decode_image, open_image};
+pub use filter::Filter;
+
+use glam::{DAffine2, DVec2};
+use image::RgbImage;
+
+use crate::error::{Error, Result};
+use resample::Axis;
+
+/// The longest side of an image that is resized: as JPEG's. Keeps every product of sizes exact in f64.
+const MOST_SOURCE: u32 = 65_535;
+/// The longest side of what it is resized to.
+const MOST_SIDE: usize = 16_384;
+/// The longest short side that a small `crop` may ask for.
+const MOST_SHORT: f64 = (1 << 20) as f64;
+
+/// How an image becomes the network's pixels.
+///
+/// ```
+/// use tcvit::input::Preprocess;
+/// let photo = image::RgbImage::from_pixel(600, 400, image::Rgb([255, 0, 0]));
+/// let pixels = Preprocess::imagenet(224).pixels(&photo)?;
+/// assert_eq!(pixels.len(), 3 * 224 * 224);
+/// assert!((pixels[0] - (1.0 - 0.485) / 0.229).abs() < 1e-5);
+/// # Ok::<(), tcvit::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preprocess {
+    /// Pixels along a side of what the network sees.
+    pub side: usize,
+    /// timm's `crop_pct`, above 0 and at most 1: the part of the resized image's short side that the square covers.
+    pub crop: f64,
+    /// What is subtracted from red, green and blue, in units of full brightness.
+    pub mean: [f32; 3],
+    /// What they are then divided by.
+    pub std: [f32; 3],
+    /// timm's `interpolation`.
+    pub filter: Filter,
+}
+
+impl Preprocess {
+    /// ImageNet's mean and standard deviation, a crop of 0.9, bicubic: what timm's DeiT uses.
+    pub fn imagenet(side: usize) -> Self {
+        let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
+        Self { side, crop: 0.9, mean, std, filter: Filter::Bicubic }
+    }
+
+    /// Whether the numbers make sense. Every method that uses them asks this first.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming the field. A crop above 1 would pad the image with black and is refused.
+    pub fn validate(&self) -> Result<()> {
+        const OP: &str = "preprocess";
+        if !(1..=MOST_SIDE).contains(&self.side) {
+            return Err(Error::config(OP, format!("a side of 1 to {MOST_SIDE} pixels"), self.side.to_string()));
+        }
+        if !(self.crop > 0.0 && self.crop <= 1.0 && self.side as f64 / self.crop <= MOST_SHORT) {
+            let least = self.side as f64 / MOST_SHORT;
+            return Err(Error::config(OP, format!("a crop of {least:.1e} to 1"), self.crop.to_string()));
+        }
+        if !self.mean.iter().all(|mean| mean.is_finite()) {
+            return Err(Error::config(OP, "a finite mean", format!("{:?}", self.mean)));
+        }
+        // A subnormal divisor would make infinities.
+        if !self.std.iter().all(|std| std.is_normal()) {
+            return Err(Error::config(OP, "a finite std that is not 0", format!("{:?}", self.std)));
+        }
+        Ok(())
+    }
+
+    /// Where the network's pixels lie in an image of `width` by `height`: the map from output coordinates to source
+    /// coordinates, both in pixels from the top left corner, a pixel's centre at a half. Its `matrix2` is the diagonal
+    /// of source pixels per output pixel; its inverse takes a point of the photograph to the network's image.
+    ///
+    /// # Errors
+    /// [`Error::Config`] as [`Preprocess::validate`], [`Error::Image`] when a side is 0 or above 65,535.
+    pub fn placement(&self, width: u32, height: u32) -> Result<DAffine2> {
+        let [x, y] = self.axes(width, height)?;
+        let scale = DVec2::new(x.scale(), y.scale());
+        let offset = DVec2::new(x.first as f64, y.first as f64) * scale;
+        Ok(DAffine2::from_scale_angle_translation(scale, 0.0, offset))
+    }
+
+    /// The image resized and cropped, `side` by `side`: the bytes that Pillow and torchvision give.
+    ///
+    /// # Errors
+    /// As [`Preprocess::placement`].
+    pub fn crop_resized(&self, image: &RgbImage) -> Result<RgbImage> {
+        let [x, y] = self.axes(image.width(), image.height())?;
+        let bytes = resample::resample(image, &x, &y, self.filter);
+        let (side, got) = (self.side as u32, bytes.len());
+        RgbImage::from_raw(side, side, bytes)
+            .ok_or_else(|| Error::image("resize image", format!("{side} x {side} x 3 bytes"), got.to_string()))
+    }
+
+    /// The network's pixels, [3, side, side], `(v / 255 - mean) / std`.
+    ///
+    /// # Errors
+    /// As [`Preprocess::placement`].
+    pub fn pixels(&self, image: &RgbImage) -> Result<Vec<f32>> {
+        let mut pixels = vec![0.0; self.len()?];
+        self.fill(image, &mut pixels)?;
+        Ok(pixels)
+    }
+
+    /// The pixels of a batch, [B, 3, side, side], prepared on every core.
+    ///
+    /// # Errors
+    /// As [`Preprocess::placement`], naming the image by its number.
+    pub fn pixels_batch(&self, images: &[RgbImage]) -> Result<Vec<f32>> {
+        let each = self.len()?;
+        let mut pixels = vec![0.0; images.len() * each];
+        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(images.len()).max(1);
+        let share = images.len().div_ceil(workers).max(1);
+        let fill = |first: usize, images: &[RgbImage], pixels: &mut [f32]| -> Result<()> {
+            for (number, (image, pixels)) in images.iter().zip(pixels.chunks_exact_mut(each)).enumerate() {
+                self.fill(image, pixels).map_err(|error| match error {
+                    Error::Image { op, expected, got } => {
+                        Error::image(format!("{op} {} of the batch", first + number), expected, got)
+                    }
+                    other => other,
+                })?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let parts = images.chunks(share).zip(pixels.chunks_mut(share * each)).enumerate();
+            let workers: Vec<_> =
+                parts.map(|(part, (images, pixels))| scope.spawn(move || fill(part * share, images, pixels))).collect();
+            workers
+                .into_iter()
+                .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        Ok(pixels)
+    }
+
+    /// Elements of one image's pixels.
+    fn len(&self) -> Result<usize> {
+        self.validate()?;
+        Ok(3 * self.side * self.side)
+    }
+
+    fn fill(&self, image: &RgbImage, pixels: &mut [f32]) -> Result<()> {
+        let square = self.crop_resized(image)?;
+        let planes = pixels.chunks_exact_mut(self.side * self.side);
+        for (channel, ((plane, mean), std)) in planes.zip(self.mean).zip(self.std).enumerate() {
+            for (value, &byte) in plane.iter_mut().zip(square.iter().skip(channel).step_by(3)) {
+                *value = (f32::from(byte) / 255.0 - mean) / std;
+            }
+        }
+        Ok(())
+    }
+
+    /// The resize and crop along x and y: the one place that knows their geometry.
+    fn axes(&self, width: u32, height: u32) -> Result<[Axis; 2]> {
+        self.validate()?;
+        let sides = 1..=MOST_SOURCE;
+        if !(sides.contains(&width) && sides.contains(&height)) {
+            let expected = format!("1 to {MOST_SOURCE} pixels along each side");
+            return Err(Error::image("prepare image", expected, format!("{width} x {height}")));
+        }
+        let short = (self.side as f64 / self.crop).floor();
+        let resized = |source: u32| short * f64::from(source) / f64::from(width.min(height));
+        Ok([width, height].map(|source| Axis {
+            source: source as usize,
+            resized: resized(source) as usize,
+            // Python's round: a half goes to the even number.
+            first: ((resized(source).floor() - self.side as f64) / 2.0).round_ties_even() as usize,
+            len: self.side,
+        }))
+    }
+}

@@ -1,0 +1,131 @@
+//! Pillow's resize to the bit, but only of the pixels that a crop keeps: weights rounded to 22 bits, integer sums, the
+//! columns first, rounded and clamped to a byte, then the rows. A crop taken before or after gives the same bytes.
+
+use image::RgbImage;
+
+use super::Filter;
+
+/// Bits after the point of a weight: 8 of the 32 are the pixel's, 2 are room for overshoot.
+const BITS: u32 = 22;
+
+/// One axis of a resize and crop: `source` pixels become `resized`, of which `len` are wanted, the first at `first`.
+/// All but `first` are at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Axis {
+    pub(super) source: usize,
+    pub(super) resized: usize,
+    pub(super) first: usize,
+    pub(super) len: usize,
+}
+
+impl Axis {
+    /// Source pixels to one resized pixel.
+    pub(super) fn scale(&self) -> f64 {
+        self.source as f64 / self.resized as f64
+    }
+
+    /// The source pixel that is nearest to each wanted one.
+    fn nearest(&self) -> Vec<usize> {
+        // Added up as Pillow does: where a centre falls between two pixels, the rounding of the sum decides.
+        let mut centre = self.scale() * 0.5;
+        let mut columns = Vec::with_capacity(self.len);
+        for column in 0..self.first + self.len {
+            if column >= self.first {
+                columns.push((centre as usize).min(self.source - 1));
+            }
+            centre += self.scale();
+        }
+        columns
+    }
+}
+
+/// The source pixels that make one output pixel.
+struct Window {
+    first: usize,
+    weights: std::ops::Range<usize>,
+}
+
+/// The weights of every output pixel of an axis, in units of 2^-BITS.
+struct Windows {
+    windows: Vec<Window>,
+    values: Vec<i32>,
+}
+
+impl Windows {
+    fn new(axis: &Axis, filter: Filter) -> Self {
+        let stretch = axis.scale().max(1.0);
+        let (support, narrow) = (filter.support() * stretch, 1.0 / stretch);
+        let (mut windows, mut values) = (Vec::with_capacity(axis.len), Vec::new());
+        let mut weights = Vec::new();
+        for column in axis.first..axis.first + axis.len {
+            let centre = (column as f64 + 0.5) * axis.scale();
+            // `as` takes a negative number to 0.
+            let first = (centre - support + 0.5) as usize;
+            let end = ((centre + support + 0.5) as usize).min(axis.source);
+            weights.clear();
+            weights.extend((first..end).map(|x| filter.weight((x as f64 - centre + 0.5) * narrow)));
+            let sum: f64 = weights.iter().sum();
+            let start = values.len();
+            let scale = if sum == 0.0 { 0.0 } else { f64::from(1 << BITS) };
+            values.extend(weights.iter().map(|weight| {
+                let normal = weight / if sum == 0.0 { 1.0 } else { sum };
+                (normal * scale + 0.5f64.copysign(normal)) as i32
+            }));
+            windows.push(Window { first, weights: start..values.len() });
+        }
+        Self { windows, values }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+        self.windows.iter().map(|window| (window.first, &self.values[window.weights.clone()]))
+    }
+
+    /// The source pixels that any window reads.
+    fn span(&self) -> std::ops::Range<usize> {
+        let start = self.windows.iter().map(|window| window.first).min().unwrap_or(0);
+        let end = self.windows.iter().map(|window| window.first + window.weights.len()).max().unwrap_or(0);
+        start..end
+    }
+}
+
+fn byte(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
+}
+
+/// The wanted part of `image` resized, [y.len, x.len, 3].
+pub(super) fn resample(image: &RgbImage, x: &Axis, y: &Axis, filter: Filter) -> Vec<u8> {
+    let source = image.as_raw();
+    let stride = x.source * 3;
+    if filter == Filter::Nearest {
+        let columns = x.nearest();
+        let pick = |row| columns.iter().flat_map(move |column| &source[row * stride + column * 3..][..3]);
+        return y.nearest().into_iter().flat_map(pick).copied().collect();
+    }
+    let (across, down) = (Windows::new(x, filter), Windows::new(y, filter));
+    let rows = down.span();
+    let narrow = x.len * 3;
+    let mut middle = Vec::with_capacity(rows.len() * narrow);
+    for row in source.chunks_exact(stride).take(rows.end).skip(rows.start) {
+        for (first, weights) in across.iter() {
+            let mut sums = [1 << (BITS - 1); 3];
+            for (pixel, weight) in row[first * 3..].chunks_exact(3).zip(weights) {
+                for (sum, &value) in sums.iter_mut().zip(pixel) {
+                    *sum += i32::from(value) * weight;
+                }
+            }
+            middle.extend(sums.map(byte));
+        }
+    }
+    let mut out = Vec::with_capacity(y.len * narrow);
+    let mut sums = vec![0; narrow];
+    for (first, weights) in down.iter() {
+        sums.fill(1 << (BITS - 1));
+        for (row, weight) in middle[(first - rows.start) * narrow..].chunks_exact(narrow).zip(weights) {
+            for (sum, &value) in sums.iter_mut().zip(row) {
+                *sum += i32::from(value) * weight;
+            }
+        }
+        out.extend(sums.iter().copied().map(byte));
+    }
+    out
+}

@@ -1,0 +1,126 @@
+//! A model on the device: load once, open sessions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::VitConfig;
+use crate::error::{Error, Result};
+use crate::gpu::Context;
+use crate::input::{Filter, Preprocess};
+use crate::session::{Session, SessionOptions};
+use crate::weights::{self, Checkpoint, RandomWeights, VitWeights};
+
+/// A Vision Transformer whose weights are on the device. Cloning is cheap and shares them.
+#[derive(Clone)]
+pub struct Model(Arc<Inner>);
+
+struct Inner {
+    context: Context,
+    config: VitConfig,
+    weights: VitWeights,
+    preprocess: Preprocess,
+}
+
+impl Model {
+    /// Loads a checkpoint in timm's names: a `.safetensors` file, or a folder with `model.safetensors`. A `config.json`
+    /// in timm's form beside it gives heads, normalisation and labels; without one heads are 64 wide and normalisation
+    /// is ImageNet's.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read; [`Error::Weights`] when it is malformed, not a ViT, or has a tensor
+    /// missing, left over, of another shape or not finite: the tensor is named.
+    pub fn load(context: &Context, path: impl AsRef<Path>) -> Result<Self> {
+        let (file, config) = locate(path.as_ref())?;
+        let config_text = match std::fs::read_to_string(&config) {
+            Ok(text) => Some(text),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => {
+                let expected = format!("a readable {}", config.display());
+                return Err(Error::file("read config.json", expected, error.to_string()));
+            }
+        };
+        Self::from_checkpoint(context, Checkpoint::open(&file)?, config_text.as_deref())
+    }
+
+    /// Loads a parsed checkpoint; `config_json` is the text of timm's `config.json`, if there is one.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn from_checkpoint(context: &Context, mut checkpoint: Checkpoint, config_json: Option<&str>) -> Result<Self> {
+        let config = weights::infer(&checkpoint.shapes(), config_json)?;
+        let loaded = weights::load(context, &config, &mut checkpoint)?;
+        Self::assemble(context, config, loaded)
+    }
+
+    /// A model of any shape with weights from a seed: for benchmarks and tests without a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a configuration that does not hold together, [`Error::Limit`] or [`Error::Device`] when it
+    /// does not fit the device.
+    pub fn random(context: &Context, config: &VitConfig, seed: u64) -> Result<Self> {
+        let loaded = weights::load(context, config, &mut RandomWeights { seed })?;
+        Self::assemble(context, config.clone(), loaded)
+    }
+
+    fn assemble(context: &Context, config: VitConfig, weights: VitWeights) -> Result<Self> {
+        let preprocess = Preprocess {
+            side: config.image,
+            crop: config.crop,
+            mean: config.mean,
+            std: config.std,
+            filter: config.interpolation.parse::<Filter>()?,
+        };
+        tracing::info!(
+            width = config.width,
+            depth = config.depth,
+            patches = config.patches(),
+            classes = config.classes,
+            "model loaded"
+        );
+        Ok(Self(Arc::new(Inner { context: context.clone(), config, weights, preprocess })))
+    }
+
+    /// Prepares the model for a batch size and a condensation: allocates every buffer and records every dispatch.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for options that do not fit the model, [`Error::Limit`] when one image does not fit the device.
+    pub fn session(&self, options: SessionOptions) -> Result<Session> {
+        Session::new(self.clone(), options)
+    }
+
+    /// The model's shape, normalisation and labels.
+    pub fn config(&self) -> &VitConfig {
+        &self.0.config
+    }
+
+    /// How images become this model's input.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.0.preprocess
+    }
+
+    /// The device it is on.
+    pub fn context(&self) -> &Context {
+        &self.0.context
+    }
+
+    pub(crate) fn weights(&self) -> &VitWeights {
+        &self.0.weights
+    }
+}
+
+/// The checkpoint and the place of the configuration beside it.
+fn locate(path: &Path) -> Result<(PathBuf, PathBuf)> {
+    if path.is_dir() {
+        let file = path.join("model.safetensors");
+        if !file.is_file() {
+            let got = format!("{} without one", path.display());
+            return Err(Error::file("load model", "a folder with model.safetensors", got));
+        }
+        return Ok((file, path.join("config.json")));
+    }
+    if !path.is_file() {
+        let got = format!("nothing at {}", path.display());
+        return Err(Error::file("load model", "a .safetensors file or a folder with model.safetensors", got));
+    }
+    Ok((path.to_owned(), path.with_file_name("config.json")))
+}

@@ -1,0 +1,215 @@
+//! Everything about sizes, before anything runs: tokens in each block, elements of each buffer, images that fit the
+//! adapter at once. Pure arithmetic; because R is fixed by the schedule, nothing here depends on data.
+
+use crate::condensation::{Condensation, Path};
+use crate::config::VitConfig;
+use crate::error::{Error, Result};
+use crate::kernels::top_k::MOST_PATCHES;
+
+/// One block's token counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockPlan {
+    /// Patch tokens that come in: what attention works on.
+    pub patches: usize,
+    /// R, patch tokens that go between attention and MLP.
+    pub dropped: usize,
+}
+
+impl BlockPlan {
+    /// N - R: patch tokens that the MLP and the next block work on.
+    pub fn kept(&self) -> usize {
+        self.patches - self.dropped
+    }
+}
+
+/// A model's token counts under a condensation, or in full.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The model.
+    pub config: VitConfig,
+    /// How it is condensed; `None` for the full model.
+    pub condensation: Option<Condensation>,
+    /// L blocks.
+    pub blocks: Vec<BlockPlan>,
+}
+
+/// Elements (4 bytes each) of each buffer for one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // The names are those of `Workspace`, which documents them.
+pub struct Elements {
+    pub pixels: usize,
+    pub patches: usize,
+    pub tokens: usize,
+    pub qkv: usize,
+    pub probs: usize,
+    pub hidden: usize,
+    pub sizes: usize,
+    pub pooled: usize,
+    pub logits: usize,
+    pub connectivity: usize,
+    pub cosine: usize,
+    pub keys: usize,
+    pub rows: usize,
+    pub dense: usize,
+    pub listed: usize,
+}
+
+impl Plan {
+    /// Plans `config` under `condensation` (`None`: the full model).
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a configuration or schedule that does not hold together, [`Error::Limit`] for more patch
+    /// tokens than can be ranked.
+    pub fn new(config: &VitConfig, condensation: Option<&Condensation>) -> Result<Self> {
+        config.validate()?;
+        let drops = match condensation {
+            None => vec![0; config.depth],
+            Some(condensation) => {
+                condensation.validate()?;
+                condensation.drops(config.patches(), config.depth)?
+            }
+        };
+        if drops.iter().any(|&drop| drop > 0) && config.patches() > MOST_PATCHES {
+            return Err(Error::limit(
+                "plan condensation",
+                format!("at most {MOST_PATCHES} patch tokens, which one workgroup's memory can rank"),
+                format!("{} of a {} px image in {} px patches", config.patches(), config.image, config.patch),
+            ));
+        }
+        let mut patches = config.patches();
+        let blocks = drops.into_iter().map(|dropped| {
+            let block = BlockPlan { patches, dropped };
+            patches = block.kept();
+            block
+        });
+        Ok(Self { config: config.clone(), condensation: condensation.cloned(), blocks: blocks.collect() })
+    }
+
+    /// Patch tokens after the last block.
+    pub fn last_patches(&self) -> usize {
+        self.blocks.last().map_or(self.config.patches(), BlockPlan::kept)
+    }
+
+    /// Tokens after the last block, prefix included.
+    pub fn last_tokens(&self) -> usize {
+        self.config.prefix() + self.last_patches()
+    }
+
+    /// Whether any block drops tokens.
+    pub fn condenses(&self) -> bool {
+        self.blocks.iter().any(|block| block.dropped > 0)
+    }
+
+    /// Row stride of the attention probabilities of `tokens` tokens: whole vec4s.
+    pub fn probs_stride(tokens: usize) -> usize {
+        tokens.next_multiple_of(4)
+    }
+
+    /// Elements of each buffer for one image.
+    pub fn elements(&self) -> Elements {
+        let config = &self.config;
+        let (tokens, patches) = (config.tokens(), config.patches());
+        let condensation = self.condensation.as_ref().filter(|_| self.condenses());
+        let most = |dropped: fn(&BlockPlan) -> usize| self.blocks.iter().map(dropped).max().unwrap_or(0);
+        let square = patches * patches;
+        let when =
+            |needed: fn(&Condensation) -> bool, len: usize| condensation.filter(|c| needed(c)).map_or(0, |_| len);
+        Elements {
+            pixels: 3 * config.image * config.image,
+            patches: patches * config.patch_stride(),
+            tokens: tokens * config.width,
+            qkv: tokens * 3 * config.width,
+            probs: config.heads * tokens * Self::probs_stride(tokens),
+            hidden: tokens * config.mlp,
+            sizes: tokens,
+            pooled: config.head_tokens().max(1) * config.width,
+            logits: config.classes,
+            connectivity: when(Condensation::uses_connectivity, square),
+            cosine: when(Condensation::uses_cosine, square),
+            keys: when(Condensation::uses_cosine, patches * config.head_width()),
+            rows: when(Condensation::uses_connectivity, most(|block| block.dropped * block.patches)),
+            dense: when(|c| c.path == Path::Dense && c.uses_connectivity(), square),
+            listed: when(|_| true, patches),
+        }
+    }
+
+    /// How many of `batch` images fit the adapter at once: the batch in the fewest, evenly filled runs.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an empty batch, [`Error::Limit`] when not even one image fits `max_binding` bytes: it says
+    /// which buffer.
+    pub fn chunk(&self, batch: usize, max_binding: u64) -> Result<usize> {
+        if !(1..=1 << 20).contains(&batch) {
+            return Err(Error::config("batch", "1 to 1048576 images", batch.to_string()));
+        }
+        let (name, largest) = self.elements().largest();
+        // 65,535 workgroups is what every adapter takes in a dimension that counts images; indices are 32 bits.
+        let most = (max_binding.min(u64::from(u32::MAX)) / (largest as u64 * 4)).min(65_535) as usize;
+        if most == 0 {
+            return Err(Error::limit(
+                "plan batch",
+                format!("{} bytes in one binding, for one image's {name}", largest * 4),
+                format!("at most {max_binding} bytes on this device"),
+            ));
+        }
+        Ok(batch.div_ceil(batch.div_ceil(most)))
+    }
+}
+
+impl Elements {
+    /// The buffer that decides how many images fit.
+    pub fn largest(&self) -> (&'static str, usize) {
+        [
+            ("pixels", self.pixels),
+            ("patches", self.patches),
+            ("tokens", self.tokens),
+            ("qkv", self.qkv),
+            ("attention probabilities", self.probs),
+            ("hidden layer", self.hidden),
+            ("logits", self.logits),
+            ("connectivity", self.connectivity),
+            ("connectivity rows", self.rows),
+        ]
+        .into_iter()
+        .max_by_key(|&(_, len)| len)
+        .unwrap_or(("tokens", 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deit_tiny(drop: usize) -> Plan {
+        let config = VitConfig::preset("deit_tiny").unwrap();
+        Plan::new(&config, Some(&Condensation::paper().drop(drop))).unwrap()
+    }
+
+    #[test]
+    fn tokens_shrink_by_the_schedule() {
+        let plan = deit_tiny(14);
+        assert_eq!(plan.blocks[0], BlockPlan { patches: 196, dropped: 14 });
+        assert_eq!(plan.blocks[11], BlockPlan { patches: 42, dropped: 14 });
+        assert_eq!((plan.last_patches(), plan.last_tokens()), (28, 29));
+    }
+
+    #[test]
+    fn a_batch_is_split_evenly_to_fit_the_binding() {
+        let plan = deit_tiny(14);
+        let one_image = plan.elements().largest().1 as u64 * 4;
+        assert_eq!(plan.chunk(10, one_image * 100).unwrap(), 10);
+        assert_eq!(plan.chunk(10, one_image * 8).unwrap(), 5);
+        assert_eq!(plan.chunk(10, one_image).unwrap(), 1);
+        let error = plan.chunk(10, one_image - 1).unwrap_err();
+        assert!(matches!(error, Error::Limit { .. }) && error.to_string().contains("hidden layer"), "{error}");
+        assert!(plan.chunk(0, one_image).is_err());
+    }
+
+    #[test]
+    fn too_many_patches_to_rank_are_refused_only_when_condensing() {
+        let config = VitConfig::new(736, 16, 64, 2, 1, 10);
+        assert_eq!(config.patches(), 2116);
+        assert!(Plan::new(&config, None).is_ok());
+        assert!(matches!(Plan::new(&config, Some(&Condensation::paper())), Err(Error::Limit { .. })));
+    }
+}

@@ -1,0 +1,104 @@
+//! A safetensors file in memory: tensors by name, f32, f16 or bf16.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensors};
+
+use super::{Source, check_finite};
+use crate::error::{Error, Result};
+
+/// A parsed checkpoint. Its header has been checked against the file's length.
+pub struct Checkpoint {
+    bytes: Vec<u8>,
+    data_start: usize,
+    metadata: Metadata,
+    origin: String,
+    untaken: BTreeSet<String>,
+}
+
+impl Checkpoint {
+    /// Reads a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read, [`Error::Weights`] when it is not safetensors.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::file("read checkpoint", format!("a readable file at {}", path.display()), error.to_string())
+        })?;
+        Self::from_bytes(bytes, &path.display().to_string())
+    }
+
+    /// Parses a safetensors file that is in memory; `origin` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when it is not safetensors: truncated, with a header that contradicts the data, or else.
+    pub fn from_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
+        let malformed =
+            |got: String| Error::weights(format!("read checkpoint {origin}"), "a whole safetensors file", got);
+        if bytes.len() < 8 {
+            return Err(malformed(format!("{} bytes, too few for a header", bytes.len())));
+        }
+        // The library checks that lengths, offsets, shapes and types agree and cover the file exactly.
+        SafeTensors::deserialize(&bytes).map_err(|error| malformed(error.to_string()))?;
+        let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| malformed(error.to_string()))?;
+        let untaken = metadata.tensors().into_keys().collect();
+        Ok(Self { data_start: header + 8, bytes, metadata, origin: origin.to_owned(), untaken })
+    }
+
+    /// Shape of every tensor.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.metadata.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
+    }
+
+    /// The free-form metadata of the header.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    fn op(&self, name: &str) -> String {
+        format!("load tensor {name} from {}", self.origin)
+    }
+}
+
+impl Source for Checkpoint {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let info = self.metadata.info(name).ok_or_else(|| {
+            Error::weights(self.op(name), format!("a tensor of shape {shape:?}"), "no tensor of that name")
+        })?;
+        // timm and its exporters differ in leading ones: [1, 1, D] and [1, D] hold the same numbers.
+        let squeezed = |shape: &[usize]| shape.iter().copied().skip_while(|&n| n == 1).collect::<Vec<_>>();
+        if squeezed(&info.shape) != squeezed(shape) {
+            return Err(Error::weights(self.op(name), format!("shape {shape:?}"), format!("{:?}", info.shape)));
+        }
+        let (begin, end) = info.data_offsets;
+        let data = &self.bytes[self.data_start + begin..self.data_start + end];
+        let values: Vec<f32> = match info.dtype {
+            Dtype::F32 => data.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+            Dtype::F16 => data.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
+            Dtype::BF16 => data.as_chunks::<2>().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect(),
+            other => {
+                return Err(Error::weights(self.op(name), "f32, f16 or bf16", format!("{other:?}")));
+            }
+        };
+        check_finite(name, &values)?;
+        self.untaken.remove(name);
+        Ok(values)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if self.untaken.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.untaken.iter().take(8).map(String::as_str).collect();
+        let more = self.untaken.len().saturating_sub(names.len());
+        let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Err(Error::weights(
+            format!("load {}", self.origin),
+            "only tensors of a ViT in timm's names",
+            format!("left over: {}{tail}", names.join(", ")),
+        ))
+    }
+}

@@ -1,0 +1,155 @@
+//! A model's configuration from its tensors' shapes and the `config.json` beside them. Shapes decide sizes; the file
+//! decides heads, normalisation, labels; where both speak they must agree.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::config::{Head, VitConfig};
+use crate::error::{Error, Result};
+
+/// timm's `config.json`, the fields that matter here.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ConfigFile {
+    architecture: String,
+    num_classes: Option<usize>,
+    label_names: Vec<String>,
+    global_pool: Option<String>,
+    model_args: ModelArgs,
+    pretrained_cfg: PretrainedConfig,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ModelArgs {
+    num_heads: Option<usize>,
+    no_embed_class: Option<bool>,
+    global_pool: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct PretrainedConfig {
+    mean: Option<[f32; 3]>,
+    std: Option<[f32; 3]>,
+    crop_pct: Option<f64>,
+    interpolation: Option<String>,
+}
+
+/// Configuration of the checkpoint with these `shapes`; `config_json` is the text of the file beside it, if there is one.
+pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&str>) -> Result<VitConfig> {
+    let file: ConfigFile = match config_json {
+        None => ConfigFile::default(),
+        Some(text) => serde_json::from_str(text)
+            .map_err(|error| Error::weights("read config.json", "timm's form", error.to_string()))?,
+    };
+    let [width, _, patch, _] = shape(shapes, "patch_embed.proj.weight")?;
+    let [mlp, _] = shape(shapes, "blocks.0.mlp.fc1.weight")?;
+    let rows = match rank::<3>(shapes, "pos_embed") {
+        Some([_, rows, _]) => rows,
+        None => shape::<2>(shapes, "pos_embed")?[0],
+    };
+    let blocks = shapes.keys().filter_map(|name| name.strip_prefix("blocks.")?.split('.').next()?.parse().ok());
+    let depth = blocks.max().map_or(0, |last: usize| last + 1);
+    let classes = rank::<2>(shapes, "head.weight").map_or(0, |[classes, _]| classes);
+    let has = |name: &str| shapes.contains_key(name);
+    let head = match (has("dist_token"), has("fc_norm.weight")) {
+        (true, _) => Head::ClassAndDistillation,
+        (_, true) => Head::MeanPooled,
+        _ => Head::ClassToken,
+    };
+    let registers = shapes.get("reg_token").map_or(0, |shape| shape[shape.len().saturating_sub(2)]);
+    let prefix = 1 + usize::from(head == Head::ClassAndDistillation) + registers;
+    let (covers, side) = grid(rows, prefix, file.model_args.no_embed_class)?;
+
+    let mut config = VitConfig::new(side.saturating_mul(patch), patch, width, depth, 1, classes);
+    config.mlp = mlp;
+    config.head = head;
+    config.registers = registers;
+    config.position_covers_prefix = covers;
+    config.qkv_bias = has("blocks.0.attn.qkv.bias");
+    config.layer_scale = has("blocks.0.ls1.gamma");
+    config.heads = file.model_args.num_heads.unwrap_or_else(|| published_heads(&file.architecture, width));
+    config.labels = file.label_names;
+    let pretrained = file.pretrained_cfg;
+    config.mean = pretrained.mean.unwrap_or(config.mean);
+    config.std = pretrained.std.unwrap_or(config.std);
+    config.crop = pretrained.crop_pct.unwrap_or(config.crop);
+    config.interpolation = pretrained.interpolation.unwrap_or(config.interpolation);
+
+    if let Some(expected) = file.num_classes.filter(|&n| n != classes) {
+        return Err(disagrees(format!("num_classes {expected}"), format!("a head of {classes} classes")));
+    }
+    let pool = file.model_args.global_pool.or(file.global_pool);
+    let pools = head == Head::MeanPooled;
+    if let Some(pool) = pool.filter(|pool| (pool == "avg") != pools && classes > 0) {
+        let found = if pools { "a checkpoint with fc_norm" } else { "a checkpoint without fc_norm" };
+        return Err(disagrees(format!("global_pool {pool}"), found.to_owned()));
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+fn disagrees(expected: String, got: String) -> Error {
+    Error::weights("compare config.json with the checkpoint", expected, got)
+}
+
+fn rank<const D: usize>(shapes: &BTreeMap<String, Vec<usize>>, name: &str) -> Option<[usize; D]> {
+    shapes.get(name)?.as_slice().try_into().ok()
+}
+
+fn shape<const D: usize>(shapes: &BTreeMap<String, Vec<usize>>, name: &str) -> Result<[usize; D]> {
+    rank(shapes, name).ok_or_else(|| {
+        let got = shapes.get(name).map_or("no tensor of that name".to_owned(), |shape| format!("shape {shape:?}"));
+        Error::weights("recognise checkpoint", format!("a ViT in timm's names: {name} of rank {D}"), got)
+    })
+}
+
+/// Whether `rows` of position embedding cover the prefix, and the side of the square grid of patches.
+fn grid(rows: usize, prefix: usize, no_embed_class: Option<bool>) -> Result<(bool, usize)> {
+    let side = |patches: usize| Some(patches.isqrt()).filter(|side| *side > 0 && side * side == patches);
+    let covering = rows.checked_sub(prefix).and_then(side).map(|side| (true, side));
+    let bare = side(rows).map(|side| (false, side));
+    // Both can hold (9 = 2^2 + 5 = 3^2). Then the file decides; models with registers leave the prefix out.
+    let found = match no_embed_class {
+        Some(true) => bare.or(covering),
+        Some(false) => covering.or(bare),
+        None if prefix > 2 => bare.or(covering),
+        None => covering.or(bare),
+    };
+    found.ok_or_else(|| {
+        Error::weights(
+            "recognise checkpoint",
+            "a position embedding for a square grid of patches",
+            format!("{rows} rows with {prefix} prefix tokens"),
+        )
+    })
+}
+
+/// Heads of the published models whose head width is not 64, by timm's architecture names.
+fn published_heads(architecture: &str, width: usize) -> usize {
+    let known = [("vit_huge", 16), ("vit_giant_patch14_224", 16), ("vit_gigantic", 16), ("vit_so400m", 16)];
+    known.into_iter().find(|(name, _)| architecture.starts_with(name)).map_or((width / 64).max(1), |(_, heads)| heads)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn position_rows_tell_the_grid() {
+        assert_eq!(grid(197, 1, None).unwrap(), (true, 14));
+        assert_eq!(grid(198, 2, None).unwrap(), (true, 14));
+        assert_eq!(grid(1369, 5, None).unwrap(), (false, 37));
+        assert_eq!(grid(9, 5, None).unwrap(), (false, 3));
+        assert_eq!(grid(9, 5, Some(false)).unwrap(), (true, 2));
+        assert!(grid(200, 1, None).is_err() && grid(1, 1, None).is_ok() && grid(0, 1, None).is_err());
+    }
+
+    #[test]
+    fn a_huge_model_has_sixteen_heads() {
+        assert_eq!(published_heads("vit_huge_patch14_224", 1280), 16);
+        assert_eq!(published_heads("deit_small_patch16_224", 384), 6);
+    }
+}

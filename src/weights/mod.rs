@@ -1,0 +1,103 @@
+//! From a checkpoint to buffers: names, shapes, number formats, and the layouts that the kernels read.
+
+mod checkpoint;
+mod infer;
+mod random;
+mod vit;
+
+use crate::config::VitConfig;
+use crate::error::{Error, Result};
+use crate::gpu::{Context, upload};
+
+pub use checkpoint::Checkpoint;
+pub(crate) use infer::infer;
+pub(crate) use random::RandomWeights;
+pub(crate) use vit::{BlockWeights, VitWeights};
+
+/// Where tensors come from, by timm's names.
+pub(crate) trait Source {
+    /// The values of tensor `name`, which must have `shape`.
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
+
+    /// Called once everything was taken: an error when something is left.
+    fn finish(&mut self) -> Result<()>;
+}
+
+/// A dense layer as `block/linear.wgsl` reads it.
+pub(crate) struct Linear {
+    /// [inner, columns rounded up to 4]
+    pub(crate) w: wgpu::Buffer,
+    /// [columns rounded up to 4]
+    pub(crate) bias: wgpu::Buffer,
+    /// K, rounded up to 4.
+    pub(crate) inner: usize,
+    /// Columns that exist.
+    pub(crate) columns: usize,
+}
+
+impl Linear {
+    /// Packs `weight` [columns, inner] (torch's layout) and `bias` [columns].
+    pub(crate) fn new(context: &Context, name: &str, weight: &[f32], bias: &[f32]) -> Result<Self> {
+        let columns = bias.len();
+        let inner = weight.len() / columns.max(1);
+        let mut padded_bias = bias.to_vec();
+        padded_bias.resize(columns.next_multiple_of(4), 0.0);
+        Ok(Self {
+            w: upload(context, name, &pack_linear(weight, inner, columns))?,
+            bias: upload(context, name, &padded_bias)?,
+            inner: inner.next_multiple_of(4),
+            columns,
+        })
+    }
+}
+
+/// Transposes `weight` [columns, inner] to [inner, columns], both rounded up to multiples of 4 with zeros, so that
+/// neighbouring threads read neighbouring columns.
+pub(crate) fn pack_linear(weight: &[f32], inner: usize, columns: usize) -> Vec<f32> {
+    let stride = columns.next_multiple_of(4);
+    let mut packed = vec![0.0; inner.next_multiple_of(4) * stride];
+    for (column, row) in weight.chunks_exact(inner.max(1)).enumerate() {
+        for (k, &value) in row.iter().enumerate() {
+            packed[k * stride + column] = value;
+        }
+    }
+    packed
+}
+
+/// Weight and bias of a layer norm, [D] each.
+pub(crate) struct Norm {
+    pub(crate) weight: wgpu::Buffer,
+    pub(crate) bias: wgpu::Buffer,
+}
+
+/// Loads a model's tensors from `source` and packs them onto the device.
+pub(crate) fn load(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<VitWeights> {
+    config.validate()?;
+    let weights = VitWeights::load(context, config, source)?;
+    source.finish()?;
+    Ok(weights)
+}
+
+/// NaN or infinity in a weight makes every answer wrong without a word: refuse it by name.
+fn check_finite(name: &str, values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(Error::weights(
+            format!("load tensor {name}"),
+            "finite numbers",
+            format!("{} at element {at}: the file is damaged or the training diverged", values[at]),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packing_transposes_and_pads() {
+        // [2, 3]: two columns of three inner elements.
+        let packed = pack_linear(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 2);
+        assert_eq!(packed, [1., 4., 0., 0., 2., 5., 0., 0., 3., 6., 0., 0., 0., 0., 0., 0.]);
+    }
+}

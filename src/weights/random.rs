@@ -1,0 +1,54 @@
+//! Weights from a seed, for benchmarks without a checkpoint and for goldens without committed weights. The same rule
+//! stands in `scripts/goldens.py`.
+
+use super::Source;
+use crate::error::Result;
+use crate::random::Random;
+
+/// Tensors by name and seed: every model has the same ones every time, everywhere.
+pub(crate) struct RandomWeights {
+    pub(crate) seed: u64,
+}
+
+impl Source for RandomWeights {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let (offset, scale) = distribution(name, shape);
+        Ok(Random::named(name, self.seed).tensor(shape.iter().product(), offset, scale))
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Mean and half width: near what training gives, with queries and keys large enough that attention is not uniform.
+fn distribution(name: &str, shape: &[usize]) -> (f64, f64) {
+    let embedding = ["cls_token", "dist_token", "reg_token", "pos_embed"].contains(&name);
+    if name.ends_with(".gamma") {
+        (0.5, 0.2)
+    } else if ["norm.weight", "norm1.weight", "norm2.weight"].iter().any(|norm| name.ends_with(norm)) {
+        (1.0, 0.1)
+    } else if name.ends_with(".bias") {
+        (0.0, 0.1)
+    } else if embedding {
+        (0.0, 0.5)
+    } else {
+        let fan_in: usize = shape.iter().skip(1).product();
+        let gain = if name.ends_with("attn.qkv.weight") { 2.0 } else { 1.0 };
+        (0.0, gain * (3.0 / fan_in as f64).sqrt())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_those_of_the_python_script() {
+        let mut source = RandomWeights { seed: 6 };
+        let token = source.take("cls_token", &[1, 1, 192]).unwrap();
+        assert_eq!(token[..3], [-0.376_880_825, -0.376_857_698, 0.392_147_124]);
+        let qkv = source.take("blocks.0.attn.qkv.weight", &[576, 192]).unwrap();
+        assert_eq!((qkv[0], qkv[576 * 192 - 1]), (-0.142_916_620, -0.046_183_288));
+    }
+}

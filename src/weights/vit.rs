@@ -1,0 +1,139 @@
+//! The tensors of a ViT in timm's names, and where each goes.
+
+use super::{Linear, Norm, Source};
+use crate::config::{Head, VitConfig};
+use crate::error::Result;
+use crate::gpu::{Context, upload};
+
+/// One block's layers.
+pub(crate) struct BlockWeights {
+    pub(crate) norm1: Norm,
+    /// D to 3D: queries, keys, values.
+    pub(crate) qkv: Linear,
+    /// D to D, LayerScale folded in.
+    pub(crate) proj: Linear,
+    pub(crate) norm2: Norm,
+    /// D to F.
+    pub(crate) fc1: Linear,
+    /// F to D, LayerScale folded in.
+    pub(crate) fc2: Linear,
+}
+
+/// A model on the device.
+pub(crate) struct VitWeights {
+    /// Patch pixels to D.
+    pub(crate) patch: Linear,
+    /// Prefix tokens with their position [E, D].
+    pub(crate) prefix: wgpu::Buffer,
+    /// Position of the patch tokens [N, D].
+    pub(crate) position: wgpu::Buffer,
+    pub(crate) blocks: Vec<BlockWeights>,
+    /// The final norm; with a mean-pooled head, the norm after pooling.
+    pub(crate) norm: Norm,
+    /// From pooled tokens to logits; `None` for a model without a head.
+    pub(crate) head: Option<Linear>,
+}
+
+impl VitWeights {
+    pub(super) fn load(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Self> {
+        let (d, p) = (config.width, config.patch);
+        let patch = source.take("patch_embed.proj.weight", &[d, 3, p, p])?;
+        let bias = source.take("patch_embed.proj.bias", &[d])?;
+        let patch = Linear::new(context, "patch_embed", &patch, &bias)?;
+        let (prefix, position) = embedding(config, source)?;
+        let blocks = (0..config.depth).map(|i| block(context, config, source, i)).collect::<Result<_>>()?;
+        let norm = if config.head == Head::MeanPooled { "fc_norm" } else { "norm" };
+        Ok(Self {
+            patch,
+            prefix: upload(context, "prefix tokens", &prefix)?,
+            position: upload(context, "position embedding", &position)?,
+            blocks,
+            norm: load_norm(context, source, norm, d)?,
+            head: head(context, config, source)?,
+        })
+    }
+}
+
+/// Prefix tokens [E, D] and positions of patch tokens [N, D]. Where the position embedding covers the prefix, its rows
+/// are added to the prefix tokens here, once.
+fn embedding(config: &VitConfig, source: &mut dyn Source) -> Result<(Vec<f32>, Vec<f32>)> {
+    let d = config.width;
+    let mut prefix = source.take("cls_token", &[1, 1, d])?;
+    if config.head == Head::ClassAndDistillation {
+        prefix.extend(source.take("dist_token", &[1, 1, d])?);
+    }
+    if config.registers > 0 {
+        prefix.extend(source.take("reg_token", &[1, config.registers, d])?);
+    }
+    let covered = if config.position_covers_prefix { config.prefix() } else { 0 };
+    let mut position = source.take("pos_embed", &[1, covered + config.patches(), d])?;
+    let patches = position.split_off(covered * d);
+    for (token, position) in prefix.iter_mut().zip(position) {
+        *token += position;
+    }
+    Ok((prefix, patches))
+}
+
+fn block(context: &Context, config: &VitConfig, source: &mut dyn Source, index: usize) -> Result<BlockWeights> {
+    let (d, f) = (config.width, config.mlp);
+    let name = |layer: &str| format!("blocks.{index}.{layer}");
+    let norm1 = load_norm(context, source, &name("norm1"), d)?;
+    let qkv_weight = source.take(&name("attn.qkv.weight"), &[3 * d, d])?;
+    let qkv_bias = match config.qkv_bias {
+        true => source.take(&name("attn.qkv.bias"), &[3 * d])?,
+        false => vec![0.0; 3 * d],
+    };
+    let qkv = Linear::new(context, &name("attn.qkv"), &qkv_weight, &qkv_bias)?;
+    let proj = scaled(context, config, source, [&name("attn.proj"), &name("ls1.gamma")], [d, d])?;
+    let norm2 = load_norm(context, source, &name("norm2"), d)?;
+    let fc1 = source.take(&name("mlp.fc1.weight"), &[f, d])?;
+    let fc1_bias = source.take(&name("mlp.fc1.bias"), &[f])?;
+    let fc1 = Linear::new(context, &name("mlp.fc1"), &fc1, &fc1_bias)?;
+    let fc2 = scaled(context, config, source, [&name("mlp.fc2"), &name("ls2.gamma")], [d, f])?;
+    Ok(BlockWeights { norm1, qkv, proj, norm2, fc1, fc2 })
+}
+
+/// The last layer of a residual branch, its rows scaled by LayerScale where there is one: ls (W x + b) is
+/// (ls W) x + ls b, so the scale costs nothing at run time.
+fn scaled(
+    context: &Context,
+    config: &VitConfig,
+    source: &mut dyn Source,
+    [layer, gamma]: [&str; 2],
+    [columns, inner]: [usize; 2],
+) -> Result<Linear> {
+    let mut weight = source.take(&format!("{layer}.weight"), &[columns, inner])?;
+    let mut bias = source.take(&format!("{layer}.bias"), &[columns])?;
+    if config.layer_scale {
+        let gamma = source.take(gamma, &[columns])?;
+        for ((row, bias), scale) in weight.chunks_exact_mut(inner).zip(&mut bias).zip(gamma) {
+            row.iter_mut().for_each(|value| *value *= scale);
+            *bias *= scale;
+        }
+    }
+    Linear::new(context, layer, &weight, &bias)
+}
+
+/// The classifier. Two heads are one layer on both tokens side by side: (W x + b + V y + c) / 2.
+fn head(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Option<Linear>> {
+    let (d, classes) = (config.width, config.classes);
+    if classes == 0 {
+        return Ok(None);
+    }
+    let mut weight = source.take("head.weight", &[classes, d])?;
+    let mut bias = source.take("head.bias", &[classes])?;
+    if config.head == Head::ClassAndDistillation {
+        let second = source.take("head_dist.weight", &[classes, d])?;
+        let second_bias = source.take("head_dist.bias", &[classes])?;
+        let rows = weight.chunks_exact(d).zip(second.chunks_exact(d));
+        weight = rows.flat_map(|(a, b)| a.iter().chain(b)).map(|value| value * 0.5).collect();
+        bias = bias.iter().zip(second_bias).map(|(a, b)| (a + b) * 0.5).collect();
+    }
+    Linear::new(context, "head", &weight, &bias).map(Some)
+}
+
+fn load_norm(context: &Context, source: &mut dyn Source, name: &str, width: usize) -> Result<Norm> {
+    let weight = source.take(&format!("{name}.weight"), &[width])?;
+    let bias = source.take(&format!("{name}.bias"), &[width])?;
+    Ok(Norm { weight: upload(context, name, &weight)?, bias: upload(context, name, &bias)? })
+}

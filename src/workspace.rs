@@ -1,0 +1,127 @@
+//! The buffers that a forward works in, sized by the plan for a number of images. What a dispatch reads and what it
+//! writes are never one buffer, so tokens and sizes ping-pong.
+
+use crate::error::Result;
+use crate::gpu::{Context, empty};
+use crate::plan::Plan;
+
+/// Buffers of one session. Shapes are for B images at the largest token count; later blocks use a part of each.
+pub(crate) struct Workspace {
+    /// Input [B, 3, image, image].
+    pub(crate) pixels: wgpu::Buffer,
+    /// Patch rows [B, N, 3 * patch^2 padded].
+    pub(crate) patches: wgpu::Buffer,
+    /// The residual stream [B, T, D], before and after a fuse.
+    pub(crate) tokens: [wgpu::Buffer; 2],
+    /// How many patches each token stands for [B, T], before and after a fuse.
+    pub(crate) sizes: [wgpu::Buffer; 2],
+    /// Projected patches, normed tokens, attention output: never two of them at once. [B, T, D]
+    pub(crate) normed: wgpu::Buffer,
+    /// Queries, keys, values [B, T, 3D].
+    pub(crate) qkv: wgpu::Buffer,
+    /// Attention logits, then probabilities [B, H, T, T padded].
+    pub(crate) probs: wgpu::Buffer,
+    /// MLP's hidden layer [B, T, F].
+    pub(crate) hidden: wgpu::Buffer,
+    /// What the classifier sees [B, D or 2D], before and after fc_norm.
+    pub(crate) pooled: [wgpu::Buffer; 2],
+    /// Output [B, classes].
+    pub(crate) logits: wgpu::Buffer,
+    /// What condensing needs; `None` in a full model.
+    pub(crate) condense: Option<CondenseBuffers>,
+}
+
+/// Buffers that condensing one block needs and the next may overwrite.
+pub(crate) struct CondenseBuffers {
+    /// W (attention metric) [B, N, N].
+    pub(crate) connectivity: wgpu::Buffer,
+    /// Cosines of keys [B, N, N], and W of the key_cosine metric.
+    pub(crate) cosine: wgpu::Buffer,
+    /// Unit keys [B, N, Dh].
+    pub(crate) keys: wgpu::Buffer,
+    /// D [B, N].
+    pub(crate) dominance: wgpu::Buffer,
+    /// c [B, N].
+    pub(crate) mean: wgpu::Buffer,
+    /// C[q, :] of dropped tokens [B, R, N].
+    pub(crate) rows: wgpu::Buffer,
+    /// C[q, p] and C[p, p] [B, R].
+    pub(crate) connection: wgpu::Buffer,
+    pub(crate) diagonal: wgpu::Buffer,
+    /// Matrices of the dense path [B, N, N]; one element each on the thin one.
+    pub(crate) dense: [wgpu::Buffer; 4],
+}
+
+/// What one block decided, kept until the next forward so that it can be traced.
+pub(crate) struct Selection {
+    /// Block index.
+    pub(crate) block: usize,
+    /// N, patch tokens that came in.
+    pub(crate) patches: usize,
+    /// R
+    pub(crate) dropped: usize,
+    /// S [B, N].
+    pub(crate) score: wgpu::Buffer,
+    /// Kept tokens ascending, then dropped ones [B, N].
+    pub(crate) order: wgpu::Buffer,
+    /// Place among the kept [B, N].
+    pub(crate) slot: wgpu::Buffer,
+    /// Match of each dropped token among incoming tokens [B, R].
+    pub(crate) assigned: wgpu::Buffer,
+}
+
+impl Workspace {
+    /// Allocates for `images` images under `plan`.
+    pub(crate) fn new(context: &Context, plan: &Plan, images: usize) -> Result<Self> {
+        let elements = plan.elements();
+        let new = |name: &str, each: usize| empty(context, name, each * images);
+        let pair = |name: &str, each: usize| Ok([new(name, each)?, new(name, each)?]);
+        let condense = match plan.condenses() {
+            false => None,
+            true => Some(CondenseBuffers {
+                connectivity: new("connectivity", elements.connectivity)?,
+                cosine: new("cosine", elements.cosine)?,
+                keys: new("keys", elements.keys)?,
+                dominance: new("dominance", elements.listed)?,
+                mean: new("mean connectivity", elements.listed)?,
+                rows: new("connectivity rows", elements.rows)?,
+                connection: new("connection", elements.listed)?,
+                diagonal: new("diagonal", elements.listed)?,
+                dense: [
+                    new("dense 0", elements.dense)?,
+                    new("dense 1", elements.dense)?,
+                    new("dense 2", elements.dense)?,
+                    new("dense 3", elements.dense)?,
+                ],
+            }),
+        };
+        Ok(Self {
+            pixels: new("pixels", elements.pixels)?,
+            patches: new("patches", elements.patches)?,
+            tokens: pair("tokens", elements.tokens)?,
+            sizes: pair("sizes", elements.sizes)?,
+            normed: new("normed", elements.tokens)?,
+            qkv: new("qkv", elements.qkv)?,
+            probs: new("probs", elements.probs)?,
+            hidden: new("hidden", elements.hidden)?,
+            pooled: pair("pooled", elements.pooled)?,
+            logits: new("logits", elements.logits)?,
+            condense,
+        })
+    }
+}
+
+impl Selection {
+    pub(crate) fn new(context: &Context, block: usize, patches: usize, dropped: usize, images: usize) -> Result<Self> {
+        let new = |name: &str, each: usize| empty(context, &format!("block {block} {name}"), each * images);
+        Ok(Self {
+            block,
+            patches,
+            dropped,
+            score: new("score", patches)?,
+            order: new("order", patches)?,
+            slot: new("slot", patches)?,
+            assigned: new("assigned", dropped)?,
+        })
+    }
+}
