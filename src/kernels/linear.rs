@@ -64,9 +64,9 @@ impl Params {
     }
 }
 
-/// One thread for 8 rows by 4 columns.
+/// One thread for 8 rows by two vec4s of columns.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid((params.rows.div_ceil(8) as usize * params.columns4 as usize).div_ceil(64))
+    grid((params.rows.div_ceil(8) as usize * params.columns4.div_ceil(2) as usize).div_ceil(64))
 }
 
 /// Records one dispatch.
