@@ -30,16 +30,17 @@ impl Model {
     /// [`Error::File`] when it cannot be read; [`Error::Weights`] when it is malformed, not a ViT, or has a tensor
     /// missing, left over, of another shape or not finite: the tensor is named.
     pub fn load(context: &Context, path: impl AsRef<Path>) -> Result<Self> {
-        let (file, config) = locate(path.as_ref())?;
-        let config_text = match std::fs::read_to_string(&config) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => {
-                let expected = format!("a readable {}", config.display());
-                return Err(Error::file("read config.json", expected, error.to_string()));
-            }
-        };
-        Self::from_checkpoint(context, Checkpoint::open(&file)?, config_text.as_deref())
+        let (checkpoint, config_json) = open(path.as_ref())?;
+        Self::from_checkpoint(context, checkpoint, config_json.as_deref())
+    }
+
+    /// The configuration that [`Model::load`] would find, without a device.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for what only the tensors' values could tell.
+    pub fn config_of(path: impl AsRef<Path>) -> Result<VitConfig> {
+        let (checkpoint, config_json) = open(path.as_ref())?;
+        checkpoint.config(config_json.as_deref())
     }
 
     /// Loads a parsed checkpoint; `config_json` is the text of timm's `config.json`, if there is one.
@@ -47,7 +48,7 @@ impl Model {
     /// # Errors
     /// As [`Model::load`].
     pub fn from_checkpoint(context: &Context, mut checkpoint: Checkpoint, config_json: Option<&str>) -> Result<Self> {
-        let config = weights::infer(&checkpoint.shapes(), config_json)?;
+        let config = checkpoint.config(config_json)?;
         let loaded = weights::load(context, &config, &mut checkpoint)?;
         Self::assemble(context, config, loaded)
     }
@@ -106,6 +107,20 @@ impl Model {
     pub(crate) fn weights(&self) -> &VitWeights {
         &self.0.weights
     }
+}
+
+/// The checkpoint at `path` and the text of the configuration beside it.
+fn open(path: &Path) -> Result<(Checkpoint, Option<String>)> {
+    let (file, config) = locate(path)?;
+    let config_json = match std::fs::read_to_string(&config) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let expected = format!("a readable {}", config.display());
+            return Err(Error::file("read config.json", expected, error.to_string()));
+        }
+    };
+    Ok((Checkpoint::open(&file)?, config_json))
 }
 
 /// The checkpoint and the place of the configuration beside it.

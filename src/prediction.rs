@@ -30,8 +30,8 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Softmax of `logits` [classes], in f64.
-    pub(crate) fn new(logits: &[f32], config: &VitConfig) -> Self {
+    /// Softmax of one image's `logits` [classes], with the labels of `config`.
+    pub fn of_logits(logits: &[f32], config: &VitConfig) -> Self {
         let most = logits.iter().fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
         let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - most).exp()).collect();
         let sum: f64 = powers.iter().sum();

@@ -125,7 +125,8 @@ impl Session {
         let mut predictions = Vec::with_capacity(images.len());
         for images in images.chunks(self.batch) {
             let trace = self.run(&self.model.preprocess().pixels_batch(images)?, Wanted::default())?;
-            predictions.extend(trace.logits.chunks_exact(config.classes).map(|logits| Prediction::new(logits, config)));
+            predictions
+                .extend(trace.logits.chunks_exact(config.classes).map(|logits| Prediction::of_logits(logits, config)));
         }
         Ok(predictions)
     }
@@ -192,6 +193,7 @@ impl Session {
             classes: config.classes,
             ..Trace::default()
         };
+        context.wait("read back")?;
         trace.logits = download(context, &self.workspace.logits, images * config.classes)?;
         finite("logits", &trace.logits)?;
         if wanted.features {
@@ -264,6 +266,11 @@ impl Session {
     /// Images in one run on the device: the batch, or an even part of it where it does not fit.
     pub fn run_size(&self) -> usize {
         self.chunk
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
     }
 
     /// The model's configuration.

@@ -73,9 +73,7 @@ pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) ->
     });
     // Another thread's poll may be the one that runs our callback, after ours has returned: so ask until it has run.
     loop {
-        let wait = context.device().poll(wgpu::PollType::wait_indefinitely());
-        context.healthy(OP)?;
-        wait.map_err(|error| Error::device(OP, "the device to finish", error.to_string()))?;
+        context.wait(OP)?;
         match receiver.recv_timeout(std::time::Duration::from_millis(10)) {
             Ok(Ok(())) => break,
             Ok(Err(error)) => return Err(Error::device(OP, "the buffer to map", error.to_string())),

@@ -179,6 +179,16 @@ impl Context {
         }
     }
 
+    /// Blocks until everything submitted so far is done.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device is lost or reports a fault.
+    pub fn wait(&self, op: &str) -> Result<()> {
+        let wait = self.0.device.poll(wgpu::PollType::wait_indefinitely());
+        self.healthy(op)?;
+        wait.map(|_| ()).map_err(|error| Error::device(op, "the device to finish", error.to_string()))
+    }
+
     /// An error if the device was lost or reported a fault since it was opened.
     pub(crate) fn healthy(&self, op: &str) -> Result<()> {
         match &*self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) {

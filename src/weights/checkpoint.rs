@@ -7,7 +7,9 @@ use half::{bf16, f16};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 
+use super::infer::infer;
 use super::{Source, check_finite};
+use crate::config::VitConfig;
 use crate::error::{Error, Result};
 
 /// A parsed checkpoint. Its header has been checked against the file's length.
@@ -51,6 +53,14 @@ impl Checkpoint {
     /// Shape of every tensor.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         self.metadata.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
+    }
+
+    /// The model's configuration, from the tensors' shapes and the text of timm's `config.json` where there is one.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when the tensors are not a ViT's in timm's names, or contradict `config_json`.
+    pub fn config(&self, config_json: Option<&str>) -> Result<VitConfig> {
+        infer(&self.shapes(), config_json)
     }
 
     /// The free-form metadata of the header.

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::gpu::{Context, upload};
 
 pub use checkpoint::Checkpoint;
-pub(crate) use infer::infer;
 pub(crate) use random::RandomWeights;
 pub(crate) use vit::{BlockWeights, VitWeights};
 

@@ -1,0 +1,27 @@
+//! The model and the photograph that travel inside the program.
+
+use image::RgbImage;
+use tcvit::weights::Checkpoint;
+use tcvit::{Context, Model, Result};
+
+/// Name of the model, for output.
+pub const MODEL: &str = "vit_cifar10_32 (bundled)";
+/// Name of the photograph, for output.
+pub const PHOTO: &str = "chelsea.jpg (bundled)";
+
+const WEIGHTS: &[u8] = include_bytes!("../../../assets/models/vit_cifar10_32/model.safetensors");
+const CONFIG: &str = include_str!("../../../assets/models/vit_cifar10_32/config.json");
+const CHELSEA: &[u8] = include_bytes!("../../../assets/photos/chelsea.jpg");
+
+pub fn checkpoint() -> Result<(Checkpoint, &'static str)> {
+    Ok((Checkpoint::from_bytes(WEIGHTS.to_vec(), MODEL)?, CONFIG))
+}
+
+pub fn model(context: &Context) -> Result<Model> {
+    let (checkpoint, config) = checkpoint()?;
+    Model::from_checkpoint(context, checkpoint, Some(config))
+}
+
+pub fn photo() -> Result<RgbImage> {
+    tcvit::input::decode_image(CHELSEA, PHOTO)
+}

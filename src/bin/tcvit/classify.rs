@@ -1,0 +1,184 @@
+//! `tcvit classify PHOTO...`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use image::RgbImage;
+use serde_json::json;
+use tcvit::input::{load_pixels, open_image};
+use tcvit::{Prediction, Result, Session, SessionOptions, Trace, Wanted};
+
+use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, OutputFile};
+use crate::output::{describe, print, print_json, tokens, tokens_text};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Photographs (JPEG, PNG, WebP, BMP, GIF, TIFF).
+    #[arg(value_name = "PHOTO", required_unless_present = "pixels")]
+    photos: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    condense: CondenseOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Images at once.
+    #[arg(long, default_value_t = 1)]
+    batch: usize,
+    /// Classes to list.
+    #[arg(long, default_value_t = 5)]
+    top: usize,
+    /// Instead of photographs: a safetensors file with `pixels` [B, 3, H, W] f32, already normalised.
+    #[arg(long, value_name = "IN.safetensors", conflicts_with = "photos")]
+    pixels: Option<PathBuf>,
+    /// Write logits, features, and what every block kept and fused to this file.
+    #[arg(long, value_name = "OUT.safetensors")]
+    trace: Option<OutputFile>,
+    /// GPU time per kernel too.
+    #[arg(long)]
+    profile: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let condensation = arguments.condense.condensation()?;
+    // Read the input before the GPU is set up: a wrong name should not take a second to be told.
+    let photos = arguments.photos.iter().map(|path| open_image(path)).collect::<Result<Vec<RgbImage>>>()?;
+    let context = arguments.device.open()?;
+    let model = arguments.model.load(&context)?;
+    let (pixels, names) = match &arguments.pixels {
+        Some(path) => {
+            let pixels = load_pixels(path, model.config().image)?;
+            let images = pixels.len() / (3 * model.config().image.pow(2));
+            (pixels, (0..images).map(|i| format!("{} [{i}]", path.display())).collect::<Vec<_>>())
+        }
+        None => {
+            let names = arguments.photos.iter().map(|path| path.display().to_string()).collect();
+            (model.preprocess().pixels_batch(&photos)?, names)
+        }
+    };
+    let session = model.session(SessionOptions::new().batch(arguments.batch).condensation(condensation))?;
+    // The first run compiles on some drivers; the one that is timed is the second.
+    session.logits(&pixels[..3 * model.config().image.pow(2)])?;
+    let start = Instant::now();
+    session.run(&pixels, Wanted::default())?;
+    let seconds = start.elapsed().as_secs_f64();
+
+    let everything = Wanted { features: true, blocks: true };
+    let wanted = if arguments.trace.is_some() { everything } else { Wanted::default() };
+    let trace = session.run(&pixels, wanted)?;
+    if let Some(OutputFile(path)) = &arguments.trace {
+        trace.save(path)?;
+    }
+    let report = Report { arguments, session: &session, names, seconds, trace };
+    if arguments.json {
+        report.json()?
+    } else {
+        report.text()?
+    }
+    Ok(true)
+}
+
+struct Report<'a> {
+    arguments: &'a Arguments,
+    session: &'a Session,
+    names: Vec<String>,
+    seconds: f64,
+    trace: Trace,
+}
+
+impl Report<'_> {
+    fn predictions(&self) -> Vec<Prediction> {
+        match self.trace.classes {
+            0 => Vec::new(),
+            classes => self
+                .trace
+                .logits
+                .chunks_exact(classes)
+                .map(|l| Prediction::of_logits(l, self.session.config()))
+                .collect(),
+        }
+    }
+
+    fn kernel_times(&self) -> Result<Option<Vec<(String, f64)>>> {
+        if !self.arguments.profile {
+            return Ok(None);
+        }
+        let mut sums: Vec<(String, f64)> = Vec::new();
+        for time in self.session.profile()? {
+            let kernel = time.label.rsplit('.').next().unwrap_or_default().to_owned();
+            match sums.iter_mut().find(|(name, _)| *name == kernel) {
+                Some((_, sum)) => *sum += time.nanoseconds / 1e6,
+                None => sums.push((kernel, time.nanoseconds / 1e6)),
+            }
+        }
+        sums.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(Some(sums))
+    }
+
+    fn text(&self) -> Result<()> {
+        let mut out = String::new();
+        for (name, prediction) in self.names.iter().zip(self.predictions()) {
+            line(&mut out, format!("{name}"));
+            for guess in prediction.top(self.arguments.top) {
+                line(&mut out, format!("  {:5.1} %  {}", guess.probability * 100.0, guess.name()));
+            }
+        }
+        if self.trace.classes == 0 {
+            let (tokens, width) = (self.trace.tokens, self.trace.width);
+            line(
+                &mut out,
+                format!(
+                    "no classification head: {tokens} tokens of {width} features for each image; --trace saves them"
+                ),
+            );
+        }
+        let plan = self.session.plan();
+        let images = self.trace.images;
+        line(&mut out, format!("\nmodel    {}, {}", self.arguments.model.name(), describe(plan)));
+        line(&mut out, format!("tokens   {}", tokens_text(plan)));
+        let each = self.seconds * 1e3 / images as f64;
+        line(&mut out, format!("time     {each:.1} ms an image, {images} in batches of {}", self.session.batch()));
+        line(&mut out, format!("adapter  {}", self.session.model().context().describe()));
+        if let Some(OutputFile(path)) = &self.arguments.trace {
+            line(&mut out, format!("trace    {}", path.display()));
+        }
+        if let Some(times) = self.kernel_times()? {
+            let total: f64 = times.iter().map(|(_, ms)| ms).sum();
+            line(&mut out, format!("\nGPU time of one run, {total:.2} ms"));
+            for (kernel, ms) in times {
+                line(&mut out, format!("  {ms:9.3} ms  {:4.1} %  {kernel}", ms / total * 100.0));
+            }
+        }
+        print(&out)
+    }
+
+    fn json(&self) -> Result<()> {
+        let predictions = self.predictions();
+        let images: Vec<_> = self
+            .names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| json!({ "file": name, "classes": predictions.get(i).map(|p| p.top(self.arguments.top)) }))
+            .collect();
+        let plan = self.session.plan();
+        print_json(&json!({
+            "model": self.arguments.model.name(),
+            "condensation": describe(plan),
+            "tokens": tokens(plan),
+            "adapter": self.session.model().context().describe(),
+            "batch": self.session.batch(),
+            "milliseconds_per_image": self.seconds * 1e3 / self.trace.images as f64,
+            "kernel_milliseconds": self.kernel_times()?.map(|times| times.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
+            "images": images,
+        }))
+    }
+}
+
+fn line(out: &mut String, text: String) {
+    out.push_str(&text);
+    out.push('\n');
+}

@@ -1,0 +1,122 @@
+//! The demo: a real photograph, a real model, full and condensed, side by side.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use serde_json::json;
+use tcvit::cost::Cost;
+use tcvit::input::open_image;
+use tcvit::{Prediction, Result, Session, SessionOptions};
+
+use crate::bundled;
+use crate::options::{CondenseOptions, DeviceOptions, ModelOptions};
+use crate::output::{describe, median, print, print_json, tokens, tokens_text};
+
+#[derive(Args, Default)]
+pub struct Arguments {
+    /// Another photograph than the bundled one.
+    #[arg(value_name = "PHOTO")]
+    photo: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    condense: CondenseOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Copies of the photograph to time at once [default: 8].
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Timed runs of each; their median is shown.
+const REPEATS: usize = 5;
+
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let condensation = arguments.condense.condensation()?;
+    let (photo, name) = match &arguments.photo {
+        Some(path) => (open_image(path)?, path.display().to_string()),
+        None => (bundled::photo()?, bundled::PHOTO.to_owned()),
+    };
+    let context = arguments.device.open()?;
+    let model = arguments.model.load(&context)?;
+    let batch = arguments.batch.unwrap_or(8);
+    let pixels = model.preprocess().pixels(&photo)?.repeat(batch);
+    let open = |condensation| model.session(SessionOptions::new().batch(batch).condensation(condensation));
+    let sessions = [open(None)?, open(condensation)?];
+
+    let mut logits = Vec::new();
+    for session in &sessions {
+        logits.push(session.logits(&pixels)?);
+    }
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..REPEATS {
+        // In turns, so that whatever else the machine does falls on both.
+        for (session, times) in sessions.iter().zip(&mut times) {
+            let start = Instant::now();
+            session.logits(&pixels)?;
+            times.push(start.elapsed().as_secs_f64() * 1e3 / batch as f64);
+        }
+    }
+    let milliseconds = times.map(median);
+    let classes = model.config().classes;
+    let predictions: Vec<Prediction> =
+        logits.iter().map(|logits| Prediction::of_logits(&logits[..classes], model.config())).collect();
+    let costs = [0, 1].map(|i| Cost::of(sessions[i].plan()).total() as f64 / 1e6);
+    let (speedup, ideal) = (milliseconds[0] / milliseconds[1], costs[0] / costs[1]);
+
+    if arguments.json {
+        let one = |i: usize| one_json(&sessions[i], &predictions[i], milliseconds[i], costs[i]);
+        print_json(&json!({
+            "photo": name,
+            "model": arguments.model.name(),
+            "adapter": context.describe(),
+            "batch": batch,
+            "full": one(0),
+            "condensed": one(1),
+            "speedup": speedup,
+            "ideal_speedup": ideal,
+        }))?;
+        return Ok(true);
+    }
+    let mut out = format!(
+        "photo    {name}, {} x {}\nmodel    {}\nadapter  {}\n",
+        photo.width(),
+        photo.height(),
+        arguments.model.name(),
+        context.describe()
+    );
+    for (i, session) in sessions.iter().enumerate() {
+        let guesses: Vec<String> = predictions[i]
+            .top(3)
+            .iter()
+            .map(|guess| format!("{} {:.1} %", guess.name(), guess.probability * 100.0))
+            .collect();
+        out += &format!(
+            "\n{}\n  {}\n  tokens {}\n  {:.2} ms an image, {:.1} M multiply-adds\n",
+            describe(session.plan()),
+            guesses.join(", "),
+            tokens_text(session.plan()),
+            milliseconds[i],
+            costs[i]
+        );
+    }
+    out += &format!(
+        "\nspeed-up {speedup:.2}x of {ideal:.2}x that the multiply-adds allow (batch {batch}, median of {REPEATS}, in turns)\n"
+    );
+    print(&out)?;
+    Ok(true)
+}
+
+fn one_json(session: &Session, prediction: &Prediction, milliseconds: f64, cost: f64) -> serde_json::Value {
+    json!({
+        "condensation": describe(session.plan()),
+        "classes": prediction.top(5),
+        "tokens": tokens(session.plan()),
+        "milliseconds_per_image": milliseconds,
+        "million_multiply_adds": cost,
+    })
+}

@@ -1,0 +1,80 @@
+//! What subcommands print.
+
+use std::io::{ErrorKind, Write};
+
+use serde::Serialize;
+use tcvit::condensation::{Condensation, Score};
+use tcvit::plan::Plan;
+use tcvit::{Error, Result};
+
+/// Prints `text`. A reader that has gone away, such as `head`, is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::File {
+            op: "print".into(),
+            expected: "to be able to write to standard output".into(),
+            got: error.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Prints `value` as JSON.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Config {
+        op: "write JSON".into(),
+        expected: "a value that JSON can hold".into(),
+        got: error.to_string(),
+    })?;
+    print(&(text + "\n"))
+}
+
+/// `full`, or the options that matter: `uniqueness score, R = 5`.
+pub fn describe(plan: &Plan) -> String {
+    let Some(c) = &plan.condensation else { return "full".into() };
+    let name = [
+        ("paper", Condensation::paper()),
+        ("literal", Condensation::literal()),
+        ("training_free", Condensation::training_free()),
+    ]
+    .into_iter()
+    .find(|(_, preset)| {
+        let mut preset = preset.clone();
+        preset.schedule.clone_from(&c.schedule);
+        preset == *c
+    })
+    .map_or_else(|| format!("{} score, {:?} metric, K = {}", score_name(c.score), c.metric, c.order), |(name, _)| name.into());
+    let drops: Vec<usize> = plan.blocks.iter().map(|block| block.dropped).collect();
+    match drops.first() {
+        Some(first) if drops.iter().all(|drop| drop == first) => format!("{name}, R = {first}"),
+        _ => format!("{name}, R = {drops:?}"),
+    }
+}
+
+fn score_name(score: Score) -> &'static str {
+    match score {
+        Score::Combined => "combined",
+        Score::Connectivity => "connectivity",
+        Score::Dominance => "dominance",
+        Score::Uniqueness { .. } => "uniqueness",
+        _ => "other",
+    }
+}
+
+/// Tokens that each block's MLP works on, prefix included, and how the first came in: `65 > 60 55 50`.
+pub fn tokens(plan: &Plan) -> Vec<usize> {
+    let prefix = plan.config.prefix();
+    std::iter::once(plan.config.tokens()).chain(plan.blocks.iter().map(|block| prefix + block.kept())).collect()
+}
+
+/// [`tokens`] for people.
+pub fn tokens_text(plan: &Plan) -> String {
+    tokens(plan).iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// The middle value.
+pub fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
