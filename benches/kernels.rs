@@ -1,1 +1,151 @@
+//! Kernels alone, by token count, in DeiT-Tiny's shapes: `cargo bench --bench kernels`. A run is one submission of one
+//! dispatch and the wait for it.
 
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tcvit::condensation::{Chain, Weights};
+use tcvit::gpu::{Context, Recorder, empty, upload};
+use tcvit::kernels::linear::Epilogue;
+use tcvit::kernels::*;
+use tcvit::random::Random;
+
+const WIDTH: usize = 192;
+const HEADS: usize = 3;
+const DROPPED: usize = 14;
+const TOKENS: [usize; 3] = [64, 128, 197];
+
+struct Bench<'a> {
+    criterion: &'a mut Criterion,
+    gpu: Context,
+}
+
+impl Bench<'_> {
+    fn floats(&self, len: usize) -> wgpu::Buffer {
+        let values = Random::named("bench", 1).tensor(len, 0.5, 0.5);
+        upload(&self.gpu, "bench", &values).expect("a buffer")
+    }
+
+    fn output(&self, len: usize) -> wgpu::Buffer {
+        empty(&self.gpu, "bench", len).expect("a buffer")
+    }
+
+    /// Times what `record` records; `macs` multiply-adds give the throughput.
+    fn run(
+        &mut self,
+        kernel: &str,
+        tokens: usize,
+        macs: usize,
+        record: impl FnOnce(&mut Recorder<'_>) -> tcvit::Result<()>,
+    ) {
+        let mut recorder = Recorder::new(&self.gpu);
+        record(&mut recorder).expect("a recording");
+        let recording = recorder.finish().expect("a recording");
+        let mut group = self.criterion.benchmark_group(kernel);
+        group.throughput(Throughput::Elements(macs as u64));
+        group.bench_function(BenchmarkId::from_parameter(tokens), |bencher| {
+            bencher.iter(|| {
+                recording.submit(&self.gpu).expect("a submission");
+                self.gpu.wait("bench").expect("a result");
+            });
+        });
+        group.finish();
+    }
+}
+
+fn block(bench: &mut Bench<'_>, tokens: usize) {
+    let stride = tokens.next_multiple_of(4);
+    let (x, qkv) = (bench.floats(tokens * WIDTH), bench.floats(tokens * WIDTH * 3));
+    let (weight, bias) = (bench.floats(WIDTH * WIDTH * 3), bench.floats(WIDTH * 3));
+    let (y, probs) = (bench.output(tokens * WIDTH * 3), bench.floats(HEADS * tokens * stride));
+    let sizes = bench.floats(tokens);
+    let (t, h, s) = (tokens as u32, HEADS as u32, stride as u32);
+    let (width4, head4) = ((WIDTH / 4) as u32, (WIDTH / HEADS / 4) as u32);
+
+    bench.run("linear", tokens, tokens * WIDTH * WIDTH * 3, |recorder| {
+        let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y };
+        linear::record(recorder, linear::Params::new(tokens, WIDTH, WIDTH * 3), Epilogue::Store, bindings)
+    });
+    bench.run("layer_norm", tokens, tokens * WIDTH, |recorder| {
+        let params = layer_norm::Params { rows: t, width4, epsilon: 1e-6 };
+        layer_norm::record(recorder, params, layer_norm::Bindings { x: &x, weight: &bias, bias: &bias, y: &y })
+    });
+    bench.run("query_key", tokens, tokens * tokens * WIDTH, |recorder| {
+        let params = query_key::Params {
+            tokens: t,
+            heads: h,
+            row4: 3 * width4,
+            key_offset4: width4,
+            head4,
+            stride: s,
+            scale: 0.125,
+        };
+        query_key::record(recorder, params, 1, false, query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs })
+    });
+    bench.run("softmax", tokens, HEADS * tokens * tokens, |recorder| {
+        let params = softmax::Params { rows: h * t, columns: t, stride: s, scale: 1.0 };
+        softmax::record(recorder, params, softmax::Bindings { x: &probs })
+    });
+    bench.run("attention_mix", tokens, tokens * tokens * WIDTH, |recorder| {
+        let params = attention_mix::Params {
+            tokens: t,
+            heads: h,
+            stride4: s / 4,
+            row4: 3 * width4,
+            value_offset4: 2 * width4,
+            head4,
+        };
+        attention_mix::record(recorder, params, 1, attention_mix::Bindings { probs: &probs, qkv: &qkv, y: &y })
+    });
+}
+
+fn condense(bench: &mut Bench<'_>, tokens: usize) {
+    let patches = tokens - 1;
+    let w = bench.floats(patches * patches);
+    let (score, sizes, x) = (bench.floats(patches), bench.floats(tokens), bench.floats(tokens * WIDTH));
+    let list: Vec<u32> = (0..patches as u32).collect();
+    let order = upload(&bench.gpu, "order", &list).expect("a buffer");
+    let slot = upload(&bench.gpu, "slot", &list).expect("a buffer");
+    let (rows, listed) = (bench.output(DROPPED * patches), bench.output(patches));
+    let (fused, fused_sizes) = (bench.output(tokens * WIDTH), bench.output(tokens));
+    let (n, r) = (patches as u32, DROPPED as u32);
+    let chain = Chain { order: 2, alpha: 500.0, newton_steps: None };
+
+    bench.run("connectivity", tokens, DROPPED * patches * patches, |recorder| {
+        let params = connectivity::Params::listed(patches, DROPPED, patches, patches - DROPPED, chain);
+        let bindings = connectivity::Bindings { w: &w, list: &order, result: &rows };
+        connectivity::record(recorder, params, 1, connectivity::Part::Rows, bindings)
+    });
+    bench.run("top_k", tokens, patches, |recorder| {
+        let bindings = top_k::Bindings { score: &score, order: &order, slot: &slot };
+        top_k::record(recorder, top_k::Params::new(patches, patches - DROPPED), 1, bindings)
+    });
+    bench.run("assign", tokens, DROPPED * patches, |recorder| {
+        let bindings = assign::Bindings { rows: &rows, slot: &slot, assigned: &listed, connection: &score };
+        assign::record(recorder, assign::Params { patches: n, dropped: r }, 1, bindings)
+    });
+    bench.run("fuse", tokens, tokens * WIDTH, |recorder| {
+        let params = fuse::Params { images: 1, prefix: 1, patches: n, dropped: r, width4: (WIDTH / 4) as u32 };
+        let bindings = fuse::Bindings {
+            tokens: &x,
+            sizes: &sizes,
+            order: &order,
+            assigned: &listed,
+            connection: &score,
+            diagonal: &score,
+            fused: &fused,
+            fused_sizes: &fused_sizes,
+        };
+        fuse::record(recorder, params, Weights::Size, bindings)
+    });
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let gpu = Context::blocking().expect("an adapter");
+    let mut bench = Bench { criterion, gpu };
+    for tokens in TOKENS {
+        block(&mut bench, tokens);
+        condense(&mut bench, tokens);
+    }
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);

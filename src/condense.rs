@@ -14,6 +14,8 @@ use crate::workspace::{CondenseBuffers, Selection};
 
 mod dense;
 
+pub use dense::connectivity_matrix;
+
 /// Cosines are divided by this before the row softmax that makes W of them.
 const TEMPERATURE: f32 = 0.1;
 
@@ -47,7 +49,13 @@ pub(crate) fn record(
             match condensation.path {
                 Path::Thin => (w, chain),
                 // What is thin about C itself is nothing: its rows are rows.
-                Path::Dense => (dense::record(recorder, stage, buffers, w, chain)?, Chain::IDENTITY),
+                Path::Dense => (
+                    {
+                        let size = (stage.images, stage.patches);
+                        dense::record(recorder, size, &buffers.dense, w, chain)?
+                    },
+                    Chain::IDENTITY,
+                ),
             }
         }
     };

@@ -3,6 +3,7 @@
 /// What can go wrong, by whose doing: the variant tells a program how to react, the text tells a person what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
+#[allow(missing_docs, reason = "every variant has the same three fields, described above")]
 pub enum Error {
     /// An option or a configuration that cannot be honoured.
     #[error("{op}: expected {expected}, got {got}")]

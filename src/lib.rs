@@ -1,4 +1,33 @@
-//! Vision Transformers on any GPU that WebGPU reaches, with connectivity-based token condensation.
+//! Vision Transformers on any GPU that WebGPU reaches (Vulkan, Metal, DX12), with connectivity-based token condensation
+//! (TC-ViT): in every block, between attention and MLP, the least representative tokens are fused into those that stand
+//! for them best.
+//!
+//! ```no_run
+//! use tcvit::{Condensation, Context, Model, SessionOptions};
+//!
+//! let gpu = Context::blocking()?; // or Context::from_device(device, queue)
+//! let model = Model::load(&gpu, "deit_small.safetensors")?;
+//! let session = model.session(SessionOptions::new().batch(8).condense(Condensation::training_free().drop(16)))?;
+//! let photo = tcvit::input::open_image("cat.jpg".as_ref())?;
+//! println!("{}", session.classify(&[photo])?[0].top(1)[0].name());
+//! # Ok::<(), tcvit::Error>(())
+//! ```
+//!
+//! # Where to look
+//! [`Context`] is a device, [`Model`] weights on it, [`Session`] a model with a batch size and a [`Condensation`],
+//! recorded once and replayed for every batch. [`plan`] knows every size before anything runs, [`cost`] every
+//! multiply-add, [`Trace`] what a forward decided. [`kernels`], their CPU twins in [`reference`](mod@reference) and the [`doctor`] that
+//! compares them are public for whoever builds on them.
+//!
+//! # Letters
+//! **B** batch, **N** patch tokens, **E** prefix tokens (class, then distillation, then registers), **T** = E + N,
+//! **D** width, **H** heads, **Dh** = D / H, **L** blocks, **R** tokens dropped in a block, **K** connectivity order,
+//! **F** MLP width. W is the connectivity of order 1, C that of orders 1 to K, c its mean, S the score.
+//!
+//! # Features
+//! `cli` (default) adds what the command-line program needs; a library user turns it off.
+
+#![warn(missing_docs)]
 
 pub mod condensation;
 pub mod config;
@@ -26,6 +55,7 @@ mod head;
 mod workspace;
 
 pub use condensation::Condensation;
+pub use condense::connectivity_matrix;
 pub use config::VitConfig;
 pub use error::{Error, Result};
 pub use gpu::{Context, ContextOptions};
@@ -33,3 +63,7 @@ pub use model::Model;
 pub use prediction::{Guess, Prediction};
 pub use session::{Session, SessionOptions, Wanted};
 pub use trace::Trace;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

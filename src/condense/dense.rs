@@ -2,26 +2,43 @@
 //! |I - a W|, and as the check that the thin path is right. Scales are those of `condense/connectivity.wgsl`.
 
 use crate::condensation::Chain;
-use crate::error::Result;
-use crate::forward::Stage;
-use crate::gpu::Recorder;
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Recorder, download, empty, upload};
 use crate::kernels::matrix_product::{self, Bindings, Params};
 use crate::kernels::newton_start;
-use crate::workspace::CondenseBuffers;
 
 /// Records C = C(W), divided by s^(K-1) for the power sum and by s^K for Newton, and returns the buffer it is in.
-pub(super) fn record<'b>(
+/// `scratch` are four matrices of W's size.
+pub(crate) fn record<'b>(
     recorder: &mut Recorder<'_>,
-    stage: &Stage<'_>,
-    buffers: &'b CondenseBuffers,
+    (images, patches): (usize, usize),
+    scratch: &'b [wgpu::Buffer; 4],
     w: &'b wgpu::Buffer,
     chain: Chain,
 ) -> Result<&'b wgpu::Buffer> {
-    let mut products = Products { recorder, images: stage.images as u32, patches: stage.patches as u32 };
+    let mut products = Products { recorder, images: images as u32, patches: patches as u32 };
     match chain.newton_steps {
-        None => products.power_sum(buffers, w, chain),
-        Some(steps) => products.newton(buffers, w, chain, steps),
+        None => products.power_sum(scratch, w, chain),
+        Some(steps) => products.newton(scratch, w, chain, steps),
     }
+}
+
+/// All of C for one W [N, N], by the dense path: for looking at it. Scaled as [`Chain::scale`] says.
+///
+/// # Errors
+/// [`Error::Shape`] when `w` is not N by N, [`Error::Device`] when the device fails.
+pub fn connectivity_matrix(context: &Context, w: &[f32], patches: usize, chain: Chain) -> Result<Vec<f32>> {
+    if w.len() != patches * patches || patches == 0 {
+        let got = format!("{} numbers", w.len());
+        return Err(Error::shape("connectivity matrix", format!("W [{patches}, {patches}]"), got));
+    }
+    let matrix = upload(context, "connectivity", w)?;
+    let new = || empty(context, "dense", w.len());
+    let scratch = [new()?, new()?, new()?, new()?];
+    let mut recorder = Recorder::new(context);
+    let c = record(&mut recorder, (1, patches), &scratch, &matrix, chain)?;
+    recorder.finish()?.submit(context)?;
+    download(context, c, w.len())
 }
 
 struct Products<'r, 'c> {
@@ -58,11 +75,11 @@ impl Products<'_, '_> {
     /// divided by s^(m-1).
     fn power_sum<'b>(
         &mut self,
-        buffers: &'b CondenseBuffers,
+        scratch: &'b [wgpu::Buffer; 4],
         w: &'b wgpu::Buffer,
         chain: Chain,
     ) -> Result<&'b wgpu::Buffer> {
-        let pool = Pool(buffers.dense.iter().collect());
+        let pool = Pool(scratch.iter().collect());
         let scale = chain.alpha.max(1.0);
         let (mut sum, mut power, mut m) = (w, w, 1i32);
         let digits = u32::BITS - chain.order.leading_zeros();
@@ -96,12 +113,12 @@ impl Products<'_, '_> {
     /// X' = 2X - X A X, then C = (s^-K W - (a/s)^K W^K W) X.
     fn newton<'b>(
         &mut self,
-        buffers: &'b CondenseBuffers,
+        scratch: &'b [wgpu::Buffer; 4],
         w: &'b wgpu::Buffer,
         chain: Chain,
         steps: u32,
     ) -> Result<&'b wgpu::Buffer> {
-        let [a, b, c, d] = &buffers.dense;
+        let [a, b, c, d] = scratch;
         let start = newton_start::Params { images: self.images, patches: self.patches, alpha: chain.alpha };
         newton_start::record(self.recorder, start, newton_start::Bindings { w, a, start: b })?;
         let (mut x, mut other) = (b, d);

@@ -10,7 +10,12 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy)]
 pub enum Operand<'a> {
     /// The first `len` 4-byte elements of a buffer.
-    Buffer { buffer: &'a wgpu::Buffer, len: usize },
+    Buffer {
+        /// The buffer.
+        buffer: &'a wgpu::Buffer,
+        /// 4-byte elements of it that are bound.
+        len: usize,
+    },
     /// A texture to load from.
     Texture(&'a wgpu::TextureView),
 }

@@ -5,11 +5,17 @@ use crate::kernels::fuse::{Params, Weights};
 /// The kernel's inputs, as slices; shapes as in [`crate::kernels::fuse::Bindings`].
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
+    /// [B, E + N, D]
     pub tokens: &'a [f32],
+    /// [B, E + N]
     pub sizes: &'a [f32],
+    /// [B, N]
     pub order: &'a [u32],
+    /// [B, R]
     pub assigned: &'a [u32],
+    /// [B, R]
     pub connection: &'a [f32],
+    /// [B, R]
     pub diagonal: &'a [f32],
 }
 

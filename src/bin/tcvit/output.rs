@@ -44,7 +44,10 @@ pub fn describe(plan: &Plan) -> String {
         preset.schedule.clone_from(&c.schedule);
         preset == *c
     })
-    .map_or_else(|| format!("{} score, {:?} metric, K = {}", score_name(c.score), c.metric, c.order), |(name, _)| name.into());
+    .map_or_else(
+        || format!("{} score, {:?} metric, K = {}", score_name(c.score), c.metric, c.order),
+        |(name, _)| name.into(),
+    );
     let drops: Vec<usize> = plan.blocks.iter().map(|block| block.dropped).collect();
     match drops.first() {
         Some(first) if drops.iter().all(|drop| drop == first) => format!("{name}, R = {first}"),
