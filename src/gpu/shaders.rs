@@ -20,6 +20,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/grid.wgsl",
     "shared/row_reduce.wgsl",
     "embed/patchify.wgsl",
+    "embed/texture.wgsl",
     "embed/assemble.wgsl",
     "block/layer_norm.wgsl",
     "block/linear.wgsl",

@@ -1,12 +1,94 @@
-//! stub
-use crate::error::{Error, Result};
-use image::RgbImage;
+//! Encoded images to bytes of red, green and blue, within limits that a hostile file cannot pass.
+
+use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::Path;
-/// x
+
+use image::{ImageFormat, ImageReader, Limits, RgbImage};
+
+use crate::error::{Error, Result};
+
+/// The longest side of an image that is decoded.
+const MOST_SIDE: u32 = 16_384;
+/// The most bytes of a file that is read, and of a decoded image before it is converted to 8 bits.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// Reads and decodes an image file, as [`decode_image`].
+///
+/// # Errors
+/// [`Error::File`] when it cannot be read or has more than 1 GiB, else as [`decode_image`].
 pub fn open_image(path: &Path) -> Result<RgbImage> {
-    decode_image(&std::fs::read(path).map_err(|e| Error::file("open", "", e.to_string()))?, "x")
+    let name = path.display().to_string();
+    let failed = |error: std::io::Error| Error::file("open image", format!("a readable {name}"), error.to_string());
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::file("open image", format!("at most {MOST_BYTES} bytes in {name}"), "more"));
+    }
+    decode_image(&bytes, &name)
 }
-/// x
-pub fn decode_image(bytes: &[u8], _name: &str) -> Result<RgbImage> {
-    Ok(image::load_from_memory(bytes).map_err(|e| Error::image("decode", "", e.to_string()))?.into_rgb8())
+
+/// Decodes JPEG, PNG, WebP, BMP, GIF (its first frame) or TIFF; `name` is for errors.
+///
+/// As Pillow's `convert("RGB")`: grey is repeated, a palette looked up, and alpha dropped without blending, so what a
+/// transparent pixel hides is seen. Colour profiles and the orientation in EXIF are not applied, as timm does not.
+/// Unlike Pillow, 16 bits per channel are rounded to the nearest of 8 (`v / 257`), for grey as well.
+///
+/// # Errors
+/// [`Error::Image`] when the bytes are empty, of another format, damaged or cut short, and for images without pixels,
+/// above 16,384 pixels along a side or above 1 GiB when decoded.
+pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
+    const FORMATS: &str = "a JPEG, PNG, WebP, BMP, GIF or TIFF image";
+    let op = format!("decode {name}");
+    if bytes.is_empty() {
+        return Err(Error::image(op, FORMATS, "an empty file"));
+    }
+    let Ok(format) = image::guess_format(bytes) else {
+        return Err(Error::image(op, FORMATS, format!("{} bytes of something else", bytes.len())));
+    };
+    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
+        return Err(Error::image(op, "a whole JPEG image", format!("{} bytes, its end is missing", bytes.len())));
+    }
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MOST_SIDE);
+    limits.max_image_height = Some(MOST_SIDE);
+    limits.max_alloc = Some(MOST_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    let image = reader.decode().map_err(|error| match error {
+        image::ImageError::Limits(error) => Error::image(
+            &op,
+            format!("at most {MOST_SIDE} pixels along a side and {MOST_BYTES} bytes decoded"),
+            error.to_string(),
+        ),
+        other => Error::image(&op, FORMATS, other.to_string()),
+    })?;
+    let image = image.into_rgb8();
+    if image.width() == 0 || image.height() == 0 {
+        return Err(Error::image(op, "at least one pixel", format!("{} x {}", image.width(), image.height())));
+    }
+    Ok(image)
+}
+
+/// Whether a JPEG reaches its end marker. The decoder fills what is missing with grey and reports nothing.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    loop {
+        // To the next marker: 0xFF, then neither the 0 that stands for a byte 0xFF in the data, nor more 0xFF.
+        let Some(marker) = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF)) else {
+            return false;
+        };
+        let kind = rest[marker + 1];
+        rest = &rest[marker + 2..];
+        match kind {
+            0xD9 => return true,
+            // Markers without contents: start of image, restarts, and the reserved 1.
+            0xD0..=0xD8 | 1 => {}
+            _ => {
+                let Some(&[high, low]) = rest.first_chunk() else { return false };
+                let Some(after) = rest.get(usize::from(u16::from_be_bytes([high, low]))..) else { return false };
+                rest = after;
+            }
+        }
+    }
 }

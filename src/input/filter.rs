@@ -56,7 +56,8 @@ impl Filter {
             // Open on one side: a pixel that lies between two output pixels belongs to one of them.
             Filter::Box => f64::from(u8::from(distance > -0.5 && distance <= 0.5)),
             Filter::Bilinear => (1.0 - x).max(0.0),
-            Filter::Hamming if x < 1.0 => sinc(x) * (0.54 + 0.46 * (PI * x).cos()),
+            // Pillow's constants are of single precision.
+            Filter::Hamming if x < 1.0 => sinc(x) * (f64::from(0.54f32) + f64::from(0.46f32) * (PI * x).cos()),
             Filter::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
             Filter::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5,
             Filter::Lanczos if x < 3.0 => sinc(x) * sinc(x / 3.0),

@@ -3,17 +3,16 @@
 
 mod decode;
 mod filter;
-mod pixels;
 mod resample;
 
 pub use decode::{decode_image, open_image};
 pub use filter::Filter;
-pub use pixels::load_pixels;
 
-use glam::{DAffine2, DVec2};
+use glam::{DAffine2, DMat2, DVec2};
 use image::RgbImage;
 
 use crate::error::{Error, Result};
+use crate::kernels::texture;
 use resample::Axis;
 
 /// The longest side of an image that is resized: as JPEG's. Keeps every product of sizes exact in f64.
@@ -87,7 +86,7 @@ impl Preprocess {
         let [x, y] = self.axes(width, height)?;
         let scale = DVec2::new(x.scale(), y.scale());
         let offset = DVec2::new(x.first as f64, y.first as f64) * scale;
-        Ok(DAffine2::from_scale_angle_translation(scale, 0.0, offset))
+        Ok(DAffine2::from_mat2_translation(DMat2::from_diagonal(scale), offset))
     }
 
     /// The image resized and cropped, `side` by `side`: the bytes that Pillow and torchvision give.
@@ -107,7 +106,7 @@ impl Preprocess {
     /// # Errors
     /// As [`Preprocess::placement`].
     pub fn pixels(&self, image: &RgbImage) -> Result<Vec<f32>> {
-        let mut pixels = vec![0.0; self.len()?];
+        let mut pixels = vec![0.0; self.elements()?];
         self.fill(image, &mut pixels)?;
         Ok(pixels)
     }
@@ -117,34 +116,70 @@ impl Preprocess {
     /// # Errors
     /// As [`Preprocess::placement`], naming the image by its number.
     pub fn pixels_batch(&self, images: &[RgbImage]) -> Result<Vec<f32>> {
-        let each = self.len()?;
+        let each = self.elements()?;
         let mut pixels = vec![0.0; images.len() * each];
-        let workers = std::thread::available_parallelism().map_or(1, |cores| cores.get()).min(images.len()).max(1);
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let share = images.len().div_ceil(workers).max(1);
-        let fill = |first: usize, images: &[RgbImage], pixels: &mut [f32]| -> Result<()> {
+        let prepare = |(part, (images, pixels)): (usize, (&[RgbImage], &mut [f32]))| -> Result<()> {
             for (number, (image, pixels)) in images.iter().zip(pixels.chunks_exact_mut(each)).enumerate() {
                 self.fill(image, pixels).map_err(|error| match error {
                     Error::Image { op, expected, got } => {
-                        Error::image(format!("{op} {} of the batch", first + number), expected, got)
+                        Error::image(format!("{op} {} of the batch", part * share + number), expected, got)
                     }
                     other => other,
                 })?;
             }
             Ok(())
         };
+        let parts = images.chunks(share).zip(pixels.chunks_mut(share * each)).enumerate();
         std::thread::scope(|scope| {
-            let parts = images.chunks(share).zip(pixels.chunks_mut(share * each)).enumerate();
-            let workers: Vec<_> =
-                parts.map(|(part, (images, pixels))| scope.spawn(move || fill(part * share, images, pixels))).collect();
-            workers
-                .into_iter()
-                .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let workers: Vec<_> = parts.map(|part| scope.spawn(move || prepare(part))).collect();
+            let stopped = |_| Err(Error::image("prepare batch", "every worker to finish", "one that stopped"));
+            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(stopped))
         })?;
         Ok(pixels)
     }
 
+    /// What [`texture::record`] needs to prepare a texture of `width` by `height` texels as image `slot` of a batch.
+    /// `srgb` says that the view's format is an sRGB one, which loading decodes: the kernel encodes it again, since the
+    /// network was trained on encoded values. A view of a format that is not sRGB saves that work.
+    ///
+    /// # Errors
+    /// As [`Preprocess::placement`]; [`Error::Config`] for filters other than bicubic and bilinear.
+    pub fn texture_params(&self, width: u32, height: u32, slot: u32, srgb: bool) -> Result<texture::Params> {
+        let placement = self.placement(width, height)?;
+        let bicubic = match self.filter {
+            Filter::Bicubic => true,
+            Filter::Bilinear => false,
+            other => {
+                let expected = "bicubic or bilinear interpolation for input from a texture";
+                return Err(Error::config("texture input", expected, other.to_string()));
+            }
+        };
+        let [mean_r, mean_g, mean_b] = self.mean;
+        let [std_r, std_g, std_b] = self.std;
+        Ok(texture::Params {
+            side: self.side as u32,
+            slot,
+            width,
+            height,
+            scale_x: placement.matrix2.x_axis.x as f32,
+            scale_y: placement.matrix2.y_axis.y as f32,
+            offset_x: placement.translation.x as f32,
+            offset_y: placement.translation.y as f32,
+            bicubic: bicubic.into(),
+            srgb: srgb.into(),
+            mean_r,
+            mean_g,
+            mean_b,
+            std_r,
+            std_g,
+            std_b,
+        })
+    }
+
     /// Elements of one image's pixels.
-    fn len(&self) -> Result<usize> {
+    fn elements(&self) -> Result<usize> {
         self.validate()?;
         Ok(3 * self.side * self.side)
     }

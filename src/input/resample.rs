@@ -1,5 +1,6 @@
 //! Pillow's resize to the bit, but only of the pixels that a crop keeps: weights rounded to 22 bits, integer sums, the
-//! columns first, rounded and clamped to a byte, then the rows. A crop taken before or after gives the same bytes.
+//! width first, rounded and clamped to bytes, then the height, rounded and clamped again. Cropping before or after
+//! makes no difference, so an image of any shape costs its own pixels and the square's.
 
 use image::RgbImage;
 
@@ -7,6 +8,8 @@ use super::Filter;
 
 /// Bits after the point of a weight: 8 of the 32 are the pixel's, 2 are room for overshoot.
 const BITS: u32 = 22;
+/// What makes a shift by [`BITS`] round to nearest.
+const HALF: i32 = 1 << (BITS - 1);
 
 /// One axis of a resize and crop: `source` pixels become `resized`, of which `len` are wanted, the first at `first`.
 /// All but `first` are at least 1.
@@ -66,10 +69,9 @@ impl Windows {
             weights.extend((first..end).map(|x| filter.weight((x as f64 - centre + 0.5) * narrow)));
             let sum: f64 = weights.iter().sum();
             let start = values.len();
-            let scale = if sum == 0.0 { 0.0 } else { f64::from(1 << BITS) };
             values.extend(weights.iter().map(|weight| {
-                let normal = weight / if sum == 0.0 { 1.0 } else { sum };
-                (normal * scale + 0.5f64.copysign(normal)) as i32
+                let normal = weight / sum;
+                (normal * f64::from(1 << BITS) + 0.5f64.copysign(normal)) as i32
             }));
             windows.push(Window { first, weights: start..values.len() });
         }
@@ -88,39 +90,55 @@ impl Windows {
     }
 }
 
-fn byte(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
-}
-
 /// The wanted part of `image` resized, [y.len, x.len, 3].
 pub(super) fn resample(image: &RgbImage, x: &Axis, y: &Axis, filter: Filter) -> Vec<u8> {
-    let source = image.as_raw();
-    let stride = x.source * 3;
+    let (source, stride) = (image.as_raw().as_slice(), x.source * 3);
     if filter == Filter::Nearest {
         let columns = x.nearest();
         let pick = |row| columns.iter().flat_map(move |column| &source[row * stride + column * 3..][..3]);
         return y.nearest().into_iter().flat_map(pick).copied().collect();
     }
     let (across, down) = (Windows::new(x, filter), Windows::new(y, filter));
+    if height_first(x, y) {
+        return resize_width(&resize_height(source, stride, &down, 0), stride, &across);
+    }
     let rows = down.span();
-    let narrow = x.len * 3;
-    let mut middle = Vec::with_capacity(rows.len() * narrow);
-    for row in source.chunks_exact(stride).take(rows.end).skip(rows.start) {
-        for (first, weights) in across.iter() {
-            let mut sums = [1 << (BITS - 1); 3];
+    let middle = resize_width(&source[rows.start * stride..rows.end * stride], stride, &across);
+    resize_height(&middle, x.len * 3, &down, rows.start)
+}
+
+/// Pillow 13 resizes the height first where that removes much more than the width's would; 12.0 never does.
+/// The two orders round, and clamp overshoot, differently.
+fn height_first(x: &Axis, y: &Axis) -> bool {
+    let removed = |axis: &Axis| axis.source as f64 - axis.resized as f64;
+    removed(y) > 0.0 && removed(y) > 2.0 * removed(x)
+}
+
+/// Every row of `source`, `stride` bytes each, to one pixel for each window.
+fn resize_width(source: &[u8], stride: usize, windows: &Windows) -> Vec<u8> {
+    let mut out = Vec::with_capacity(source.len() / stride * windows.windows.len() * 3);
+    for row in source.chunks_exact(stride) {
+        for (first, weights) in windows.iter() {
+            let mut sums = [HALF; 3];
             for (pixel, weight) in row[first * 3..].chunks_exact(3).zip(weights) {
                 for (sum, &value) in sums.iter_mut().zip(pixel) {
                     *sum += i32::from(value) * weight;
                 }
             }
-            middle.extend(sums.map(byte));
+            out.extend(sums.map(byte));
         }
     }
-    let mut out = Vec::with_capacity(y.len * narrow);
-    let mut sums = vec![0; narrow];
-    for (first, weights) in down.iter() {
-        sums.fill(1 << (BITS - 1));
-        for (row, weight) in middle[(first - rows.start) * narrow..].chunks_exact(narrow).zip(weights) {
+    out
+}
+
+/// All columns of `source`, `stride` bytes a row, to one row for each window. `source` begins at row `start` of the
+/// image that the windows are for.
+fn resize_height(source: &[u8], stride: usize, windows: &Windows, start: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(windows.windows.len() * stride);
+    let mut sums = vec![0; stride];
+    for (first, weights) in windows.iter() {
+        sums.fill(HALF);
+        for (row, weight) in source[(first - start) * stride..].chunks_exact(stride).zip(weights) {
             for (sum, &value) in sums.iter_mut().zip(row) {
                 *sum += i32::from(value) * weight;
             }
@@ -128,4 +146,9 @@ pub(super) fn resample(image: &RgbImage, x: &Axis, y: &Axis, filter: Filter) -> 
         out.extend(sums.iter().copied().map(byte));
     }
     out
+}
+
+/// A sum of pixels times weights, begun at [`HALF`], as a byte.
+fn byte(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
 }

@@ -17,6 +17,7 @@ pub mod pool;
 pub mod query_key;
 pub mod score;
 pub mod softmax;
+pub mod texture;
 pub mod top_k;
 pub mod uniqueness;
 
@@ -41,6 +42,7 @@ pub const KERNELS: &[Kernel] = &[
     query_key::KERNEL,
     score::KERNEL,
     softmax::KERNEL,
+    texture::KERNEL,
     top_k::KERNEL,
     uniqueness::KERNEL,
 ];

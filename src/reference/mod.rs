@@ -18,5 +18,6 @@ pub mod pool;
 pub mod query_key;
 pub mod score;
 pub mod softmax;
+pub mod texture;
 pub mod top_k;
 pub mod uniqueness;
