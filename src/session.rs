@@ -7,6 +7,7 @@ use crate::config::VitConfig;
 use crate::error::{Error, Result};
 use crate::forward::{self, Stage};
 use crate::gpu::{KernelTime, Recorder, Recording, download, profile};
+use crate::kernels::texture;
 use crate::model::Model;
 use crate::plan::Plan;
 use crate::prediction::Prediction;
@@ -227,6 +228,30 @@ impl Session {
             ));
         }
         self.recording.encode(encoder);
+        Ok(())
+    }
+
+    /// Writes into the application's own encoder the resize, crop and normalisation of a texture into image `slot` of
+    /// [`Session::input`]. The view must be 2D, in the format of its texture, float or unorm; sRGB is encoded back, which
+    /// is what models are trained on.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a slot outside the batch, [`Error::Device`] when the view does not suit.
+    pub fn record_texture_into(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        view: &wgpu::TextureView,
+        slot: usize,
+    ) -> Result<()> {
+        if slot >= self.chunk {
+            return Err(Error::shape("record texture", format!("a slot below {}", self.chunk), slot.to_string()));
+        }
+        let (size, srgb) = (view.texture().size(), view.texture().format().is_srgb());
+        let params = self.model.preprocess().texture_params(size.width, size.height, slot as u32, srgb)?;
+        let mut recorder = Recorder::new(self.model.context());
+        recorder.section("input");
+        texture::record(&mut recorder, params, view, &self.workspace.pixels, self.chunk as u32)?;
+        recorder.finish()?.encode(encoder);
         Ok(())
     }
 

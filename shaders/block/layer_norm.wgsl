@@ -1,5 +1,6 @@
-// y = (x - mean) / sqrt(variance + epsilon) * weight + bias over each row, the variance from the centred values (two
-// passes), since E[x^2] - E[x]^2 loses everything on rows with a large mean.
+// y = (x - mean) / sqrt(variance + epsilon) * weight + bias over each row. On rows with a large mean, E[x^2] - E[x]^2
+// loses everything and the mean of x a few units in its last place: so the variance is of centred values (two passes),
+// and the mean is of differences to the row's first element, which are exact where the mean is large.
 #import shared/grid.wgsl
 #import shared/row_reduce.wgsl
 
@@ -27,15 +28,16 @@ fn main(
     let base = min(row, params.rows - 1u) * params.width4;
     let width = f32(params.width4 * 4u);
 
+    let origin = x[base].x;
     var sum = vec4<f32>(0.0);
     for (var i = lane; i < params.width4; i += LANES) {
-        sum += x[base + i];
+        sum += x[base + i] - origin;
     }
     let mean = row_sum(dot(sum, vec4(1.0)), thread) / width;
 
     var squares = vec4<f32>(0.0);
     for (var i = lane; i < params.width4; i += LANES) {
-        let centred = x[base + i] - mean;
+        let centred = x[base + i] - origin - mean;
         squares += centred * centred;
     }
     let variance = row_sum(dot(squares, vec4(1.0)), thread) / width;
@@ -43,7 +45,7 @@ fn main(
 
     if row < params.rows {
         for (var i = lane; i < params.width4; i += LANES) {
-            y[base + i] = (x[base + i] - mean) * scale * weight[i] + bias[i];
+            y[base + i] = (x[base + i] - origin - mean) * scale * weight[i] + bias[i];
         }
     }
 }

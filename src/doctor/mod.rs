@@ -1,7 +1,31 @@
 //! Checks of every kernel against its CPU twin, on the adapter at hand: wrong results on some GPU are what users of every
 //! peer complain about most. `tcvit doctor` runs a few sizes of each, `tests/kernels/` sweeps many.
 
+mod assemble;
+mod assign;
+mod attention_connectivity;
+mod attention_mix;
+mod chain;
+mod connectivity;
+mod data;
+mod difference;
+mod dominance;
+mod fuse;
+mod key_mean;
+mod layer_norm;
 mod linear;
+mod matrix_product;
+mod newton_start;
+mod patchify;
+mod pool;
+mod query_key;
+mod score;
+mod softmax;
+mod texture;
+mod top_k;
+mod uniqueness;
+
+pub use difference::Difference;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Context, Recorder, download, upload};
@@ -18,18 +42,29 @@ pub struct Check {
     compare: fn(&Context, &[usize], u64) -> Result<Difference>,
 }
 
-/// Every kernel's check.
-pub const CHECKS: &[Check] = &[linear::CHECK];
-
-/// How far a kernel's result is from its twin's.
-#[derive(Clone, Copy, Debug)]
-pub struct Difference {
-    /// The largest difference, relative to the largest magnitude of the twin's result; for indices the number that
-    /// differ. NaN where a result is NaN and its twin is not.
-    pub largest: f64,
-    /// The most that rounding explains.
-    pub tolerance: f64,
-}
+/// Every kernel's check, in the order that data flows through them.
+pub const CHECKS: &[Check] = &[
+    texture::CHECK,
+    patchify::CHECK,
+    assemble::CHECK,
+    layer_norm::CHECK,
+    linear::CHECK,
+    query_key::CHECK,
+    softmax::CHECK,
+    attention_mix::CHECK,
+    attention_connectivity::CHECK,
+    key_mean::CHECK,
+    dominance::CHECK,
+    uniqueness::CHECK,
+    newton_start::CHECK,
+    matrix_product::CHECK,
+    connectivity::CHECK,
+    score::CHECK,
+    top_k::CHECK,
+    assign::CHECK,
+    fuse::CHECK,
+    pool::CHECK,
+];
 
 /// One line of a doctor's report.
 #[derive(Clone, Debug)]
@@ -43,9 +78,9 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether the kernel is right. Written so that NaN fails.
+    /// Whether the kernel is right.
     pub fn passed(&self) -> bool {
-        matches!(self.outcome, Ok(Difference { largest, tolerance }) if largest <= tolerance)
+        self.outcome.as_ref().is_ok_and(Difference::passed)
     }
 }
 
@@ -87,9 +122,20 @@ fn examine(context: &Context, check: &Check, size: &[usize], seed: u64) -> Findi
     }
 }
 
-/// A size as the numbers that a check takes apart.
+/// A size as the numbers that a check takes apart, none of them zero.
 fn dimensions<const D: usize>(size: &[usize]) -> Result<[usize; D]> {
-    size.try_into().map_err(|_| Error::config("check kernel", format!("{D} dimensions"), format!("{size:?}")))
+    match size.try_into() {
+        Ok(numbers) if !size.contains(&0) => Ok(numbers),
+        _ => Err(Error::config("check kernel", format!("{D} dimensions of at least 1"), format!("{size:?}"))),
+    }
+}
+
+/// Refuses a size in which `number`, called `name`, is more than `most`.
+fn at_most(name: &str, number: usize, most: usize) -> Result<()> {
+    match number <= most {
+        true => Ok(()),
+        false => Err(Error::config("check kernel", format!("at most {most} {name}"), number.to_string())),
+    }
 }
 
 /// Records with `record`, runs it, and waits.
@@ -99,37 +145,22 @@ fn execute(context: &Context, record: impl FnOnce(&mut Recorder<'_>) -> Result<(
     recorder.finish()?.submit(context)
 }
 
-impl Difference {
-    /// Largest difference of two lists of numbers, relative to the twin's largest magnitude.
-    pub fn of_floats(got: &[f32], twin: &[f32], tolerance: f64) -> Self {
-        if got.len() != twin.len() {
-            return Self { largest: f64::NAN, tolerance };
-        }
-        let scale =
-            twin.iter().filter(|v| v.is_finite()).fold(f64::MIN_POSITIVE, |most, v| most.max(f64::from(v.abs())));
-        let mut largest = 0.0f64;
-        for (&got, &twin) in got.iter().zip(twin) {
-            if got.to_bits() == twin.to_bits() || (got.is_nan() && twin.is_nan()) {
-                continue;
-            }
-            let difference = (f64::from(got) - f64::from(twin)).abs() / scale;
-            if difference.is_nan() {
-                return Self { largest: f64::NAN, tolerance };
-            }
-            largest = largest.max(difference);
-        }
-        Self { largest, tolerance }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::KERNELS;
 
-    /// How many of two lists of indices differ; none may.
-    pub fn of_indices(got: &[u32], twin: &[u32]) -> Self {
-        let differing = got.iter().zip(twin).filter(|(a, b)| a != b).count() + got.len().abs_diff(twin.len());
-        Self { largest: differing as f64, tolerance: 0.0 }
-    }
-
-    /// The worse of two: the one that fails, else the one nearer its tolerance.
-    pub fn worse(self, other: Self) -> Self {
-        let rank = |d: &Self| if d.largest.is_nan() { f64::INFINITY } else { d.largest / d.tolerance.max(1e-300) };
-        if rank(&other) > rank(&self) { other } else { self }
+    #[test]
+    fn every_kernel_has_one_check_with_sizes_that_fit() {
+        let mut checked: Vec<&str> = CHECKS.iter().map(|check| check.kernel).collect();
+        let mut kernels: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
+        checked.sort_unstable();
+        kernels.sort_unstable();
+        assert_eq!(checked, kernels);
+        for check in CHECKS {
+            let dimensions = check.dimensions.split(", ").count();
+            assert!((3..=5).contains(&check.sizes.len()), "{}", check.kernel);
+            assert!(check.sizes.iter().all(|size| size.len() == dimensions), "{}", check.kernel);
+        }
     }
 }

@@ -19,6 +19,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/gelu.wgsl",
     "shared/grid.wgsl",
     "shared/row_reduce.wgsl",
+    "embed/texture.wgsl",
     "embed/patchify.wgsl",
     "embed/texture.wgsl",
     "embed/assemble.wgsl",

@@ -3,10 +3,12 @@
 
 mod decode;
 mod filter;
+mod pixels;
 mod resample;
 
 pub use decode::{decode_image, open_image};
 pub use filter::Filter;
+pub use pixels::load_pixels;
 
 use glam::{DAffine2, DMat2, DVec2};
 use image::RgbImage;

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 pub use crate::condensation::Chain;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Binding, Kernel, Operand, Recorder};
 
 /// What `tests/shaders.rs` checks against the WGSL.
@@ -15,11 +15,14 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [128, 1, 1],
 };
 
+/// The most patch tokens whose vectors fit the shader's arrays.
+pub const MOST_PATCHES: usize = 2048;
+
 /// The shader's uniform.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct Params {
-    /// N, at most 2048.
+    /// N, at most [`MOST_PATCHES`].
     pub patches: u32,
     /// Rows made for each image.
     pub rows: u32,
@@ -94,7 +97,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
     params: Params,
@@ -102,6 +105,10 @@ pub fn record(
     part: Part,
     bindings: Bindings<'_>,
 ) -> Result<()> {
+    if params.patches as usize > MOST_PATCHES {
+        let expected = format!("at most {MOST_PATCHES} patch tokens");
+        return Err(Error::limit(KERNEL.name, expected, params.patches.to_string()));
+    }
     let flag = |on: bool| f64::from(u8::from(on));
     let mean = matches!(part, Part::ColumnMean | Part::RowMean);
     let (images_count, patches, rows) = (images as usize, params.patches as usize, params.rows as usize);

@@ -18,11 +18,13 @@ pub fn connectivity(w: &[f32], n: usize, chain: Chain) -> Matrix {
             let mut power = w.clone();
             let mut sum = vec![0.0; n * n];
             for k in 1..=order {
+                if k > 1 {
+                    power = multiply(&power, &w, n);
+                }
                 let factor = (alpha / scale).powi(k - 1) * scale.powi(k - order);
                 for (sum, value) in sum.iter_mut().zip(&power) {
                     *sum += factor * value;
                 }
-                power = multiply(&power, &w, n);
             }
             sum
         }

@@ -1,8 +1,13 @@
-use crate::sweep;
+use tcvit::kernels::linear::{Bindings, Epilogue, Params, record};
+use tcvit::random::Random;
+use tcvit::reference::linear::gelu;
+
+use crate::{buffer, read, run, sweep};
 
 #[test]
 fn agrees_at_every_small_size() {
     sweep("linear", (1..=18).flat_map(|rows| (1..=9).map(move |columns| [rows, 4 * (1 + rows % 5), columns])));
+    sweep("linear", (1..=64).map(|n| [n, 4 * n, 65 - n]));
 }
 
 #[test]
@@ -11,4 +16,42 @@ fn agrees_around_tiles_powers_of_two_and_real_widths() {
     let columns = [10, 63, 64, 65, 192, 1000];
     sweep("linear", rows.into_iter().flat_map(|m| columns.map(|n| [m, 4 * (m % 7 + 1), n])));
     sweep("linear", [[577, 384, 384], [197, 768, 192], [1370, 64, 192], [1, 1024, 1000], [13, 588, 29]]);
+}
+
+#[test]
+fn gelu_is_exact_to_a_millionth() {
+    // One weight of 1 hands the grid through to the epilogue.
+    let grid: Vec<f32> = (-12 * 1024..=12 * 1024).map(|i| i as f32 / 1024.0).chain([1e-30, 1e5, -1e5, 1e30]).collect();
+    let x: Vec<f32> = grid.iter().flat_map(|&x| [x, 0.0, 0.0, 0.0]).collect();
+    let mut w = [0.0f32; 16];
+    w[0] = 1.0;
+    let y = buffer(&vec![f32::NAN; grid.len()]);
+    let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 4]), y: &y };
+    run(|recorder| record(recorder, Params::new(grid.len(), 4, 1), Epilogue::Gelu, bindings));
+    let mut worst = (0.0, 0.0);
+    for (&x, y) in grid.iter().zip(read::<f32>(&y, grid.len())) {
+        let error = (f64::from(y) - gelu(f64::from(x))).abs() / f64::from(x).abs().max(1.0);
+        assert!(error <= 1e-6, "gelu({x}) = {y}, off by {error:e}");
+        if error > worst.0 {
+            worst = (error, x);
+        }
+    }
+    println!("gelu: off by {:.1e} at most, at {}", worst.0, worst.1);
+}
+
+#[test]
+fn a_nan_stays_in_its_row() {
+    let mut random = Random::named("nan", 1);
+    let (rows, inner, columns) = (21usize, 16usize, 13usize);
+    let mut x = random.tensor(rows * inner, 0.0, 1.0);
+    let w = random.tensor(inner * columns.next_multiple_of(4), 0.0, 1.0);
+    x[11 * inner + 5] = f32::NAN;
+    for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
+        let y = buffer(&vec![0.5f32; rows * columns]);
+        let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 16]), y: &y };
+        run(|recorder| record(recorder, Params::new(rows, inner, columns), epilogue, bindings));
+        for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
+            assert!(values.iter().all(|v| v.is_nan() == (row == 11)), "{epilogue:?}, row {row}: {values:?}");
+        }
+    }
 }

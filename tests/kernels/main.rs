@@ -1,10 +1,38 @@
-//! Every kernel against its CPU twin, over awkward sizes. One file per shader stem.
+//! Every kernel against its CPU twin, over awkward sizes, and on inputs with known answers. One file per shader stem.
 
+mod assemble;
+mod assign;
+mod attention_connectivity;
+mod attention_mix;
+mod broken;
+mod connectivity;
+mod dominance;
+mod fuse;
+mod key_mean;
+mod layer_norm;
 mod linear;
+mod matrix_product;
+mod newton_start;
+mod patchify;
+mod pool;
+mod query_key;
+mod score;
+mod softmax;
+mod texture;
+mod top_k;
+mod uniqueness;
+mod whole;
 
 use std::sync::OnceLock;
 
-use tcvit::{Context, doctor};
+use tcvit::gpu::{Recorder, download, upload};
+use tcvit::{Context, Result, doctor};
+
+/// Primes, and one below, at and above powers of two and multiples of the workgroup sizes 64 and 128.
+pub const AWKWARD: [usize; 12] = [65, 97, 127, 128, 129, 191, 193, 255, 256, 257, 383, 509];
+
+/// Patch tokens of real networks, the class token counted or not: 224 / 16, 384 / 16 and 518 / 14.
+pub const REAL: [usize; 4] = [196, 197, 577, 1370];
 
 /// One device for all tests of this binary.
 pub fn gpu() -> &'static Context {
@@ -14,11 +42,42 @@ pub fn gpu() -> &'static Context {
 
 /// Fails unless `kernel` agrees with its twin at every size.
 pub fn sweep<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usize; D]>) {
+    let start = std::time::Instant::now();
     let mut count = 0;
+    let mut nearest = (0.0, String::from("all exact"));
     for size in sizes {
         count += 1;
         let finding = doctor::check(gpu(), kernel, &size, count).unwrap();
         assert!(finding.passed(), "{kernel} at {}: {:?}", finding.size, finding.outcome);
+        if let Ok(difference) = finding.outcome
+            && difference.largest > nearest.0 * difference.tolerance
+        {
+            let text = format!("{:.1e} of {:.1e} at {}", difference.largest, difference.tolerance, finding.size);
+            nearest = (difference.largest / difference.tolerance, text);
+        }
     }
     assert!(count > 0, "an empty sweep proves nothing");
+    println!("{kernel}: {count} sizes in {:.1?}, nearest to its tolerance: {}", start.elapsed(), nearest.1);
+}
+
+/// A buffer that holds `data`.
+pub fn buffer<T: bytemuck::Pod>(data: &[T]) -> wgpu::Buffer {
+    upload(gpu(), "test", data).unwrap()
+}
+
+/// The first `len` elements of `buffer`.
+pub fn read<T: bytemuck::Pod>(buffer: &wgpu::Buffer, len: usize) -> Vec<T> {
+    download(gpu(), buffer, len).unwrap()
+}
+
+/// Runs what `record` records.
+pub fn run(record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) {
+    let mut recorder = Recorder::new(gpu());
+    record(&mut recorder).unwrap();
+    recorder.finish().unwrap().submit(gpu()).unwrap();
+}
+
+/// The bits of floats, for comparisons that tell both zeros and NaN apart.
+pub fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
 }

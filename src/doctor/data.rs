@@ -1,0 +1,66 @@
+//! What several checks share: inputs of the kind that a network produces, and what rounding makes of sums of them.
+
+use crate::error::Result;
+use crate::gpu::{Context, upload};
+use crate::kernels::top_k::DROPPED;
+use crate::random::Random;
+use crate::reference::top_k::top_k;
+
+/// The largest relative error of one rounding to f32.
+pub(super) const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// One unit in the last place, in which WGSL states the accuracy of its functions.
+pub(super) const ULP: f64 = 2.0 * UNIT;
+
+/// What rounding makes of a sum of `terms` products, relative to the size of such sums. Roundings are as good as
+/// independent, so what they add up to grows with the root of their number (Higham and Mary, 2019); twice that root
+/// covers the worst of a million elements. Four more are for what happens to the sum afterwards, a division (2.5 units
+/// in the last place by WGSL) included.
+pub(super) fn rounding(terms: usize) -> f64 {
+    UNIT * (4.0 + 2.0 * (terms as f64).sqrt())
+}
+
+/// A buffer for results that holds NaN (as integers, nonsense) so far: an element that a kernel forgets is found.
+pub(super) fn unset(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
+    upload(context, label, &vec![0x7fc0_dead_u32; len])
+}
+
+/// Attention probabilities: [rows, stride], each row a softmax over `columns` of peaked logits, then zeros.
+pub(super) fn probabilities(random: &mut Random, rows: usize, columns: usize, stride: usize) -> Vec<f32> {
+    let mut probs = Vec::with_capacity(rows * stride);
+    for _ in 0..rows {
+        let powers: Vec<f64> = (0..columns).map(|_| (4.0 * random.unit()).exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        probs.extend(powers.iter().map(|power| (power / sum) as f32));
+        probs.resize(probs.len() + stride - columns, 0.0);
+    }
+    probs
+}
+
+/// W [B, N, N]: attention probabilities without the column of a class token, so rows sum to less than 1.
+pub(super) fn connectivity(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
+    let probs = probabilities(random, images * patches, patches + 1, patches + 1);
+    probs.chunks_exact(patches + 1).flat_map(|row| &row[1..]).copied().collect()
+}
+
+/// D [B, N]: positive, about 1 / N, a third of them equal to another.
+pub(super) fn dominance(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
+    let mut dominance: Vec<f32> =
+        (0..images).flat_map(|_| probabilities(random, 1, patches + 1, patches + 1).split_off(1)).collect();
+    for image in dominance.chunks_exact_mut(patches) {
+        for _ in 0..patches / 3 {
+            image[random.below(patches)] = image[random.below(patches)];
+        }
+    }
+    dominance
+}
+
+/// `order` and `slot` [B, N] as `top_k` makes them, `dropped` random tokens gone from each image.
+pub(super) fn selection(random: &mut Random, images: usize, patches: usize, dropped: usize) -> (Vec<u32>, Vec<u32>) {
+    top_k(&random.tensor(images * patches, 0.0, 1.0), patches, patches.saturating_sub(dropped))
+}
+
+/// Where in `slot` the kept tokens are.
+pub(super) fn kept(slot: &[u32]) -> Vec<usize> {
+    (0..slot.len()).filter(|&token| slot[token] != DROPPED).collect()
+}

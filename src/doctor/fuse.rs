@@ -1,0 +1,106 @@
+//! Check of `condense/fuse.wgsl`, by connectivity, by size and not at all. Groups are of several sizes, and some have
+//! weights whose sum is zero, infinite or NaN, which calls for the plain mean.
+
+use super::data::{kept, rounding, selection, unset};
+use super::{Check, Difference, at_most, dimensions, download, execute, upload};
+use crate::error::Result;
+use crate::gpu::Context;
+use crate::kernels::fuse::{Bindings, Params, Weights, record};
+use crate::random::Random;
+use crate::reference::fuse::{Inputs, fuse};
+
+pub(super) const CHECK: Check = Check {
+    kernel: "fuse",
+    dimensions: "images, prefix, patches, dropped, width",
+    sizes: &[&[1, 1, 2, 1, 4], &[3, 2, 17, 9, 20], &[2, 1, 196, 14, 192], &[1, 5, 64, 63, 64]],
+    compare,
+};
+
+fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+    let [images, prefix, patches, dropped, width] = dimensions(size)?;
+    at_most("dropped", dropped, patches - 1)?;
+    let width = width.next_multiple_of(4);
+    let (incoming, outgoing) = (images * (prefix + patches), images * (prefix + patches - dropped));
+    let mut random = Random::named("fuse", seed);
+    let tokens = random.tensor(incoming * width, 0.0, 1.0);
+    let sizes: Vec<f32> = (0..incoming).map(|_| 1.0 + random.below(9) as f32).collect();
+    let (order, slot) = selection(&mut random, images, patches, dropped);
+    let matches = matches(&mut random, &slot, patches, dropped);
+    let Matches { assigned, connection, diagonal } = &matches;
+    let inputs = Inputs { tokens: &tokens, sizes: &sizes, order: &order, assigned, connection, diagonal };
+    let (tokens, sizes) = (upload(context, "tokens", &tokens)?, upload(context, "sizes", &sizes)?);
+    let (order, assigned) = (upload(context, "order", &order)?, upload(context, "assigned", assigned)?);
+    let connection = upload(context, "connection", connection)?;
+    let diagonal = upload(context, "diagonal", diagonal)?;
+    let params = Params {
+        images: images as u32,
+        prefix: prefix as u32,
+        patches: patches as u32,
+        dropped: dropped as u32,
+        width4: (width / 4) as u32,
+    };
+    let mut worst = Difference::NONE;
+    for weights in [Weights::None, Weights::Connectivity, Weights::Size] {
+        let fused = unset(context, "fused", outgoing * width)?;
+        let fused_sizes = unset(context, "fused sizes", outgoing)?;
+        let bindings = Bindings {
+            tokens: &tokens,
+            sizes: &sizes,
+            order: &order,
+            assigned: &assigned,
+            connection: &connection,
+            diagonal: &diagonal,
+            fused: &fused,
+            fused_sizes: &fused_sizes,
+        };
+        execute(context, |recorder| record(recorder, params, weights, bindings))?;
+        let got: Vec<f32> = download(context, &fused, outgoing * width)?;
+        let got_sizes: Vec<f32> = download(context, &fused_sizes, outgoing)?;
+        let (twin, twin_sizes) = fuse(&inputs, &params, weights);
+        let tolerance = if weights == Weights::None { 0.0 } else { rounding(dropped + 1) };
+        worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
+        // Sizes are whole numbers: sums of them are exact.
+        worst = worst.worse(Difference::of_floats(&got_sizes, &twin_sizes, 0.0));
+    }
+    Ok(worst)
+}
+
+/// What `assign` and `connectivity` would hand over, each [B, R].
+struct Matches {
+    assigned: Vec<u32>,
+    connection: Vec<f32>,
+    diagonal: Vec<f32>,
+}
+
+/// Half of the dropped tokens go to the first kept token, the others anywhere. Kept tokens take turns in having weights
+/// that are good, all zero, NaN, infinite, and of both signs with a sum of zero.
+fn matches(random: &mut Random, slot: &[u32], patches: usize, dropped: usize) -> Matches {
+    let mut matches = Matches { assigned: Vec::new(), connection: Vec::new(), diagonal: Vec::new() };
+    for slot in slot.chunks_exact(patches) {
+        let kept = kept(slot);
+        let mut own = vec![0.0f32; kept.len()];
+        let mut places = Vec::with_capacity(dropped);
+        for _ in 0..dropped {
+            let place = if random.below(2) == 0 { 0 } else { random.below(kept.len()) };
+            let connection = match place % 5 {
+                0 => 0.5 + 0.4 * random.unit() as f32,
+                1 => 0.0,
+                2 => 1.0,
+                3 => f32::INFINITY,
+                _ => 1.0 + random.below(3) as f32,
+            };
+            own[place] = match place % 5 {
+                0 => 0.75,
+                1 => 0.0,
+                2 => f32::NAN,
+                3 => 1.0,
+                _ => own[place] - connection,
+            };
+            matches.assigned.push(kept[place] as u32);
+            matches.connection.push(connection);
+            places.push(place);
+        }
+        matches.diagonal.extend(places.iter().map(|&place| own[place]));
+    }
+    matches
+}

@@ -1,0 +1,61 @@
+//! Check of `condense/key_mean.wgsl`, some keys of length 0 among the others.
+
+use super::data::{rounding, unset};
+use super::{Check, Difference, dimensions, download, execute, upload};
+use crate::error::Result;
+use crate::gpu::Context;
+use crate::kernels::key_mean::{Bindings, Params, record};
+use crate::random::Random;
+use crate::reference::key_mean::key_mean;
+
+pub(super) const CHECK: Check = Check {
+    kernel: "key_mean",
+    dimensions: "images, patches, prefix, heads, head",
+    sizes: &[&[1, 1, 1, 1, 4], &[3, 7, 2, 3, 20], &[2, 64, 5, 12, 64], &[1, 196, 1, 3, 64]],
+    compare,
+};
+
+fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+    let [images, patches, prefix, heads, head] = dimensions(size)?;
+    let head = head.next_multiple_of(4);
+    let (tokens, row, keys_at) = (prefix + patches, 3 * heads * head, heads * head);
+    let mut random = Random::named("key_mean", seed);
+    let mut qkv = random.tensor(images * tokens * row, 0.0, 1.0);
+    for token in qkv.chunks_exact_mut(row) {
+        if random.below(8) == 0 {
+            token[keys_at..2 * keys_at].fill(0.0);
+        }
+    }
+    let elements = images * patches * head;
+    let keys = unset(context, "keys", elements)?;
+    let params = Params {
+        images: images as u32,
+        tokens: tokens as u32,
+        prefix: prefix as u32,
+        heads: heads as u32,
+        row4: (row / 4) as u32,
+        key_offset4: (keys_at / 4) as u32,
+        head4: (head / 4) as u32,
+    };
+    let bindings = Bindings { qkv: &upload(context, "qkv", &qkv)?, keys: &keys };
+    execute(context, |recorder| record(recorder, params, bindings))?;
+    let got: Vec<f32> = download(context, &keys, elements)?;
+    let twin = key_mean(&qkv, &params);
+    // Rounding of the mean is relative to the usual mean of `heads` numbers between -1 and 1; one key may be shorter.
+    let usual = (head as f64 / (3.0 * heads as f64)).sqrt();
+    let shortest = lengths(&qkv, &params).filter(|&length| length > 0.0).fold(usual, f64::min);
+    Ok(Difference::of_floats(&got, &twin, rounding(heads) * usual / shortest + rounding(head)))
+}
+
+/// Lengths of the mean keys of the patch tokens.
+fn lengths<'a>(qkv: &'a [f32], params: &Params) -> impl Iterator<Item = f64> + use<'a> {
+    let Params { prefix, tokens, heads, row4, key_offset4, head4, .. } = *params;
+    let (row, head) = (row4 as usize * 4, head4 as usize * 4);
+    qkv.chunks_exact(row).enumerate().filter(move |(token, _)| token % tokens as usize >= prefix as usize).map(
+        move |(_, token)| {
+            let keys = &token[key_offset4 as usize * 4..][..heads as usize * head];
+            let sums = (0..head).map(|d| keys.iter().skip(d).step_by(head).map(|&k| f64::from(k)).sum::<f64>());
+            sums.map(|sum| (sum / f64::from(heads)).powi(2)).sum::<f64>().sqrt()
+        },
+    )
+}

@@ -1,0 +1,54 @@
+//! Check of `block/layer_norm.wgsl`, with the epsilons of timm, transformers and LV-ViT.
+
+use super::data::{rounding, unset};
+use super::{Check, Difference, dimensions, download, execute, upload};
+use crate::error::Result;
+use crate::gpu::Context;
+use crate::kernels::layer_norm::{Bindings, Params, record};
+use crate::random::Random;
+use crate::reference::layer_norm::layer_norm;
+
+pub(super) const CHECK: Check = Check {
+    kernel: "layer_norm",
+    dimensions: "rows, width",
+    sizes: &[&[1, 4], &[9, 36], &[197, 192], &[33, 768]],
+    compare,
+};
+
+fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+    let [rows, width] = dimensions(size)?;
+    let width = width.next_multiple_of(4);
+    let mut random = Random::named("layer_norm", seed);
+    let mut x = Vec::with_capacity(rows * width);
+    for _ in 0..rows {
+        let offset = 2.0 * random.unit();
+        x.extend(random.tensor(width, offset, 1.0));
+    }
+    let weight = random.tensor(width, 1.0, 0.5);
+    let bias = random.tensor(width, 0.0, 0.5);
+    let x_buffer = upload(context, "x", &x)?;
+    let (weight_buffer, bias_buffer) = (upload(context, "weight", &weight)?, upload(context, "bias", &bias)?);
+    let mut worst = Difference::NONE;
+    for epsilon in [1e-6, 1e-12, 1e-5] {
+        let y = unset(context, "y", rows * width)?;
+        let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
+        let bindings = Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y };
+        execute(context, |recorder| record(recorder, params, bindings))?;
+        let got: Vec<f32> = download(context, &y, rows * width)?;
+        let twin = layer_norm(&x, &weight, &bias, epsilon);
+        // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
+        let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon);
+        worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
+    }
+    Ok(worst)
+}
+
+/// How much larger than the deviation the numbers are that lose bits: differences to a row's first element.
+fn condition(x: &[f32], width: usize, epsilon: f32) -> f64 {
+    let of_row = |row: &[f32]| {
+        let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;
+        let variance = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / width as f64;
+        1.0 + (mean - f64::from(row[0])).abs() / (variance + f64::from(epsilon)).sqrt()
+    };
+    x.chunks_exact(width).map(of_row).fold(1.0, f64::max)
+}

@@ -1,0 +1,41 @@
+//! Check of `head/pool.wgsl`: the weighted mean of the patch tokens, and as many first tokens as there are prefix tokens.
+
+use super::data::{rounding, unset};
+use super::{Check, Difference, dimensions, download, execute, upload};
+use crate::error::Result;
+use crate::gpu::Context;
+use crate::kernels::pool::{Bindings, Params, record};
+use crate::random::Random;
+use crate::reference::pool::pool;
+
+pub(super) const CHECK: Check = Check {
+    kernel: "pool",
+    dimensions: "images, patches, prefix, width",
+    sizes: &[&[1, 1, 1, 4], &[3, 7, 2, 20], &[2, 196, 1, 192], &[1, 64, 5, 768]],
+    compare,
+};
+
+fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+    let [images, patches, prefix, width] = dimensions(size)?;
+    let (tokens, width) = (prefix + patches, width.next_multiple_of(4));
+    let mut random = Random::named("pool", seed);
+    let x = random.tensor(images * tokens * width, 0.0, 1.0);
+    let sizes: Vec<f32> = (0..images * tokens).map(|_| 1.0 + random.below(9) as f32).collect();
+    let (x_buffer, sizes_buffer) = (upload(context, "x", &x)?, upload(context, "sizes", &sizes)?);
+    let mut worst = Difference::NONE;
+    for first in [0, 1, prefix] {
+        let elements = images * first.max(1) * width;
+        let pooled = unset(context, "pooled", elements)?;
+        let params =
+            Params { tokens: tokens as u32, prefix: prefix as u32, width4: (width / 4) as u32, first: first as u32 };
+        let bindings = Bindings { x: &x_buffer, sizes: &sizes_buffer, pooled: &pooled };
+        execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
+        let got: Vec<f32> = download(context, &pooled, elements)?;
+        let twin = pool(&x, &sizes, tokens, prefix, first);
+        // The usual size of a mean of numbers between -1 and 1.
+        let usual = 1.0 / (3.0 * patches as f64).sqrt();
+        let tolerance = if first > 0 { 0.0 } else { rounding(patches) };
+        worst = worst.worse(Difference::of_floats_near(&got, &twin, usual, tolerance));
+    }
+    Ok(worst)
+}

@@ -1,0 +1,46 @@
+//! Check of `condense/top_k.wgsl`, on distinct scores and on scores with ties, NaN, infinities and both zeros. Indices:
+//! no tolerance.
+
+use super::data::unset;
+use super::{Check, Difference, at_most, dimensions, download, execute, upload};
+use crate::error::Result;
+use crate::gpu::Context;
+use crate::kernels::top_k::{Bindings, Params, record};
+use crate::random::Random;
+use crate::reference::top_k::top_k;
+
+pub(super) const CHECK: Check = Check {
+    kernel: "top_k",
+    dimensions: "images, patches, kept",
+    sizes: &[&[1, 1, 1], &[3, 7, 4], &[2, 196, 182], &[2, 257, 1], &[1, 2048, 1024]],
+    compare,
+};
+
+fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+    let [images, patches, kept] = dimensions(size)?;
+    at_most("kept", kept, patches)?;
+    let elements = images * patches;
+    let mut random = Random::named("top_k", seed);
+    let distinct = random.tensor(elements, 0.0, 1.0);
+    let awkward = (0..elements)
+        .map(|_| match random.below(12) {
+            0 => f32::NAN,
+            1 => -f32::NAN,
+            2 => f32::INFINITY,
+            3 => f32::NEG_INFINITY,
+            4 => 0.0,
+            5 => -0.0,
+            _ => random.below(5) as f32 - 2.0,
+        })
+        .collect();
+    let mut worst = Difference::NONE;
+    for score in [distinct, awkward, vec![0.25; elements]] {
+        let (order, slot) = (unset(context, "order", elements)?, unset(context, "slot", elements)?);
+        let bindings = Bindings { score: &upload(context, "score", &score)?, order: &order, slot: &slot };
+        execute(context, |recorder| record(recorder, Params::new(patches, kept), images as u32, bindings))?;
+        let (twin_order, twin_slot) = top_k(&score, patches, kept);
+        worst = worst.worse(Difference::of_indices(&download::<u32>(context, &order, elements)?, &twin_order));
+        worst = worst.worse(Difference::of_indices(&download::<u32>(context, &slot, elements)?, &twin_slot));
+    }
+    Ok(worst)
+}

@@ -1,0 +1,61 @@
+use tcvit::kernels::assign::{Bindings, Params, record};
+use tcvit::kernels::top_k::DROPPED;
+
+use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
+
+#[test]
+fn agrees_at_every_small_size_and_count() {
+    let counts = |patches: usize| [1, patches.div_ceil(2), patches - 1].map(|dropped| [2, patches, dropped.max(1)]);
+    sweep("assign", (2..=64).flat_map(counts));
+}
+
+#[test]
+fn agrees_at_awkward_and_real_sizes() {
+    sweep("assign", AWKWARD.map(|patches| [2, patches, 14]));
+    sweep("assign", REAL.map(|patches| [1, patches, 16]));
+    sweep("assign", [[1, 196, 195], [1, 2047, 3], [1, 2048, 2]]);
+}
+
+fn assign(rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
+    let dropped = rows.len() / slot.len();
+    let (assigned, connection) = (buffer(&vec![7777u32; dropped]), buffer(&vec![7777.0f32; dropped]));
+    let bindings = Bindings { rows: &buffer(rows), slot: &buffer(slot), assigned: &assigned, connection: &connection };
+    let params = Params { patches: slot.len() as u32, dropped: dropped as u32 };
+    run(|recorder| record(recorder, params, 1, bindings));
+    (read(&assigned, dropped), read(&connection, dropped))
+}
+
+#[test]
+fn ties_go_to_the_lower_index_and_nan_never_wins() {
+    const NAN: f32 = f32::NAN;
+    const INF: f32 = f32::INFINITY;
+    // Tokens 0 and 4 are gone.
+    let slot = [DROPPED, 0, 1, 2, DROPPED, 3];
+    let cases = [
+        ([9.0, 1.0, 2.0, 2.0, 9.0, 2.0], 2, 2.0),
+        ([9.0, NAN, -3.0, NAN, 9.0, -2.0], 5, -2.0),
+        ([9.0, NAN, -INF, NAN, 9.0, NAN], 2, -INF),
+        ([9.0, NAN, NAN, NAN, 9.0, NAN], 1, NAN),
+        ([NAN, -0.0, 0.0, -1.0, INF, 0.0], 1, -0.0),
+        ([0.0, 1.0, 2.0, INF, 9.0, INF], 3, INF),
+    ];
+    for (row, best, connection) in cases {
+        let (assigned, got) = assign(&row, &slot);
+        assert_eq!(assigned, [best], "{row:?}");
+        assert!(bits(&got) == bits(&[connection]) || (got[0].is_nan() && connection.is_nan()), "{row:?}: {got:?}");
+    }
+}
+
+/// Equal elements in different threads' hands, and in the same thread's: 64 threads stride over the row.
+#[test]
+fn ties_go_to_the_lower_index_in_long_rows() {
+    let slot: Vec<u32> = (0..400).map(|p| if p % 7 == 3 { DROPPED } else { 0 }).collect();
+    for (first, second) in [(1, 2), (5, 5 + 64), (70, 69 + 64), (127, 128), (2, 399), (8, 11 + 64)] {
+        let mut row = vec![0.25; 400];
+        (row[first], row[second]) = (0.5, 0.5);
+        // Larger, but gone.
+        row[3] = 0.75;
+        assert_eq!(assign(&row, &slot).0, [first as u32]);
+    }
+    assert_eq!(assign(&[0.25; 400], &slot).0, [0]);
+}

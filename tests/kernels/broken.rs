@@ -1,0 +1,107 @@
+//! Shaders broken on purpose: a check that could not fail would prove nothing.
+
+use std::path::Path;
+
+use tcvit::doctor::{self, CHECKS};
+use tcvit::gpu::{Context, ContextOptions, SHADERS};
+
+/// One slip in each shader, of the kind that people make.
+const SLIPS: &[(&str, &str, &str)] = &[
+    ("embed/texture.wgsl", "(1.5 * x - 2.5) * x * x + 1.0", "(1.5 * x - 2.4) * x * x + 1.0"),
+    ("embed/patchify.wgsl", "element % area / params.patch_side", "element % area % params.patch_side"),
+    ("embed/assemble.wgsl", "+ position[patch_token *", "- position[patch_token *"),
+    ("block/layer_norm.wgsl", "let variance = row_sum(", "let variance = 0.999 * row_sum("),
+    ("block/linear.wgsl", "a.z * w2 + a.w * w3", "a.z * w2 + a.z * w3"),
+    ("block/query_key.wgsl", "a3 += vec4(dot(c3, b0)", "a3 += vec4(dot(c2, b0)"),
+    ("block/softmax.wgsl", "1.0 / row_sum(sum, thread)", "1.0 / (row_sum(sum, thread) + 1e-4)"),
+    ("block/attention_mix.wgsl", "if rest > 7u { y[out + 7u * width] = a7; }", ""),
+    ("condense/attention_connectivity.wgsl", "sum / f32(params.heads)", "sum / f32(params.heads + 1u)"),
+    ("condense/dominance.wgsl", "params.prefix + token;", "params.prefix + token - 1u;"),
+    ("condense/key_mean.wgsl", "squares += dot(mean, mean)", "squares = dot(mean, mean)"),
+    ("condense/uniqueness.wgsl", "(theirs == own && other < token)", "(theirs == own && other > token)"),
+    ("condense/newton_start.wgsl", "- params.alpha * w[at]", "+ params.alpha * w[at]"),
+    ("condense/matrix_product.wgsl", "value += params.identity;", ""),
+    ("condense/connectivity.wgsl", "var factor = 1.0;", "var factor = 1.0001;"),
+    ("condense/score.wgsl", "value -= connectivity", "value += connectivity"),
+    ("condense/top_k.wgsl", "(key_a == key_b && item_a < item_b)", "(key_a == key_b && item_a > item_b)"),
+    ("condense/assign.wgsl", "other_item < best_items[thread]", "other_item > best_items[thread]"),
+    ("condense/fuse.wgsl", "if weights != 0.0 && is_finite(weights)", "if weights != 0.0"),
+    ("head/pool.wgsl", "weight += size;", "weight += 1.0;"),
+];
+
+fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
+    for &(path, text) in SHADERS {
+        let mut text = text.to_owned();
+        for &(_, right, wrong) in slips.iter().filter(|slip| slip.0 == path) {
+            assert_eq!(text.matches(right).count(), 1, "{path} should say `{right}` once");
+            text = text.replace(right, wrong);
+        }
+        let file = folder.join(path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+}
+
+fn open(folder: &Path) -> Context {
+    let mut options = ContextOptions::default();
+    options.shaders = Some(folder.to_owned());
+    pollster::block_on(Context::with_options(options)).unwrap()
+}
+
+#[test]
+fn a_slip_in_any_shader_is_found_by_the_doctor() {
+    let folder = tempfile::tempdir().unwrap();
+    write_shaders(folder.path(), SLIPS);
+    let findings = doctor::run(&open(folder.path()), |_| {});
+    assert_eq!(findings.len(), CHECKS.iter().map(|check| check.sizes.len()).sum::<usize>());
+    for check in CHECKS {
+        let of_kernel = || findings.iter().filter(|finding| finding.kernel == check.kernel);
+        assert!(of_kernel().all(|finding| finding.outcome.is_ok()), "{:#?}", of_kernel().collect::<Vec<_>>());
+        assert!(of_kernel().any(|finding| !finding.passed()), "{} passed", check.kernel);
+    }
+}
+
+#[test]
+fn a_shader_that_does_not_compile_is_found_and_named_and_the_others_still_run() {
+    let folder = tempfile::tempdir().unwrap();
+    write_shaders(folder.path(), &[("head/pool.wgsl", "var weight = 0.0;", "var weight = = 0.0;")]);
+    let gpu = open(folder.path());
+    for _ in 0..2 {
+        let finding = doctor::check(&gpu, "pool", &[1, 7, 1, 4], 1).unwrap();
+        assert!(!finding.passed());
+        let text = finding.outcome.unwrap_err();
+        assert!(text.contains("compile head/pool.wgsl") && text.contains("var weight = = 0.0"), "{text}");
+        let finding = doctor::check(&gpu, "dominance", &[1, 7, 1, 4], 1).unwrap();
+        assert!(finding.passed(), "{finding:?}");
+    }
+}
+
+#[test]
+fn a_folder_without_a_shader_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    write_shaders(folder.path(), &[]);
+    std::fs::remove_file(folder.path().join("head/pool.wgsl")).unwrap();
+    let mut options = ContextOptions::default();
+    options.shaders = Some(folder.path().to_owned());
+    let error = pollster::block_on(Context::with_options(options)).unwrap_err().to_string();
+    assert!(error.contains("pool.wgsl"), "{error}");
+}
+
+#[test]
+fn sizes_that_no_kernel_takes_are_refused() {
+    let gpu = crate::gpu();
+    assert!(doctor::check(gpu, "convolution", &[1], 1).unwrap_err().to_string().contains("patchify"));
+    assert!(doctor::check(gpu, "linear", &[1, 4], 1).unwrap_err().to_string().contains("rows, inner, columns"));
+    let wrong: [(&str, &[usize]); 6] = [
+        ("linear", &[1, 0, 1]),
+        ("pool", &[0, 1, 1, 4]),
+        ("top_k", &[1, 5, 6]),
+        ("assign", &[1, 5, 5]),
+        ("fuse", &[1, 1, 5, 5, 4]),
+        ("connectivity", &[1, 5, 2, 3]),
+    ];
+    for (kernel, size) in wrong {
+        let finding = doctor::check(gpu, kernel, size, 1).unwrap();
+        assert!(finding.outcome.is_err(), "{finding:?}");
+    }
+}

@@ -1,0 +1,140 @@
+use tcvit::kernels::fuse::{Bindings, Params, Weights, record};
+use tcvit::random::Random;
+
+use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
+
+#[test]
+fn agrees_at_every_small_size_and_count() {
+    let counts = |patches: usize| {
+        [1, patches.div_ceil(2), patches - 1]
+            .map(|dropped| [1 + patches % 3, 1 + patches % 4, patches, dropped.max(1), 4 * (1 + patches % 5)])
+    };
+    sweep("fuse", (2..=64).flat_map(counts));
+}
+
+#[test]
+fn agrees_at_awkward_and_real_sizes() {
+    sweep("fuse", AWKWARD.map(|patches| [2, 2, patches, 14, 20]));
+    sweep("fuse", REAL.map(|patches| [1, 1, patches, 16, 192]));
+    sweep("fuse", [[1, 1, 196, 195, 64], [3, 5, 49, 7, 768], [1, 1, 2048, 1024, 4]]);
+}
+
+/// Three tokens of one vec4 each, of which token 1 is fused into token 2: what becomes of it, and of its size.
+fn fuse_pair(connection: f32, diagonal: f32, weights: Weights) -> (f32, f32) {
+    let tokens: Vec<f32> = [7.0, -1.0, 9.0, 1.0].iter().flat_map(|&v| [v; 4]).collect();
+    let (fused, fused_sizes) = (buffer(&[f32::NAN; 12]), buffer(&[f32::NAN; 3]));
+    let bindings = Bindings {
+        tokens: &buffer(&tokens),
+        sizes: &buffer(&[1.0f32, 2.0, 3.0, 1.0]),
+        order: &buffer(&[0u32, 2, 1]),
+        assigned: &buffer(&[2u32]),
+        connection: &buffer(&[connection]),
+        diagonal: &buffer(&[diagonal]),
+        fused: &fused,
+        fused_sizes: &fused_sizes,
+    };
+    let params = Params { images: 1, prefix: 1, patches: 3, dropped: 1, width4: 1 };
+    run(|recorder| record(recorder, params, weights, bindings));
+    let (fused, sizes): (Vec<f32>, Vec<f32>) = (read(&fused, 12), read(&fused_sizes, 3));
+    assert_eq!((fused[0], fused[4]), (7.0, -1.0));
+    assert_eq!((sizes[0], sizes[1]), (1.0, 2.0));
+    assert!(fused[8..].iter().all(|v| v.to_bits() == fused[8].to_bits()));
+    (fused[8], sizes[2])
+}
+
+#[test]
+fn a_pair_becomes_its_weighted_mean_or_the_plain_one() {
+    const INF: f32 = f32::INFINITY;
+    // Token 2 is 1, token 1 is 9.
+    assert_eq!(fuse_pair(1.0, 3.0, Weights::Connectivity), (3.0, 4.0));
+    assert_eq!(fuse_pair(-1.0, 3.0, Weights::Connectivity), (-3.0, 4.0));
+    assert_eq!(fuse_pair(1.0, 0.0, Weights::Connectivity), (9.0, 4.0));
+    assert_eq!(fuse_pair(0.0, 1.0, Weights::Connectivity), (1.0, 4.0));
+    assert_eq!(fuse_pair(5.0, 5.0, Weights::Size), (7.0, 4.0));
+    assert_eq!(fuse_pair(f32::NAN, 0.0, Weights::Size), (7.0, 4.0));
+    assert_eq!(fuse_pair(1.0, 3.0, Weights::None), (1.0, 1.0));
+    let useless = [
+        (0.0, 0.0),
+        (-0.0, 0.0),
+        (2.0, -2.0),
+        (f32::NAN, 1.0),
+        (1.0, f32::NAN),
+        (INF, 1.0),
+        (1.0, INF),
+        (INF, -INF),
+        (-INF, -INF),
+        (3e38, 3e38),
+    ];
+    for (connection, diagonal) in useless {
+        assert_eq!(fuse_pair(connection, diagonal, Weights::Connectivity), (5.0, 4.0), "{connection}, {diagonal}");
+    }
+}
+
+#[test]
+fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
+    let (images, prefix, patches, dropped, width) = (2, 2, 100, 40, 48);
+    let (kept, remaining) = (patches - dropped, prefix + patches - dropped);
+    let mut random = Random::named("bits", 1);
+    let mut tokens = random.tensor(images * (prefix + patches) * width, 0.0, 1e3);
+    for value in tokens.iter_mut().step_by(31) {
+        *value = [-0.0, f32::MAX, f32::MIN_POSITIVE, 1.0 / 3.0][random.below(4)];
+    }
+    // Even tokens and the last 20 stay; dropped tokens go to the first 16 of those kept.
+    let order: Vec<u32> = {
+        let stays = |token: &u32| token.is_multiple_of(2) || *token >= 80;
+        let (stay, go): (Vec<u32>, Vec<u32>) = (0..patches as u32).partition(stays);
+        [stay.clone(), go.clone(), stay, go].concat()
+    };
+    assert_eq!(order.len(), images * patches);
+    let assigned: Vec<u32> = (0..images * dropped).map(|_| order[random.below(16)]).collect();
+    let weights = random.tensor(images * dropped, 1.0, 0.5);
+    let (tokens_buffer, sizes) = (buffer(&tokens), buffer(&vec![1.0f32; images * (prefix + patches)]));
+    let (order_buffer, assigned_buffer, weights_buffer) = (buffer(&order), buffer(&assigned), buffer(&weights));
+    for kind in [Weights::Connectivity, Weights::Size, Weights::None] {
+        let fuse = || {
+            let fused = buffer(&vec![f32::NAN; images * remaining * width]);
+            let bindings = Bindings {
+                tokens: &tokens_buffer,
+                sizes: &sizes,
+                order: &order_buffer,
+                assigned: &assigned_buffer,
+                connection: &weights_buffer,
+                diagonal: &weights_buffer,
+                fused: &fused,
+                fused_sizes: &buffer(&vec![f32::NAN; images * remaining]),
+            };
+            let params = Params {
+                images: images as u32,
+                prefix: prefix as u32,
+                patches: patches as u32,
+                dropped: dropped as u32,
+                width4: (width / 4) as u32,
+            };
+            run(|recorder| record(recorder, params, kind, bindings));
+            bits(&read::<f32>(&fused, images * remaining * width))
+        };
+        let first = fuse();
+        for _ in 0..3 {
+            assert!(fuse() == first, "{kind:?}: two runs differ");
+        }
+        let mut unmatched = 0;
+        for image in 0..images {
+            for place in 0..remaining {
+                let token = if place < prefix {
+                    place
+                } else {
+                    let own = order[image * patches + place - prefix];
+                    if kind != Weights::None && assigned[image * dropped..][..dropped].contains(&own) {
+                        continue;
+                    }
+                    prefix + own as usize
+                };
+                unmatched += 1;
+                let source = &tokens[(image * (prefix + patches) + token) * width..][..width];
+                let got = &first[(image * remaining + place) * width..][..width];
+                assert!(got == bits(source), "{kind:?}: token {token} of image {image} changed");
+            }
+        }
+        assert!(unmatched >= images * (kept - 16 + prefix));
+    }
+}

@@ -1,0 +1,45 @@
+use tcvit::kernels::uniqueness::{Bindings, Params, record};
+
+use crate::{AWKWARD, REAL, buffer, read, run, sweep};
+
+#[test]
+fn agrees_at_every_small_size() {
+    sweep("uniqueness", (1..=64).map(|patches| [1 + patches % 3, patches]));
+}
+
+#[test]
+fn agrees_at_awkward_and_real_sizes() {
+    sweep("uniqueness", AWKWARD.map(|patches| [2, patches]));
+    sweep("uniqueness", REAL.map(|patches| [1, patches]));
+    sweep("uniqueness", [[1, 2047], [1, 2048]]);
+}
+
+fn score(cosine: &[f32], dominance: &[f32], exponent: f32) -> Vec<f32> {
+    let score = buffer(&vec![f32::NAN; dominance.len()]);
+    let params = Params { images: 1, patches: dominance.len() as u32, exponent };
+    let bindings = Bindings { cosine: &buffer(cosine), dominance: &buffer(dominance), score: &score };
+    run(|recorder| record(recorder, params, bindings));
+    read(&score, dominance.len())
+}
+
+#[test]
+fn of_two_twins_the_less_dominant_one_scores_nothing() {
+    // Tokens 0 and 2 are twins, token 1 is unlike both.
+    let cosine = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
+    assert_eq!(score(&cosine, &[0.5, 0.25, 0.125], 1.0), [1.0, 0.25, 0.0]);
+    assert_eq!(score(&cosine, &[0.125, 0.25, 0.5], 1.0), [0.0, 0.25, 1.0]);
+    // Equal dominances: the lower index outranks.
+    assert_eq!(score(&cosine, &[0.25, 0.25, 0.25], 1.0), [0.5, 0.25, 0.0]);
+    assert_eq!(score(&cosine, &[0.25, 0.25, 0.25], 0.0), [2.0, 1.0, 0.0]);
+}
+
+#[test]
+fn no_dominance_scores_nothing_and_nan_scores_nan() {
+    let cosine = [1.0, 0.5, 0.5, 1.0];
+    assert_eq!(score(&cosine, &[0.0, 0.25], 1.0), [0.0, 0.5]);
+    assert_eq!(score(&cosine, &[0.0, 0.25], 0.0), [0.5, 2.0]);
+    for exponent in [0.0, 0.5, 1.0] {
+        let got = score(&cosine, &[f32::NAN, 0.0], exponent);
+        assert!(got[0].is_nan() && !got[1].is_nan(), "{got:?}");
+    }
+}

@@ -1,0 +1,205 @@
+//! What WGSL says against what Rust says, and every shader through naga to each language that a driver may read.
+
+use std::path::Path;
+
+use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
+use tcvit::gpu::{Access, Kernel, SHADERS, Shaders};
+use tcvit::kernels::KERNELS;
+
+/// What every adapter has, by WebGPU's default limits.
+const WORKGROUP_MEMORY: u32 = 16 << 10;
+const STORAGE_BUFFERS: usize = 8;
+const INVOCATIONS: u32 = 256;
+
+fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
+    let source = Shaders::embedded().compose(kernel.shader).unwrap();
+    let module = naga::front::wgsl::parse_str(&source)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&source, kernel.shader)));
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&source, kernel.shader)));
+    (module, info)
+}
+
+/// Each override at each of its values, the others at their defaults: their cross product would add little.
+fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
+    let mut variants = vec![naga::back::PipelineConstants::default()];
+    for (_, constant) in module.overrides.iter() {
+        let name = constant.name.clone().unwrap();
+        let most = match module.types[constant.ty].inner {
+            TypeInner::Scalar(naga::Scalar::BOOL) => 1,
+            TypeInner::Scalar(naga::Scalar::U32) => 3,
+            ref other => panic!("an override of type {other:?}"),
+        };
+        variants.extend((0..=most).map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
+    }
+    variants
+}
+
+#[test]
+fn every_kernel_translates_to_spir_v_msl_and_hlsl() {
+    for kernel in KERNELS {
+        let (module, info) = parse(kernel);
+        for constants in variants(&module) {
+            let what = format!("{} with {constants:?}", kernel.shader);
+            let entry = (ShaderStage::Compute, "main");
+            let (module, info) = process_overrides(&module, &info, Some(entry), &constants)
+                .unwrap_or_else(|error| panic!("{what}: {error}"));
+            let entry = Some((ShaderStage::Compute, "main".to_owned()));
+
+            let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".to_owned() };
+            let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&pipeline))
+                .unwrap_or_else(|error| panic!("SPIR-V of {what}: {error}"));
+            assert_eq!(words[0], 0x0723_0203, "SPIR-V of {what}");
+
+            let pipeline = msl::PipelineOptions { entry_point: entry.clone(), ..Default::default() };
+            let (text, translation) = msl::write_string(&module, &info, &msl::Options::default(), &pipeline)
+                .unwrap_or_else(|error| panic!("MSL of {what}: {error}"));
+            assert!(translation.entry_point_names.iter().all(Result::is_ok), "MSL of {what}");
+            assert!(text.contains("kernel void"), "MSL of {what}");
+
+            let pipeline = hlsl::PipelineOptions { entry_point: entry };
+            let mut text = String::new();
+            let reflection = hlsl::Writer::new(&mut text, &hlsl::Options::default(), &pipeline)
+                .write(&module, &info, None)
+                .unwrap_or_else(|error| panic!("HLSL of {what}: {error}"));
+            assert!(reflection.entry_point_names.iter().all(Result::is_ok), "HLSL of {what}");
+            assert!(text.contains("numthreads"), "HLSL of {what}");
+        }
+    }
+}
+
+/// A binding as the shader declares it.
+struct Declared {
+    group: u32,
+    number: u32,
+    name: String,
+    space: AddressSpace,
+    inner: TypeInner,
+    size: u32,
+}
+
+fn declared(module: &Module) -> Vec<Declared> {
+    let mut all: Vec<Declared> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| {
+            let binding = variable.binding?;
+            let inner = module.types[variable.ty].inner.clone();
+            Some(Declared {
+                group: binding.group,
+                number: binding.binding,
+                name: variable.name.clone().unwrap(),
+                space: variable.space,
+                size: inner.size(module.to_ctx()),
+                inner,
+            })
+        })
+        .collect();
+    all.sort_by_key(|declared| declared.number);
+    all
+}
+
+#[test]
+fn bindings_are_those_that_rust_binds() {
+    for kernel in KERNELS {
+        let (module, _) = parse(kernel);
+        let declared = declared(&module);
+        let path = kernel.shader;
+        assert_eq!(declared.len(), kernel.bindings.len() + 1, "{path}");
+        assert!(declared.iter().zip(0..).all(|(d, number)| d.group == 0 && d.number == number), "{path}: numbering");
+        let params = &declared[0];
+        assert_eq!((params.name.as_str(), params.space), ("params", AddressSpace::Uniform), "{path}");
+        assert!(matches!(params.inner, TypeInner::Struct { .. }), "{path}");
+        assert_eq!(params.size as usize, kernel.params_size, "{path}: the size of params");
+        for (declared, binding) in declared[1..].iter().zip(kernel.bindings) {
+            let what = format!("{path}: {}", binding.name);
+            assert_eq!(declared.name, binding.name, "{what}");
+            let access = match declared.space {
+                AddressSpace::Storage { access } if access == StorageAccess::LOAD => Access::Read,
+                AddressSpace::Storage { access } if access == StorageAccess::LOAD | StorageAccess::STORE => {
+                    Access::Write
+                }
+                AddressSpace::Handle if matches!(declared.inner, TypeInner::Image { .. }) => Access::Texture,
+                other => panic!("{what}: {other:?}"),
+            };
+            assert_eq!(access, binding.access, "{what}");
+        }
+        let buffers = kernel.bindings.iter().filter(|binding| binding.access != Access::Texture).count();
+        assert!(buffers <= STORAGE_BUFFERS, "{path} binds {buffers} storage buffers");
+    }
+}
+
+/// Rust writes params field by field, four bytes each: padding anywhere would shift what follows.
+#[test]
+fn params_are_numbers_of_four_bytes_without_padding() {
+    for kernel in KERNELS {
+        let (module, _) = parse(kernel);
+        let TypeInner::Struct { members, .. } = &declared(&module)[0].inner else { panic!("{}", kernel.shader) };
+        for (member, place) in members.iter().zip(0..) {
+            let what = format!("{}: {:?}", kernel.shader, member.name);
+            assert_eq!(member.offset, place * 4, "{what}");
+            let scalar = module.types[member.ty].inner.scalar();
+            assert!(matches!(scalar, Some(naga::Scalar::U32 | naga::Scalar::F32 | naga::Scalar::I32)), "{what}");
+        }
+    }
+}
+
+#[test]
+fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
+    for kernel in KERNELS {
+        let (module, _) = parse(kernel);
+        let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
+        assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
+        assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);
+        assert!(kernel.workgroup_size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.shader);
+        let memory: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
+            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+            .sum();
+        assert!(memory <= WORKGROUP_MEMORY, "{} takes {memory} bytes of workgroup memory", kernel.shader);
+    }
+}
+
+/// `// [B, N, ...]`, somewhere in the comment.
+fn has_shape(line: &str) -> bool {
+    line.split_once("//").is_some_and(|(_, comment)| {
+        let shape = comment.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+        shape.is_some_and(|(shape, _)| !shape.trim().is_empty())
+    })
+}
+
+#[test]
+fn every_storage_binding_says_its_shape() {
+    let mut bindings = 0;
+    for (path, text) in SHADERS {
+        for line in text.lines().filter(|line| line.contains("var<storage") || line.contains(": texture_")) {
+            assert!(has_shape(line), "{path}: no shape comment on `{line}`");
+            bindings += 1;
+        }
+    }
+    assert_eq!(bindings, KERNELS.iter().map(|kernel| kernel.bindings.len()).sum::<usize>());
+    assert!(!has_shape("@group(0) @binding(1) var<storage, read> x: array<f32>; // the input"));
+    assert!(!has_shape("@group(0) @binding(1) var<storage, read> x: array<f32>;"));
+}
+
+#[test]
+fn every_shader_with_an_entry_point_is_a_kernel_of_its_stem() {
+    for (path, text) in SHADERS {
+        let kernels: Vec<&Kernel> = KERNELS.iter().filter(|kernel| kernel.shader == *path).collect();
+        assert_eq!(kernels.len(), usize::from(text.contains("@compute")), "{path}");
+    }
+    for kernel in KERNELS {
+        let stem = Path::new(kernel.shader).file_stem().unwrap();
+        assert_eq!(stem, kernel.name);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for folder in ["src/kernels", "src/reference", "src/doctor", "tests/kernels"] {
+            let file = root.join(folder).join(stem).with_extension("rs");
+            assert!(file.exists(), "{} is missing", file.display());
+        }
+    }
+}
