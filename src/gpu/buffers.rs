@@ -67,10 +67,14 @@ pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) ->
         Ok(staging)
     })?;
     let (sender, receiver) = std::sync::mpsc::channel();
-    staging.map_async(wgpu::MapMode::Read, .., move |result| {
-        // The receiver lives until the wait below is over, so a failed send has nobody left to tell.
-        let _ = sender.send(result);
-    });
+    // Checked too: on a device that the application has destroyed, mapping is a validation error.
+    context.checked(OP, || {
+        staging.map_async(wgpu::MapMode::Read, .., move |result| {
+            // The receiver lives until the wait below is over, so a failed send has nobody left to tell.
+            let _ = sender.send(result);
+        });
+        Ok(())
+    })?;
     // Another thread's poll may be the one that runs our callback, after ours has returned: so ask until it has run.
     loop {
         context.wait(OP)?;

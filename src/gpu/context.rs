@@ -174,7 +174,7 @@ impl Context {
         let reported = [validation.pop(), internal.pop(), memory.pop()].map(pollster::block_on);
         self.healthy(op)?;
         match reported.into_iter().flatten().next() {
-            Some(error) => Err(Error::device(op, "the device to accept it", error.to_string())),
+            Some(error) => Err(Error::device(op, "a device that is not lost and accepts it", error.to_string())),
             None => value,
         }
     }

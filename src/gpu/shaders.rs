@@ -21,7 +21,6 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/row_reduce.wgsl",
     "embed/texture.wgsl",
     "embed/patchify.wgsl",
-    "embed/texture.wgsl",
     "embed/assemble.wgsl",
     "block/layer_norm.wgsl",
     "block/linear.wgsl",

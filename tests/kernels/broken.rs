@@ -7,7 +7,7 @@ use tcvit::gpu::{Context, ContextOptions, SHADERS};
 
 /// One slip in each shader, of the kind that people make.
 const SLIPS: &[(&str, &str, &str)] = &[
-    ("embed/texture.wgsl", "(1.5 * x - 2.5) * x * x + 1.0", "(1.5 * x - 2.4) * x * x + 1.0"),
+    ("embed/texture.wgsl", "(colour.g - params.mean_g)", "(colour.g - params.mean_r)"),
     ("embed/patchify.wgsl", "element % area / params.patch_side", "element % area % params.patch_side"),
     ("embed/assemble.wgsl", "+ position[patch_token *", "- position[patch_token *"),
     ("block/layer_norm.wgsl", "let variance = row_sum(", "let variance = 0.999 * row_sum("),

@@ -81,7 +81,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     out += &format!("\nkernels against their CPU twins on {}\n", context.describe());
     for check in CHECKS {
         let of_kernel: Vec<&Finding> = findings.iter().filter(|finding| finding.kernel == check.kernel).collect();
-        let worst = of_kernel.iter().find(|finding| !finding.passed()).or(of_kernel.last());
+        let worst = of_kernel.iter().max_by(|a, b| badness(a).total_cmp(&badness(b)));
         if let Some(finding) = worst {
             let verdict = if finding.passed() { "ok  " } else { "FAIL" };
             out += &format!(
@@ -101,9 +101,17 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(failed == 0)
 }
 
+/// How near a check is to failing: 1 is at its tolerance, a failed one is infinite.
+fn badness(finding: &Finding) -> f64 {
+    match &finding.outcome {
+        Ok(difference) if finding.passed() => difference.largest / difference.tolerance.max(f64::MIN_POSITIVE),
+        _ => f64::INFINITY,
+    }
+}
+
 fn outcome(finding: &Finding) -> String {
     match &finding.outcome {
-        Ok(difference) if difference.tolerance == 0.0 => format!("{} indices differ", difference.largest),
+        Ok(difference) if difference.tolerance == 0.0 => format!("{} elements differ, none may", difference.largest),
         Ok(difference) => {
             format!("differs by {:.1e}, at most {:.1e} allowed", difference.largest, difference.tolerance)
         }
