@@ -236,8 +236,8 @@ impl Condensation {
             return refuse("exponent", "a number from 0 to 16", exponent.to_string());
         }
         let scale = self.chain().scale();
-        // Written so that NaN and infinity are refused.
-        if self.uses_connectivity_score() && !self.normalise && !(scale <= 1e30) {
+        let representable = scale.is_finite() && scale <= 1e30;
+        if self.uses_connectivity_score() && !self.normalise && !representable {
             return refuse(
                 "normalise",
                 "alpha^(K-1) (alpha^K with Newton) of at most 1e30 when c is not normalised, or normalise on",

@@ -79,7 +79,8 @@ impl VitConfig {
             width,
             depth,
             heads,
-            mlp: 4 * width,
+            // Saturating, here and below: a number too large is for `validate` to name.
+            mlp: width.saturating_mul(4),
             classes,
             registers: 0,
             head: Head::ClassToken,
@@ -125,17 +126,17 @@ impl VitConfig {
 
     /// N, patch tokens before any condensation.
     pub fn patches(&self) -> usize {
-        (self.image / self.patch.max(1)).pow(2)
+        (self.image / self.patch.max(1)).saturating_pow(2)
     }
 
     /// E, prefix tokens: class, then distillation, then registers.
     pub fn prefix(&self) -> usize {
-        1 + usize::from(self.head == Head::ClassAndDistillation) + self.registers
+        self.registers.saturating_add(1 + usize::from(self.head == Head::ClassAndDistillation))
     }
 
     /// T = E + N.
     pub fn tokens(&self) -> usize {
-        self.prefix() + self.patches()
+        self.prefix().saturating_add(self.patches())
     }
 
     /// Dh = D / H.
@@ -178,14 +179,19 @@ impl VitConfig {
         let sane = |n: usize| (1..=1 << 16).contains(&n);
         require(sane(self.image), "image", "1 to 65536 pixels", self.image)?;
         require(sane(self.patch), "patch", "1 to 65536 pixels", self.patch)?;
-        require(self.image % self.patch == 0, "image", "a multiple of the patch side", self.image)?;
+        require(self.image.is_multiple_of(self.patch), "image", "a multiple of the patch side", self.image)?;
         require(sane(self.patches()), "patches", "1 to 65536", self.patches())?;
         require(sane(self.depth) && self.depth <= 1024, "depth", "1 to 1024 blocks", self.depth)?;
         require(sane(self.heads), "heads", "at least 1", self.heads)?;
         require(sane(self.width), "width", "1 to 65536", self.width)?;
-        require(self.width % self.heads == 0, "heads", "a divisor of the width", self.heads)?;
-        require(self.head_width() % 4 == 0, "head width (width / heads)", "a multiple of 4", self.head_width())?;
-        require(sane(self.mlp) && self.mlp % 4 == 0, "mlp", "a multiple of 4 up to 65536", self.mlp)?;
+        require(self.width.is_multiple_of(self.heads), "heads", "a divisor of the width", self.heads)?;
+        require(
+            self.head_width().is_multiple_of(4),
+            "head width (width / heads)",
+            "a multiple of 4",
+            self.head_width(),
+        )?;
+        require(sane(self.mlp) && self.mlp.is_multiple_of(4), "mlp", "a multiple of 4 up to 65536", self.mlp)?;
         require(self.classes <= 1 << 20, "classes", "at most 1048576", self.classes)?;
         require(self.registers <= 1024, "registers", "at most 1024", self.registers)?;
         let named = self.labels.is_empty() || self.labels.len() == self.classes;

@@ -30,7 +30,7 @@ pub struct Prediction {
 }
 
 impl Prediction {
-    /// Softmax of one image's `logits` [classes], with the labels of `config`.
+    /// Softmax of one image's `logits` (one for each class), with the labels of `config`.
     pub fn of_logits(logits: &[f32], config: &VitConfig) -> Self {
         let most = logits.iter().fold(f32::NEG_INFINITY, |most, &logit| most.max(logit));
         let powers: Vec<f64> = logits.iter().map(|&logit| f64::from(logit - most).exp()).collect();

@@ -31,9 +31,9 @@ pub struct Params {
 pub struct Bindings<'a> {
     /// [rows, D]
     pub x: &'a wgpu::Buffer,
-    /// [D]
+    /// `[D]`
     pub weight: &'a wgpu::Buffer,
-    /// [D]
+    /// `[D]`
     pub bias: &'a wgpu::Buffer,
     /// [rows, D]
     pub y: &'a wgpu::Buffer,

@@ -51,7 +51,7 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
         None => shape::<2>(shapes, "pos_embed")?[0],
     };
     let blocks = shapes.keys().filter_map(|name| name.strip_prefix("blocks.")?.split('.').next()?.parse().ok());
-    let depth = blocks.max().map_or(0, |last: usize| last + 1);
+    let depth = blocks.max().map_or(0, |last: usize| last.saturating_add(1));
     let classes = rank::<2>(shapes, "head.weight").map_or(0, |[classes, _]| classes);
     let has = |name: &str| shapes.contains_key(name);
     let head = match (has("dist_token"), has("fc_norm.weight")) {
@@ -59,8 +59,9 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
         (_, true) => Head::MeanPooled,
         _ => Head::ClassToken,
     };
-    let registers = shapes.get("reg_token").map_or(0, |shape| shape[shape.len().saturating_sub(2)]);
-    let prefix = 1 + usize::from(head == Head::ClassAndDistillation) + registers;
+    // [1, registers, D]; what is of another rank fails when it is loaded, by name.
+    let registers = shapes.get("reg_token").map_or(0, |shape| shape.iter().rev().nth(1).copied().unwrap_or(1));
+    let prefix = registers.saturating_add(1 + usize::from(head == Head::ClassAndDistillation));
     let (covers, side) = grid(rows, prefix, file.model_args.no_embed_class)?;
 
     let mut config = VitConfig::new(side.saturating_mul(patch), patch, width, depth, 1, classes);

@@ -1,6 +1,9 @@
 //! Golden outputs (`scripts/goldens.py` makes them) as test data.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+pub mod checkpoint;
+pub mod small;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 

@@ -122,7 +122,7 @@ impl Report<'_> {
     fn text(&self) -> Result<()> {
         let mut out = String::new();
         for (name, prediction) in self.names.iter().zip(self.predictions()) {
-            line(&mut out, format!("{name}"));
+            line(&mut out, name.clone());
             for guess in prediction.top(self.arguments.top) {
                 line(&mut out, format!("  {:5.1} %  {}", guess.probability * 100.0, guess.name()));
             }
