@@ -40,8 +40,14 @@ impl Checkpoint {
     pub fn from_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
         let malformed =
             |got: String| Error::weights(format!("read checkpoint {origin}"), "a whole safetensors file", got);
-        if bytes.len() < 8 {
+        let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
             return Err(malformed(format!("{} bytes, too few for a header", bytes.len())));
+        };
+        // The library adds the tensors' end to the header's length unchecked, which is a panic in a debug build.
+        let header = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.get(..length));
+        let ends = header.and_then(|header| Some(serde_json::from_slice::<Metadata>(header).ok()?.data_len()));
+        if let Some(end) = ends.filter(|&end| end > rest.len()) {
+            return Err(malformed(format!("tensors that end at byte {end} of {}", rest.len())));
         }
         // The library checks that lengths, offsets, shapes and types agree and cover the file exactly.
         SafeTensors::deserialize(&bytes).map_err(|error| malformed(error.to_string()))?;

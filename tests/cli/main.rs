@@ -1,0 +1,41 @@
+//! The program as a user runs it: what it prints, where, and with which exit code.
+
+mod commands;
+mod refusals;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs the program, with nothing of this environment that changes what it says.
+pub fn tcvit(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcvit"));
+    // Mesa's device selection layer complains on standard error where there is no desktop: its words, not ours.
+    command.args(arguments).env("NODEVICE_SELECT", "1").env_remove("TCVIT_LOG").output().unwrap()
+}
+
+pub fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// Standard output of a run that must succeed without a word on standard error.
+#[track_caller]
+pub fn succeeds(arguments: &[&str]) -> String {
+    let output = tcvit(arguments);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {err}");
+    assert_eq!(err, "", "{arguments:?} is not quiet");
+    out.to_owned()
+}
+
+#[track_caller]
+pub fn json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&succeeds(arguments)).expect("JSON and nothing else")
+}
+
+/// A photograph of the repository.
+pub fn photo(name: &str) -> String {
+    support::repository(&format!("assets/photos/{name}.jpg")).to_str().unwrap().to_owned()
+}

@@ -1,0 +1,77 @@
+//! Paths that lead nowhere, or to something else.
+
+use std::path::Path;
+
+use tcvit::Model;
+
+use crate::support::checkpoint::{Tiny, config_json};
+use crate::support::gpu;
+use crate::support::small::refused;
+
+/// Both ways to a configuration say the same.
+fn refuse(path: &Path, variant: &str, texts: &[&str]) {
+    let text = refused(Model::load(gpu(), path), variant, texts);
+    assert_eq!(text, refused(Model::config_of(path), variant, texts));
+}
+
+#[test]
+fn what_is_no_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let name = folder.path().to_str().unwrap();
+    refuse(&path("missing.safetensors"), "File", &["missing.safetensors"]);
+    refuse(&path("missing/model.safetensors"), "File", &["missing/model.safetensors"]);
+    refuse(Path::new(""), "File", &["a .safetensors file or a folder"]);
+    // A folder without a model, and one whose model is a folder.
+    refuse(folder.path(), "File", &["a folder with model.safetensors", name]);
+    std::fs::create_dir(path("model.safetensors")).unwrap();
+    refuse(folder.path(), "File", &["a folder with model.safetensors", name]);
+}
+
+#[test]
+fn what_is_no_checkpoint_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [
+        ("empty.safetensors", &b""[..]),
+        ("text.safetensors", b"This is not a checkpoint, but it is long enough to have a header."),
+        ("zeros.safetensors", &[0; 4096]),
+        ("pickle.pth", b"PK\x03\x04\x00\x00\x08\x08\x00\x00\x00\x00\x00\x00archive/data.pkl"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        refuse(&path, "Weights", &["read checkpoint", name, "a whole safetensors file"]);
+    }
+}
+
+#[test]
+fn a_folder_loads_with_its_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.safetensors");
+    std::fs::write(&file, Tiny::valid().bytes()).unwrap();
+    assert_eq!(Model::load(gpu(), folder.path()).unwrap().config().heads, 1);
+    let config = folder.path().join("config.json");
+    std::fs::write(&config, config_json().to_string()).unwrap();
+    for path in [folder.path(), &file] {
+        assert_eq!(Model::load(gpu(), path).unwrap().config().heads, 2);
+        assert_eq!(Model::config_of(path).unwrap(), *Model::load(gpu(), path).unwrap().config());
+    }
+    // A broken configuration is not passed over as if there were none.
+    std::fs::write(&config, "").unwrap();
+    refuse(folder.path(), "Weights", &["config.json"]);
+    std::fs::write(&config, [0xFF, 0xFE, 0x00]).unwrap();
+    refuse(folder.path(), "File", &["config.json", "UTF-8"]);
+    std::fs::remove_file(&config).unwrap();
+    std::fs::create_dir(&config).unwrap();
+    refuse(folder.path(), "File", &["config.json"]);
+}
+
+#[test]
+fn a_broken_checkpoint_in_a_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("half.safetensors");
+    let bytes = Tiny::valid().bytes();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    refuse(&path, "Weights", &["half.safetensors", "a whole safetensors file"]);
+    std::fs::write(&path, Tiny::valid().with("extra", &[1]).bytes()).unwrap();
+    refused(Model::load(gpu(), &path), "Weights", &["half.safetensors", "left over: extra"]);
+}

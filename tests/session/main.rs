@@ -1,0 +1,11 @@
+//! Sessions: the same bits every time, both paths of connectivity, batches that do not fit, traces, and what a device that
+//! fails does.
+
+mod decisions;
+mod determinism;
+mod device;
+mod paths;
+mod splitting;
+#[path = "../support/mod.rs"]
+mod support;
+mod traces;

@@ -1,0 +1,121 @@
+//! Batches that do not fit, devices that are the application's, encoders that are its own.
+
+use std::sync::OnceLock;
+
+use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions, VitConfig, Wanted};
+
+use crate::support::gpu;
+use crate::support::small::{EVERYTHING, assert_same_bits, config, open, pixels, refused, small};
+
+/// The default adapter with bindings of at most `bytes`.
+fn limited(bytes: u64) -> Context {
+    let mut options = ContextOptions::default();
+    let mut limits = gpu().limits().clone();
+    limits.max_storage_buffer_binding_size = bytes;
+    options.limits = Some(limits);
+    pollster::block_on(Context::with_options(options)).unwrap()
+}
+
+/// [`config`] on a device that takes three of its images at once: an image's hidden layer has 17 x 256 numbers. The
+/// largest weight, 64 x 256, fits.
+fn narrow() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| Model::random(&limited(4 * 17 * 256 * 4 - 4), &config(), 3).unwrap())
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_split_without_a_trace() {
+    let images = pixels(&config(), 7, 31);
+    for condensation in [None, Some(Condensation::paper()), Some(Condensation::training_free())] {
+        let (whole, split) = (open(small(), 7, condensation.as_ref()), open(narrow(), 7, condensation.as_ref()));
+        assert_eq!((whole.run_size(), split.run_size(), split.batch()), (7, 3, 7));
+        let expected = whole.run(&images, EVERYTHING).unwrap();
+        assert_same_bits("split", &split.run(&images, EVERYTHING).unwrap(), &expected);
+    }
+}
+
+#[test]
+fn runs_are_even() {
+    // Four images in two runs are two and two, not three and one.
+    assert_eq!(open(narrow(), 4, None).run_size(), 2);
+    assert_eq!(open(narrow(), 3, None).run_size(), 3);
+}
+
+#[test]
+fn an_image_that_does_not_fit_names_its_buffer() {
+    // 257 tokens: 2 heads of 257 x 260 probabilities, 534,560 bytes; every weight is smaller than 50,000.
+    let config = VitConfig::new(64, 4, 16, 1, 2, 10);
+    let model = Model::random(&limited(100_000), &config, 1).unwrap();
+    let texts = ["attention probabilities", "534560", "100000"];
+    refused(model.session(SessionOptions::new()), "Limit", &texts);
+    refused(model.session(SessionOptions::new().condense(Condensation::paper())), "Limit", &texts);
+}
+
+#[test]
+fn a_weight_that_does_not_fit_is_named() {
+    refused(Model::random(&limited(60_000), &config(), 1), "Limit", &["blocks.0.mlp.fc1", "65536", "60000"]);
+}
+
+#[test]
+fn impossible_limits_are_refused() {
+    let mut options = ContextOptions::default();
+    let mut limits = gpu().limits().clone();
+    limits.max_compute_workgroup_size_x = u32::MAX;
+    options.limits = Some(limits);
+    refused(pollster::block_on(Context::with_options(options)), "Device", &["open adapter"]);
+}
+
+#[test]
+fn a_batch_that_is_split_cannot_be_recorded_into_an_encoder() {
+    let session = open(narrow(), 7, None);
+    let mut encoder = narrow().context().device().create_command_encoder(&Default::default());
+    refused(session.record_into(&mut encoder), "Limit", &["record into encoder", "at most 3", "7"]);
+    // The encoder is still the application's.
+    narrow().context().queue().submit([encoder.finish()]);
+}
+
+#[test]
+fn an_encoder_of_ones_own_gives_the_same() {
+    let images = pixels(&config(), 2, 33);
+    let session = open(small(), 2, Some(&Condensation::training_free()));
+    let expected = session.run(&images, EVERYTHING).unwrap();
+    // Other results in the buffers, which the recorded forward has to replace.
+    session.logits(&pixels(&config(), 2, 34)).unwrap();
+    let (device, queue) = (gpu().device(), gpu().queue());
+    queue.write_buffer(session.input(), 0, bytemuck::cast_slice(&images));
+    let mut encoder = device.create_command_encoder(&Default::default());
+    session.record_into(&mut encoder).unwrap();
+    queue.submit([encoder.finish()]);
+    assert_same_bits("own encoder", &session.read_back(2, EVERYTHING).unwrap(), &expected);
+    let one = session.read_back(1, Wanted::default()).unwrap();
+    assert_eq!(one.logits, expected.logits[..10]);
+    refused(session.read_back(3, EVERYTHING), "Shape", &["read back", "at most 2", "3"]);
+}
+
+/// The application's device has wgpu's default limits and no optional feature.
+#[test]
+fn a_device_of_ones_own_gives_the_same() {
+    let (device, queue) = own_device();
+    let context = Context::from_device(device.clone(), queue);
+    assert_eq!(context.device(), &device);
+    let model = Model::random(&context, &config(), 3).unwrap();
+    let images = pixels(&config(), 2, 35);
+    for condensation in [None, Some(Condensation::paper())] {
+        let expected = open(small(), 2, condensation.as_ref()).run(&images, EVERYTHING).unwrap();
+        assert_same_bits(
+            "own device",
+            &open(&model, 2, condensation.as_ref()).run(&images, EVERYTHING).unwrap(),
+            &expected,
+        );
+    }
+    refused(open(&model, 1, None).profile(), "Device", &["TIMESTAMP_QUERY"]);
+}
+
+/// A device as an application makes it, not through this crate.
+pub fn own_device() -> (wgpu::Device, wgpu::Queue) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    pollster::block_on(async {
+        let adapter = instance.request_adapter(&Default::default()).await.unwrap();
+        adapter.request_device(&wgpu::DeviceDescriptor::default()).await.unwrap()
+    })
+}

@@ -1,0 +1,174 @@
+//! A small valid checkpoint in timm's names, to be broken one way at a time.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use half::{bf16, f16};
+use safetensors::{Dtype, View};
+use serde_json::{Value, json};
+use tcvit::random::Random;
+use tcvit::weights::Checkpoint;
+use tcvit::{Model, Result};
+
+use super::gpu;
+
+/// What [`Tiny::valid`] is: 16 pixels in patches of 4, so 16 patch tokens; D = 16, L = 2, F = 32, 5 classes.
+pub const IMAGE: usize = 16;
+pub const PATCH: usize = 4;
+pub const WIDTH: usize = 16;
+pub const DEPTH: usize = 2;
+pub const MLP: usize = 32;
+pub const CLASSES: usize = 5;
+
+#[derive(Clone)]
+pub struct Tensor {
+    pub dtype: Dtype,
+    pub shape: Vec<usize>,
+    pub bytes: Vec<u8>,
+}
+
+/// Tensors by name.
+#[derive(Clone)]
+pub struct Tiny(pub BTreeMap<String, Tensor>);
+
+impl View for &Tensor {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+impl Tensor {
+    pub fn floats(shape: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+    }
+
+    pub fn random(name: &str, shape: &[usize]) -> Self {
+        let norm = ["norm.weight", "norm1.weight", "norm2.weight"].iter().any(|norm| name.ends_with(norm));
+        // In this order no product of a shape with a 0 in it overflows.
+        let elements = if shape.contains(&0) { 0 } else { shape.iter().product() };
+        let offset = if norm { 1.0 } else { 0.0 };
+        Self::floats(shape, &Random::named(name, 9).tensor(elements, offset, 0.25))
+    }
+
+    pub fn values(&self) -> Vec<f32> {
+        assert_eq!(self.dtype, Dtype::F32);
+        self.bytes.as_chunks::<4>().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
+    }
+}
+
+impl Tiny {
+    pub fn valid() -> Self {
+        let mut tiny = Self(BTreeMap::new());
+        tiny.insert("cls_token", &[1, 1, WIDTH]);
+        tiny.insert("pos_embed", &[1, 1 + (IMAGE / PATCH).pow(2), WIDTH]);
+        tiny.insert("patch_embed.proj.weight", &[WIDTH, 3, PATCH, PATCH]);
+        tiny.insert("patch_embed.proj.bias", &[WIDTH]);
+        for block in 0..DEPTH {
+            for (layer, shape) in [
+                ("norm1.weight", vec![WIDTH]),
+                ("norm1.bias", vec![WIDTH]),
+                ("attn.qkv.weight", vec![3 * WIDTH, WIDTH]),
+                ("attn.qkv.bias", vec![3 * WIDTH]),
+                ("attn.proj.weight", vec![WIDTH, WIDTH]),
+                ("attn.proj.bias", vec![WIDTH]),
+                ("norm2.weight", vec![WIDTH]),
+                ("norm2.bias", vec![WIDTH]),
+                ("mlp.fc1.weight", vec![MLP, WIDTH]),
+                ("mlp.fc1.bias", vec![MLP]),
+                ("mlp.fc2.weight", vec![WIDTH, MLP]),
+                ("mlp.fc2.bias", vec![WIDTH]),
+            ] {
+                tiny.insert(&format!("blocks.{block}.{layer}"), &shape);
+            }
+        }
+        tiny.insert("norm.weight", &[WIDTH]);
+        tiny.insert("norm.bias", &[WIDTH]);
+        tiny.insert("head.weight", &[CLASSES, WIDTH]);
+        tiny.insert("head.bias", &[CLASSES]);
+        tiny
+    }
+
+    /// Adds or replaces a tensor, with random values.
+    pub fn insert(&mut self, name: &str, shape: &[usize]) {
+        self.0.insert(name.to_owned(), Tensor::random(name, shape));
+    }
+
+    pub fn with(mut self, name: &str, shape: &[usize]) -> Self {
+        self.insert(name, shape);
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        assert!(self.0.remove(name).is_some(), "{name} is not there to be removed");
+        self
+    }
+
+    /// With one value of a tensor changed.
+    pub fn with_value(mut self, name: &str, at: usize, value: f32) -> Self {
+        let tensor = self.0.get_mut(name).unwrap();
+        tensor.bytes[4 * at..4 * at + 4].copy_from_slice(&value.to_le_bytes());
+        self
+    }
+
+    /// All tensors whose name passes, as f16 or bf16.
+    pub fn halved(mut self, dtype: Dtype, which: impl Fn(&str) -> bool) -> Self {
+        for (_, tensor) in self.0.iter_mut().filter(|(name, _)| which(name)) {
+            let values = tensor.values();
+            tensor.bytes = match dtype {
+                Dtype::F16 => values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect(),
+                Dtype::BF16 => values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect(),
+                other => panic!("{other:?}"),
+            };
+            tensor.dtype = dtype;
+        }
+        self
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        safetensors::serialize(self.0.iter(), None).unwrap()
+    }
+
+    /// The header as JSON, to be bent.
+    pub fn header(&self) -> Value {
+        let bytes = self.bytes();
+        serde_json::from_slice(header_of(&bytes)).unwrap()
+    }
+
+    /// The data under another header.
+    pub fn bytes_under(&self, header: &str) -> Vec<u8> {
+        let bytes = self.bytes();
+        let data = &bytes[8 + header_of(&bytes).len()..];
+        [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
+    }
+
+    pub fn load(&self, config_json: Option<&str>) -> Result<Model> {
+        load(self.bytes(), config_json)
+    }
+}
+
+pub fn header_of(bytes: &[u8]) -> &[u8] {
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    &bytes[8..8 + length]
+}
+
+/// A `config.json` that fits [`Tiny::valid`].
+pub fn config_json() -> Value {
+    json!({ "architecture": "vit_tiny", "num_classes": CLASSES, "model_args": { "num_heads": 2 } })
+}
+
+pub fn load(bytes: Vec<u8>, config_json: Option<&str>) -> Result<Model> {
+    Model::from_checkpoint(gpu(), Checkpoint::from_bytes(bytes, "tiny.safetensors")?, config_json)
+}

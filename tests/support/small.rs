@@ -1,0 +1,116 @@
+//! Models small enough for a software adapter, and what tests say about results and refusals.
+
+use std::sync::OnceLock;
+
+use tcvit::random::Random;
+use tcvit::{Condensation, Error, Model, Result, Session, SessionOptions, Trace, VitConfig, Wanted};
+
+use super::{gpu, repository};
+
+/// Everything a session can read back.
+pub const EVERYTHING: Wanted = Wanted { features: true, blocks: true };
+
+/// 32 pixels in patches of 8: 16 patch tokens, 3 blocks, 10 classes.
+pub fn config() -> VitConfig {
+    VitConfig::new(32, 8, 64, 3, 2, 10)
+}
+
+/// [`config`] with random weights, loaded once.
+pub fn small() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| Model::random(gpu(), &config(), 3).unwrap())
+}
+
+/// The model that travels in the repository, loaded once.
+pub fn bundled() -> &'static Model {
+    static MODEL: OnceLock<Model> = OnceLock::new();
+    MODEL.get_or_init(|| Model::load(gpu(), repository("assets/models/vit_cifar10_32")).unwrap())
+}
+
+/// Normalised pixels of random images.
+pub fn pixels(config: &VitConfig, images: usize, seed: u64) -> Vec<f32> {
+    Random::named("pixels", seed).tensor(images * 3 * config.image * config.image, 0.0, 1.5)
+}
+
+/// Pixels of the repository's photographs as the bundled model sees them.
+pub fn photographs(names: &[&str]) -> Vec<f32> {
+    let open = |name: &&str| image::open(repository(&format!("assets/photos/{name}.jpg"))).unwrap().into_rgb8();
+    let photos: Vec<_> = names.iter().map(open).collect();
+    bundled().preprocess().pixels_batch(&photos).unwrap()
+}
+
+pub fn open(model: &Model, batch: usize, condensation: Option<&Condensation>) -> Session {
+    model.session(SessionOptions::new().batch(batch).condensation(condensation.cloned())).unwrap()
+}
+
+/// The presets, by name, and one that prunes.
+pub fn condensations() -> Vec<(&'static str, Condensation)> {
+    let mut prune = Condensation::paper();
+    prune.weights = tcvit::condensation::Weights::None;
+    let preset = |name| (name, Condensation::preset(name).unwrap());
+    vec![preset("paper"), preset("literal"), preset("training_free"), ("paper, pruning", prune)]
+}
+
+/// The part of a trace that is about images `from..to`.
+pub fn slice(trace: &Trace, from: usize, to: usize) -> Trace {
+    let part = |values: &[f32]| {
+        let each = values.len() / trace.images;
+        values[from * each..to * each].to_vec()
+    };
+    let indices = |values: &[u32]| {
+        let each = values.len() / trace.images;
+        values[from * each..to * each].to_vec()
+    };
+    let mut slice = trace.clone();
+    slice.images = to - from;
+    slice.logits = part(&trace.logits);
+    slice.features = part(&trace.features);
+    for (block, whole) in slice.blocks.iter_mut().zip(&trace.blocks) {
+        block.score = part(&whole.score);
+        block.kept = indices(&whole.kept);
+        block.assigned = indices(&whole.assigned);
+    }
+    slice
+}
+
+/// Equal in every bit, which `==` on floats is not: it takes -0 for 0 and refuses NaN.
+pub fn assert_same_bits(label: &str, got: &Trace, expected: &Trace) {
+    let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    assert!(!expected.logits.is_empty() || !expected.features.is_empty(), "{label}: nothing to compare");
+    assert_eq!(bits(&got.logits), bits(&expected.logits), "{label}: logits");
+    assert!(bits(&got.features) == bits(&expected.features), "{label}: features");
+    assert_eq!(got.blocks.len(), expected.blocks.len(), "{label}: blocks");
+    for (got, expected) in got.blocks.iter().zip(&expected.blocks) {
+        let label = format!("{label}: block {}", expected.block);
+        assert_eq!(bits(&got.score), bits(&expected.score), "{label} score");
+        assert_eq!(got, expected, "{label}");
+    }
+}
+
+/// Asserts that `result` is the error `variant`, complete, and that its text has all of `texts`. Returns the text.
+#[track_caller]
+pub fn refused<T>(result: Result<T>, variant: &str, texts: &[&str]) -> String {
+    let Err(error) = result else { panic!("accepted, but {variant} with {texts:?} was expected") };
+    let text = error.to_string();
+    let kind = format!("{error:?}");
+    assert_eq!(kind.split(' ').next().unwrap(), variant, "{text}");
+    for part in texts {
+        assert!(text.contains(part), "{part:?} is not in: {text}");
+    }
+    let (Error::Config { op, expected, got }
+    | Error::Shape { op, expected, got }
+    | Error::Weights { op, expected, got }
+    | Error::Image { op, expected, got }
+    | Error::File { op, expected, got }
+    | Error::Limit { op, expected, got }
+    | Error::NoAdapter { op, expected, got }
+    | Error::Shader { op, expected, got }
+    | Error::Device { op, expected, got }
+    | Error::NotFinite { op, expected, got }) = &error
+    else {
+        panic!("a variant that this test does not know: {text}")
+    };
+    assert!(![op, expected, got].into_iter().any(|part| part.trim().is_empty()), "a part is empty: {text}");
+    println!("{variant:9} {text}");
+    text
+}
