@@ -5,6 +5,7 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
+use crate::weights::check_layout;
 
 /// Reads tensor `pixels` [B, 3, side, side] f32, already normalised, from a safetensors file.
 ///
@@ -14,6 +15,7 @@ use crate::error::{Error, Result};
 pub fn load_pixels(path: &Path, side: usize) -> Result<Vec<f32>> {
     let op = format!("read pixels from {}", path.display());
     let bytes = std::fs::read(path).map_err(|error| Error::file(&op, "a readable file", error.to_string()))?;
+    check_layout(&bytes).map_err(|got| Error::file(&op, "a whole safetensors file", got))?;
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|error| Error::file(&op, "a whole safetensors file", error.to_string()))?;
     let expected = format!("tensor `pixels` [B, 3, {side}, {side}] f32");

@@ -40,17 +40,7 @@ impl Checkpoint {
     pub fn from_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
         let malformed =
             |got: String| Error::weights(format!("read checkpoint {origin}"), "a whole safetensors file", got);
-        let Some((length, rest)) = bytes.split_first_chunk::<8>() else {
-            return Err(malformed(format!("{} bytes, too few for a header", bytes.len())));
-        };
-        // The library adds the tensors' end to the header's length unchecked, which is a panic in a debug build.
-        let header = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.get(..length));
-        let ends = header.and_then(|header| Some(serde_json::from_slice::<Metadata>(header).ok()?.data_len()));
-        if let Some(end) = ends.filter(|&end| end > rest.len()) {
-            return Err(malformed(format!("tensors that end at byte {end} of {}", rest.len())));
-        }
-        // The library checks that lengths, offsets, shapes and types agree and cover the file exactly.
-        SafeTensors::deserialize(&bytes).map_err(|error| malformed(error.to_string()))?;
+        check_layout(&bytes).map_err(&malformed)?;
         let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| malformed(error.to_string()))?;
         let untaken = metadata.tensors().into_keys().collect();
         Ok(Self { data_start: header + 8, bytes, metadata, origin: origin.to_owned(), untaken })
@@ -77,6 +67,21 @@ impl Checkpoint {
     fn op(&self, name: &str) -> String {
         format!("load tensor {name} from {}", self.origin)
     }
+}
+
+/// Whether `bytes` are a whole safetensors file; else what is wrong.
+pub(crate) fn check_layout(bytes: &[u8]) -> std::result::Result<(), String> {
+    let Some((length, rest)) = bytes.split_first_chunk() else {
+        return Err(format!("{} bytes, too few for a header", bytes.len()));
+    };
+    // The library adds the tensors' end to the header's length unchecked, which is a panic in a debug build.
+    let header = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.get(..length));
+    let ends = header.and_then(|header| Some(serde_json::from_slice::<Metadata>(header).ok()?.data_len()));
+    if let Some(end) = ends.filter(|&end| end > rest.len()) {
+        return Err(format!("tensors that end at byte {end} of {}", rest.len()));
+    }
+    // The library checks that lengths, offsets, shapes and types agree and cover the file exactly.
+    SafeTensors::deserialize(bytes).map(|_| ()).map_err(|error| error.to_string())
 }
 
 impl Source for Checkpoint {

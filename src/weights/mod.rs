@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Context, upload};
 
 pub use checkpoint::Checkpoint;
+pub(crate) use checkpoint::check_layout;
 pub(crate) use random::RandomWeights;
 pub(crate) use vit::{BlockWeights, VitWeights};
 
