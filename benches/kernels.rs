@@ -2,9 +2,12 @@
 //! dispatch and the wait for it.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tcvit::condensation::{Chain, Weights};
+use tcvit::condensation::Chain;
 use tcvit::gpu::{Context, Recorder, empty, upload};
+use tcvit::kernels::assign::Candidates;
+use tcvit::kernels::fuse::Fusion;
 use tcvit::kernels::linear::Epilogue;
+use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::*;
 use tcvit::random::Random;
 
@@ -116,11 +119,11 @@ fn condense(bench: &mut Bench<'_>, tokens: usize) {
     });
     bench.run("top_k", tokens, patches, |recorder| {
         let bindings = top_k::Bindings { score: &score, order: &order, slot: &slot };
-        top_k::record(recorder, top_k::Params::new(patches, patches - DROPPED), 1, bindings)
+        top_k::record(recorder, top_k::Params::new(patches, patches - DROPPED), 1, Listing::Ascending, bindings)
     });
     bench.run("assign", tokens, DROPPED * patches, |recorder| {
         let bindings = assign::Bindings { rows: &rows, slot: &slot, assigned: &listed, connection: &score };
-        assign::record(recorder, assign::Params { patches: n, dropped: r }, 1, bindings)
+        assign::record(recorder, assign::Params { patches: n, dropped: r }, 1, Candidates::Any, bindings)
     });
     bench.run("fuse", tokens, tokens * WIDTH, |recorder| {
         let params = fuse::Params { images: 1, prefix: 1, patches: n, dropped: r, width4: (WIDTH / 4) as u32 };
@@ -134,7 +137,7 @@ fn condense(bench: &mut Bench<'_>, tokens: usize) {
             fused: &fused,
             fused_sizes: &fused_sizes,
         };
-        fuse::record(recorder, params, Weights::Size, bindings)
+        fuse::record(recorder, params, Fusion::Size, bindings)
     });
 }
 

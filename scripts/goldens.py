@@ -33,6 +33,7 @@ import argparse
 import copy
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -85,15 +86,20 @@ def offset_and_scale(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     return 0.0, gain * math.sqrt(3.0 / math.prod(shape[1:]))
 
 
-def random_tensor(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
-    """The float32 tensor of a name and a seed: splitmix64 started from the name's hash."""
+def splitmix(name: str, count: int, seed: int) -> np.ndarray:
+    """`count` numbers from -1 to 1: splitmix64 started from the name's hash and the seed."""
     start = fnv1a64(name) ^ (seed * GOLDEN_RATIO & U64)
-    count = np.arange(1, math.prod(shape) + 1, dtype=np.uint64)
-    z = np.uint64(start) + count * np.uint64(GOLDEN_RATIO)
+    steps = np.arange(1, count + 1, dtype=np.uint64)
+    z = np.uint64(start) + steps * np.uint64(GOLDEN_RATIO)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     z = z ^ (z >> np.uint64(31))
-    u = (z >> np.uint64(40)).astype(np.float64) / 2.0**24 * 2.0 - 1.0
+    return (z >> np.uint64(40)).astype(np.float64) / 2.0**24 * 2.0 - 1.0
+
+
+def random_tensor(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+    """The float32 tensor of a name and a seed."""
+    u = splitmix(name, math.prod(shape), seed)
     offset, scale = offset_and_scale(name, shape)
     return torch.from_numpy((offset + scale * u).astype(np.float32).reshape(shape))
 
@@ -125,20 +131,24 @@ class Case:
     normalise: bool = True
     mean: str = "column"
     score: str = "combined"
-    exponent: float = 0.5
+    exponent: float = 0.0
+    size_exponent: float = 0.5
     weights: str = "connectivity"
     proportional_attention: bool = False
+    reducer: str = "connectivity"
+    random_seed: int = 1
 
 
 paper = Case
 training_free = partial(
     Case,
-    metric="key_cosine",
+    metric="cosine",
     order=1,
     score="uniqueness",
     weights="size",
     proportional_attention=True,
 )
+tome = partial(Case, reducer="tome", proportional_attention=True)
 
 
 def deit_tiny_cases() -> list[Case]:
@@ -176,7 +186,21 @@ def deit_tiny_cases() -> list[Case]:
         paper("key_cosine_newton", r14, metric="key_cosine", method="newton", steps=2),
         paper("uniqueness_attention", r14, score="uniqueness"),
         training_free("training_free_r14", r14, batch=2),
-        training_free("training_free_g0_r14", r14, exponent=0.0),
+        training_free("training_free_keys_r14", r14, metric="key_cosine", exponent=0.5, size_exponent=0.0),
+        training_free("training_free_g1_h1_r14", r14, exponent=1.0, size_exponent=1.0),
+        paper("cosine_k1", r14, metric="cosine", order=1),
+        paper("cosine_k4", r14, metric="cosine", order=4),
+        paper("cosine_newton", first_four, metric="cosine", method="newton", steps=1),
+        paper("dot_k2", r14, metric="dot"),
+        paper("dot_newton", first_four, metric="dot", method="newton", steps=2),
+        paper("euclidean_k2", r14, metric="euclidean"),
+        paper("euclidean_k8", r14, metric="euclidean", order=8),
+        tome("tome_r14", r14, batch=2),
+        tome("tome_plain_r14", r14, proportional_attention=False),
+        tome("tome_half_r97", [97, 0, 40] + [0] * 9),
+        paper("evit_r14", r14, batch=2, reducer="evit"),
+        paper("prune_r14", r14, reducer="prune"),
+        paper("random_r14", r14, batch=2, reducer="random", random_seed=7),
     ]
 
 
@@ -191,8 +215,16 @@ def cosines(x: Tensor) -> Tensor:
     return unit @ unit.transpose(1, 2)
 
 
-def token_graph(case: Case, probs: Tensor, keys: Tensor, prefix: int) -> Tensor:
-    """W [B, N, N] of 2.1, from P [B, H, T, T] and the head-averaged patch keys [B, N, Dh]."""
+def token_graph(case: Case, x: Tensor, probs: Tensor, keys: Tensor, prefix: int) -> Tensor:
+    """W [B, N, N] of 2.1, from patch tokens [B, N, D] after attention's residual, P [B, H, T, T]
+    and the head-averaged patch keys [B, N, Dh]."""
+    if case.metric == "cosine":
+        return (cosines(x) / TEMPERATURE).softmax(dim=-1)
+    if case.metric == "dot":
+        return (x @ x.transpose(1, 2) / math.sqrt(x.shape[-1])).softmax(dim=-1)
+    if case.metric == "euclidean":
+        distances = (x[:, :, None] - x[:, None]).norm(dim=-1)
+        return (-distances).softmax(dim=-1)
     if case.metric == "attention":
         return probs[:, :, prefix:, prefix:].mean(dim=1)
     if case.metric == "key_cosine":
@@ -233,15 +265,18 @@ def connectivity(case: Case, w: Tensor) -> Tensor:
     return power_sum(w, case.order, case.alpha, scale)
 
 
-def redundancy(dominance: Tensor, keys: Tensor) -> Tensor:
-    """u [B, N] of 2.5: the largest key cosine to a token that outranks in dominance, else -1."""
+def redundancy(dominance: Tensor, compared: Tensor) -> Tensor:
+    """u [B, N] of 2.5: the largest cosine to a token that outranks in dominance, else -1. What is
+    compared [B, N, ...] are tokens with the metric `cosine`, head-averaged keys otherwise."""
     index = torch.arange(dominance.shape[1])
     mine, other = dominance[:, :, None], dominance[:, None, :]
     outranked = (other > mine) | ((other == mine) & (index[None, :] < index[:, None]))
-    return torch.where(outranked, cosines(keys), -1.0).amax(dim=2)
+    return torch.where(outranked, cosines(compared), -1.0).amax(dim=2)
 
 
-def scores(case: Case, c: Tensor, dominance: Tensor, keys: Tensor) -> Tensor:
+def scores(
+    case: Case, c: Tensor, dominance: Tensor, compared: Tensor, sizes: Tensor
+) -> Tensor:
     """S [B, N] of 2.4 and 2.5."""
     mean = c.mean(dim=1 if case.mean == "column" else 2)
     if case.normalise:
@@ -253,7 +288,8 @@ def scores(case: Case, c: Tensor, dominance: Tensor, keys: Tensor) -> Tensor:
     if case.score == "dominance":
         return dominance
     if case.score == "uniqueness":
-        return (1.0 - redundancy(dominance, keys)) * dominance**case.exponent
+        unlike = 1.0 - redundancy(dominance, compared)
+        return unlike * dominance**case.exponent * sizes**case.size_exponent
     raise ValueError(case.score)
 
 
@@ -268,10 +304,21 @@ def best_match(row: np.ndarray, kept: np.ndarray) -> int:
     return int(rank(row[kept])[0])
 
 
-def fuse(case: Case, x: Tensor, c: Tensor, sizes: Tensor, kept: int, matched: list[int]) -> Tensor:
-    """Equation 12 for one kept token and the (ascending) dropped tokens matched to it."""
+def fuse(
+    case: Case,
+    x: Tensor,
+    c: Tensor,
+    dominance: Tensor,
+    sizes: Tensor,
+    kept: int,
+    matched: list[int],
+) -> Tensor:
+    """Equation 12, or what other reducers have in its place, for one kept token and the (ascending) dropped tokens matched to it."""
     members = [kept, *matched]
-    weights = c[members, kept] if case.weights == "connectivity" else sizes[members]
+    if case.reducer == "evit":
+        return (x[members] * dominance[members, None]).sum(dim=0)
+    by_size = case.weights == "size" or case.reducer == "tome"
+    weights = sizes[members] if by_size else c[members, kept]
     numerator = torch.zeros_like(x[kept])
     denominator = torch.zeros((), dtype=x.dtype)
     for member, weight in zip(members, weights, strict=True):
@@ -306,8 +353,36 @@ def match_margin(row: np.ndarray) -> float:
     return float((first - second) / abs(first))
 
 
+def baseline_score(
+    case: Case, cosine: Tensor, dominance: Tensor, block: int, prefix: int
+) -> Tensor:
+    """S [B, N] of the reducers that are not ours. ToMe's second set, which stays, scores 2."""
+    batch, count = dominance.shape
+    if case.reducer in ("evit", "prune"):
+        return dominance
+    if case.reducer == "random":
+        score = splitmix(f"block.{block}.random", count, case.random_seed)
+        return torch.from_numpy(score).to(dominance.dtype).expand(batch, count)
+    # The tokens at even places, prefix included, look for their nearest among those at odd ones.
+    first = (torch.arange(count) + prefix) % 2 == 0
+    nearest = cosine[:, :, ~first].amax(dim=2)
+    return torch.where(first, -nearest, torch.full_like(nearest, 2.0))
+
+
+def candidates(case: Case, kept: np.ndarray, prefix: int) -> np.ndarray:
+    """Which of the kept tokens dropped ones may be matched with."""
+    return (kept + prefix) % 2 == 1 if case.reducer == "tome" else np.ones(len(kept), dtype=bool)
+
+
+def listed(case: Case, kept: np.ndarray, prefix: int) -> np.ndarray:
+    """Kept tokens in the order in which they go on: ToMe has its first set before its second."""
+    if case.reducer != "tome":
+        return np.sort(kept)
+    return kept[np.lexsort((kept, (kept + prefix) % 2))]
+
+
 def condense_image(
-    case: Case, x: Tensor, c: Tensor, score: np.ndarray, sizes: Tensor, drop: int
+    case: Case, x: Tensor, c: Tensor, score: np.ndarray, sizes: Tensor, drop: int, prefix: int
 ) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray, float, float]:
     """Select, match and fuse (2.6 to 2.9) for one image.
 
@@ -316,44 +391,58 @@ def condense_image(
     """
     keep = len(score) - drop
     order = rank(score)
-    kept, dropped = np.sort(order[:keep]), np.sort(order[keep:])
+    kept, dropped = listed(case, order[:keep], prefix), np.sort(order[keep:])
     assigned = np.full(len(score), GONE, dtype=np.uint32)
     assigned[kept] = np.arange(keep)
     gap, margin = threshold_gap(score, order, keep), math.inf
-    if case.weights == "none":
+    if case.weights == "none" or case.reducer in ("prune", "random"):
         return x[kept], sizes[kept], kept, assigned, gap, margin
 
     matched: list[list[int]] = [[] for _ in range(keep)]
+    allowed = np.flatnonzero(candidates(case, kept, prefix))
     for q in dropped.tolist():
-        row = c[q].numpy()
-        slot = best_match(row, kept)
+        row = -score if case.reducer == "evit" else c[q].numpy()
+        slot = int(allowed[best_match(row, kept[allowed])])
         matched[slot].append(q)
         assigned[q] = slot
-        margin = min(margin, match_margin(row[kept]))
+        margin = min(margin, match_margin(row[kept[allowed]]))
     tokens, grown = x[kept], sizes[kept]
     for slot, sources in enumerate(matched):
         if sources:
-            tokens[slot] = fuse(case, x, c, sizes, int(kept[slot]), sources)
+            dominance = torch.from_numpy(score)
+            tokens[slot] = fuse(case, x, c, dominance, sizes, int(kept[slot]), sources)
             grown[slot] = sizes[[int(kept[slot]), *sources]].sum()
     return tokens, grown, kept, assigned, gap, margin
 
 
 def condense(
-    case: Case, x: Tensor, probs: Tensor, keys: Tensor, sizes: Tensor, prefix: int, drop: int
+    case: Case,
+    x: Tensor,
+    probs: Tensor,
+    keys: Tensor,
+    sizes: Tensor,
+    prefix: int,
+    drop: int,
+    block: int,
 ) -> tuple[Tensor, Tensor, Condensed]:
     """Condenses tokens [B, T, D] by `drop` patch tokens; also returns their sizes and the record.
 
     `probs` [B, H, T, T] and `keys` [B, T, Dh] (averaged over heads) are this block's attention.
     """
     keys = keys[:, prefix:]
-    w = token_graph(case, probs, keys, prefix)
+    w = token_graph(case, x[:, prefix:], probs, keys, prefix)
     slack = 1e-9 if w.dtype == torch.float64 else 1e-4
     assert float(w.min()) >= 0.0 and float(w.sum(dim=-1).max()) <= 1.0 + slack, "W is not a graph"
     dominance = probs[:, :, 0, prefix:].mean(dim=1)
-    c = connectivity(case, w)
-    score = scores(case, c, dominance, keys)
+    if case.reducer == "connectivity":
+        c = connectivity(case, w)
+        compared = x[:, prefix:] if case.metric == "cosine" else keys
+        score = scores(case, c, dominance, compared, sizes)
+    else:
+        c = cosines(keys)
+        score = baseline_score(case, c, dominance, block, prefix)
     images = [
-        condense_image(case, x[b, prefix:], c[b], score[b].numpy(), sizes[b], drop)
+        condense_image(case, x[b, prefix:], c[b], score[b].numpy(), sizes[b], drop, prefix)
         for b in range(len(x))
     ]
     tokens, grown, kept, assigned, gaps, margins = zip(*images, strict=True)
@@ -422,7 +511,9 @@ def forward(model: VisionTransformer, pixels: Tensor, case: Case | None) -> Trac
         )
         x = x + block.ls1(mixed)
         if case is not None and case.drop[i] > 0:
-            x, sizes, blocks[i] = condense(case, x, probs, keys, sizes, prefix, case.drop[i])
+            x, sizes, blocks[i] = condense(
+                case, x, probs, keys, sizes, prefix, case.drop[i], i
+            )
         x = x + block.ls2(block.mlp(block.norm2(x)))
     features = model.norm(x)
     return Trace(classify(model, features, sizes), features, blocks)
@@ -528,6 +619,9 @@ def bundled_network(directory: Path, photos: Path) -> Network:
         training_free("training_free_r5", [5] * 8, batch=4),
         training_free("training_free_r7", [7] * 8, batch=4),
         training_free("training_free_one_left", [63] + [0] * 7, batch=4),
+        tome("tome_r5", [5] * 8, batch=4),
+        paper("evit_r5", [5] * 8, batch=4, reducer="evit"),
+        paper("euclidean_r5", [5] * 8, batch=4, metric="euclidean"),
     ]
     return Network("bundled", model, pixels, cases, None, {"pixels": pixels})
 
@@ -535,8 +629,12 @@ def bundled_network(directory: Path, photos: Path) -> Network:
 def networks(bundled: Path, photos: Path) -> dict[str, Callable[[], Network]]:
     """The networks by name, each built when it is asked for."""
     small = [paper("paper_r16", [16] * 12), training_free("training_free_r16", [16] * 12)]
-    distilled = [paper("paper_r14", [14] * 12), training_free("training_free_r14", [14] * 12)]
-    registers = [training_free("training_free_r18", [18] * 12)]
+    distilled = [
+        paper("paper_r14", [14] * 12),
+        training_free("training_free_r14", [14] * 12),
+        tome("tome_r14", [14] * 12),
+    ]
+    registers = [training_free("training_free_r18", [18] * 12), tome("tome_r18", [18] * 12)]
     pooled = [
         paper("paper_r12", [12] * 4, batch=2),
         training_free("training_free_r12", [12] * 4, batch=2),
@@ -617,15 +715,35 @@ def check_full(model: VisionTransformer, pixels: Tensor) -> float:
     return difference
 
 
+@torch.no_grad()
+def check_tome(directory: Path, model: VisionTransformer, pixels: Tensor, case: Case) -> float:
+    """Largest difference of a ToMe case from the public implementation checked out in a directory
+    (github.com/facebookresearch/ToMe), on the same weights, relative to the largest logit."""
+    sys.path.insert(0, str(directory))
+    from tome.patch.timm import apply_patch
+
+    public = copy.deepcopy(model)
+    for block in public.blocks:
+        # The public patch predates timm's split of these.
+        block.attn.fused_attn = False
+    apply_patch(public, prop_attn=case.proportional_attention)
+    public._tome_info["distill_token"] = hasattr(model, "head_dist")
+    public.r = case.drop
+    ours = forward(model, pixels, case).logits
+    theirs = public(pixels)
+    theirs = theirs if isinstance(theirs, Tensor) else sum(theirs) / 2
+    return float((ours - theirs).abs().max() / theirs.abs().max())
+
+
 def check_block(case: Case, block: Condensed, drop: int) -> None:
     """`kept` ascends; `assigned` sends kept tokens to their own place, others to a valid one."""
     batch, count = block.assigned.shape
     assert block.kept.shape == (batch, count - drop)
-    assert (np.diff(block.kept, axis=1) > 0).all()
+    assert case.reducer == "tome" or (np.diff(block.kept, axis=1) > 0).all()
     for kept, assigned in zip(block.kept, block.assigned, strict=True):
         assert (assigned[kept] == np.arange(count - drop)).all()
         others = np.delete(assigned, kept)
-        if case.weights == "none":
+        if case.weights == "none" or case.reducer in ("prune", "random"):
             assert (others == GONE).all()
         else:
             assert (others < count - drop).all()
@@ -670,7 +788,7 @@ def full_tensors(network: Network) -> dict[str, np.ndarray]:
     return tensors
 
 
-def make_network(network: Network, out: Path) -> None:
+def make_network(network: Network, out: Path, tome_directory: Path | None) -> None:
     """Runs every case of a network, checks and prints, and writes its file."""
     tensors = full_tensors(network) | {k: v.numpy() for k, v in network.extra.items()}
     rounded_model = network.model
@@ -686,6 +804,10 @@ def make_network(network: Network, out: Path) -> None:
         trace = forward(model, pixels[: case.batch], case)
         for i, block in trace.blocks.items():
             check_block(case, block, case.drop[i])
+        if tome_directory and case.reducer == "tome" and model.num_classes > 0:
+            error = check_tome(tome_directory, model, pixels[: case.batch], case)
+            assert error <= 1e-10, f"{case.name} differs from the public ToMe by {error}"
+            print(f"  {case.name}: against the public implementation {error:.1e}")
         rounded = forward(rounded_model, network.pixels[: case.batch], case)
         gap = min(block.gap for block in trace.blocks.values())
         margin = min(block.margin for block in trace.blocks.values())
@@ -745,6 +867,9 @@ def main() -> None:
     parser.add_argument(
         "--bundled", type=Path, default=REPOSITORY / "assets/models/vit_cifar10_32", metavar="DIR"
     )
+    parser.add_argument(
+        "--tome", type=Path, metavar="DIR", help="check ToMe cases against a checkout of the public code"
+    )
     parser.add_argument("--photos", type=Path, default=REPOSITORY / "assets/photos", metavar="DIR")
     parser.add_argument("--agreement", type=Path, metavar="DIR", help="measure agreement instead")
     parser.add_argument("--images", type=int, default=1000, help="how many for --agreement")
@@ -761,7 +886,7 @@ def main() -> None:
         make_pictures(arguments.photos, arguments.out)
     for name in makers if arguments.only is None else [arguments.only]:
         if name in makers:
-            make_network(makers[name](), arguments.out)
+            make_network(makers[name](), arguments.out, arguments.tome)
 
 
 if __name__ == "__main__":

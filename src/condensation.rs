@@ -1,7 +1,41 @@
 //! What is condensed, how, and how much: the options of connectivity-based token condensation (TC-ViT) and of the
 //! training-free variant that this crate adds.
 
+mod schedule;
+mod text;
+
 use crate::error::{Error, Result};
+
+pub use schedule::Schedule;
+pub use text::OPTIONS;
+
+/// The names that [`Condensation::preset`] takes.
+pub const PRESETS: &[&str] = &["paper", "literal", "training_free", "tome", "evit", "prune", "random"];
+
+/// Who decides which tokens go and where: connectivity, or one of the methods it is measured against. They share
+/// kernels, schedule and everything else of a forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reducer {
+    /// Connectivity-based condensation (TC-ViT), by every option of [`Condensation`].
+    Connectivity,
+    /// Bipartite soft matching of ToMe (Bolya et al., 2023): tokens are dealt alternately to two sets, each of the first
+    /// set is paired with the nearest of the second by the cosine of head-averaged keys, and the R nearest pairs become
+    /// size-weighted means. The first set's remainder then precedes the second set, as in the public implementation.
+    /// At most the first set can go: half of the patch tokens.
+    Tome,
+    /// EViT (Liang et al., 2022): the tokens of most class attention stay, the others become their sum weighted by class
+    /// attention, not divided by its total, as in the public implementation. The sum takes the place of the last token
+    /// that would have stayed, so that R tokens go all the same.
+    Evit,
+    /// The tokens of most class attention stay, the others vanish.
+    Prune,
+    /// Tokens vanish at random, the same ones in every image: what any rule must beat.
+    Random {
+        /// Another seed, other tokens.
+        seed: u64,
+    },
+}
 
 /// Where W, the connectivity of order 1, comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +45,12 @@ pub enum Metric {
     Attention,
     /// Row softmax of the cosine of head-averaged keys over 0.1 (ToMe's metric, not in the paper).
     KeyCosine,
+    /// Row softmax of the cosine of tokens, after attention's residual, over 0.1.
+    Cosine,
+    /// Row softmax of tokens' dot products over sqrt(D).
+    Dot,
+    /// Row softmax of tokens' negated distances.
+    Euclidean,
 }
 
 /// How C follows from W.
@@ -54,10 +94,14 @@ pub enum Score {
     Connectivity,
     /// D
     Dominance,
-    /// (1 - u) D^g with u the largest key cosine to a token of more dominance (not in the paper).
+    /// (1 - u) D^g size^h with u the largest cosine to a token of more dominance (not in the paper): of tokens with the
+    /// metric `cosine`, else of head-averaged keys. Of two near-twins only the less dominant one can then go, and h makes
+    /// tokens that stand for many harder to lose.
     Uniqueness {
         /// g
         exponent: f32,
+        /// h
+        size_exponent: f32,
     },
 }
 
@@ -69,19 +113,6 @@ pub enum Path {
     Thin,
     /// All of C, by repeated squaring or Newton's matrix products: for inspecting C, and as a check of the other.
     Dense,
-}
-
-/// How many patch tokens go in each block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Schedule {
-    /// A constant R that suits the model: 7 % of its patch tokens, fewer where it is so deep that less than 15 % of them
-    /// would be left. 14 for 196 patch tokens and 12 blocks, the paper's R for DeiT-Tiny.
-    Auto,
-    /// The same R in every block (the paper's).
-    Constant(usize),
-    /// R for each block.
-    PerBlock(Vec<usize>),
 }
 
 /// The arithmetic from W to C.
@@ -117,6 +148,8 @@ impl Chain {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Condensation {
+    /// Who decides. Only [`Reducer::Connectivity`] heeds the options from `metric` to `weights`, and `path`.
+    pub reducer: Reducer,
     /// Where W comes from.
     pub metric: Metric,
     /// How C follows from W.
@@ -148,6 +181,7 @@ impl Condensation {
     /// fine-tuned with condensation.
     pub fn paper() -> Self {
         Self {
+            reducer: Reducer::Connectivity,
             metric: Metric::Attention,
             method: Method::PowerSum,
             order: 2,
@@ -168,20 +202,40 @@ impl Condensation {
         Self { method: Method::Newton(2), normalise: false, ..Self::paper() }
     }
 
-    /// For models that were not fine-tuned with condensation: `uniqueness` score, matching by key cosine, averages by
-    /// size, proportional attention.
+    /// For models that were not fine-tuned with condensation: `uniqueness` score by the cosines of tokens, g = 0 and
+    /// h = 0.5, matching by the same cosines, averages by size, proportional attention.
     pub fn training_free() -> Self {
         Self {
-            metric: Metric::KeyCosine,
+            metric: Metric::Cosine,
             order: 1,
-            score: Score::Uniqueness { exponent: 0.5 },
+            score: Score::Uniqueness { exponent: 0.0, size_exponent: 0.5 },
             weights: Weights::Size,
             proportional_attention: true,
             ..Self::paper()
         }
     }
 
-    /// A preset by name: `paper`, `literal` or `training_free`.
+    /// ToMe with proportional attention: see [`Reducer::Tome`].
+    pub fn tome() -> Self {
+        Self { reducer: Reducer::Tome, proportional_attention: true, ..Self::paper() }
+    }
+
+    /// EViT: see [`Reducer::Evit`].
+    pub fn evit() -> Self {
+        Self { reducer: Reducer::Evit, ..Self::paper() }
+    }
+
+    /// Pruning by class attention: see [`Reducer::Prune`].
+    pub fn prune() -> Self {
+        Self { reducer: Reducer::Prune, ..Self::paper() }
+    }
+
+    /// Pruning at random: see [`Reducer::Random`].
+    pub fn random(seed: u64) -> Self {
+        Self { reducer: Reducer::Random { seed }, ..Self::paper() }
+    }
+
+    /// A preset by name; [`PRESETS`] lists them.
     ///
     /// # Errors
     /// [`Error::Config`] for another name.
@@ -190,22 +244,12 @@ impl Condensation {
             "paper" => Ok(Self::paper()),
             "literal" => Ok(Self::literal()),
             "training_free" => Ok(Self::training_free()),
-            _ => Err(Error::config("condensation preset", "paper, literal or training_free", name)),
+            "tome" => Ok(Self::tome()),
+            "evit" => Ok(Self::evit()),
+            "prune" => Ok(Self::prune()),
+            "random" => Ok(Self::random(1)),
+            _ => Err(Error::config("condensation preset", format!("one of {}", PRESETS.join(", ")), name)),
         }
-    }
-
-    /// With `r` tokens dropped in every block.
-    #[must_use]
-    pub fn drop(mut self, r: usize) -> Self {
-        self.schedule = Schedule::Constant(r);
-        self
-    }
-
-    /// With `r[i]` tokens dropped in block i.
-    #[must_use]
-    pub fn schedule(mut self, r: impl Into<Vec<usize>>) -> Self {
-        self.schedule = Schedule::PerBlock(r.into());
-        self
     }
 
     /// Checks what can be checked without a model.
@@ -230,11 +274,14 @@ impl Condensation {
         {
             return refuse("method", "0 to 3 Newton steps", steps.to_string());
         }
-        if let Score::Uniqueness { exponent } = self.score
-            && !(0.0..=16.0).contains(&exponent)
-        {
-            return refuse("exponent", "a number from 0 to 16", exponent.to_string());
+        if let Score::Uniqueness { exponent, size_exponent } = self.score {
+            for (option, value) in [("exponent", exponent), ("size_exponent", size_exponent)] {
+                if !(0.0..=16.0).contains(&value) {
+                    return refuse(option, "a number from 0 to 16", value.to_string());
+                }
+            }
         }
+        self.schedule.validate()?;
         let scale = self.chain().scale();
         let representable = scale.is_finite() && scale <= 1e30;
         if self.uses_connectivity_score() && !self.normalise && !representable {
@@ -256,86 +303,79 @@ impl Condensation {
         Chain { order: self.order, alpha: self.alpha, newton_steps }
     }
 
+    /// Whether the options of connectivity count at all.
+    fn connects(&self) -> bool {
+        self.reducer == Reducer::Connectivity
+    }
+
     /// Whether the mean of C takes part in the score.
     pub(crate) fn uses_connectivity_score(&self) -> bool {
-        matches!(self.score, Score::Combined | Score::Connectivity)
+        self.connects() && matches!(self.score, Score::Combined | Score::Connectivity)
     }
 
     /// Whether the class token's attention takes part in the score.
     pub(crate) fn uses_dominance(&self) -> bool {
-        self.score != Score::Connectivity
+        match self.reducer {
+            Reducer::Connectivity => self.score != Score::Connectivity,
+            Reducer::Evit | Reducer::Prune => true,
+            Reducer::Tome | Reducer::Random { .. } => false,
+        }
     }
 
     /// Whether W is needed at all: plain pruning by dominance or uniqueness does without.
     pub(crate) fn uses_connectivity(&self) -> bool {
-        self.uses_connectivity_score() || self.weights != Weights::None
+        self.connects() && (self.uses_connectivity_score() || self.weights != Weights::None)
     }
 
-    /// Whether the cosines of keys are needed.
+    /// Whether W has a matrix of its own; cosines become it where they are.
+    pub(crate) fn uses_own_connectivity(&self) -> bool {
+        self.uses_connectivity() && !matches!(self.metric, Metric::KeyCosine | Metric::Cosine)
+    }
+
+    /// Whether cosines are those of tokens, not of keys.
+    pub(crate) fn compares_tokens(&self) -> bool {
+        self.connects() && self.metric == Metric::Cosine
+    }
+
+    /// Whether a matrix of cosines is needed, of keys or, with that metric, of tokens.
     pub(crate) fn uses_cosine(&self) -> bool {
-        matches!(self.score, Score::Uniqueness { .. }) || (self.uses_connectivity() && self.metric == Metric::KeyCosine)
-    }
-
-    /// Tokens dropped in each of `depth` blocks of a model with `patches` patch tokens.
-    ///
-    /// # Errors
-    /// [`Error::Config`] when a list has another length, or when a block would be left without a patch token: it is named.
-    pub fn drops(&self, patches: usize, depth: usize) -> Result<Vec<usize>> {
-        let drops = match &self.schedule {
-            Schedule::Auto => vec![automatic_drop(patches, depth); depth],
-            Schedule::Constant(r) => vec![*r; depth],
-            Schedule::PerBlock(list) if list.len() == depth => list.clone(),
-            Schedule::PerBlock(list) => {
-                return Err(Error::config(
-                    "condensation schedule",
-                    format!("one number for each of {depth} blocks"),
-                    format!("{} numbers", list.len()),
-                ));
+        match self.reducer {
+            Reducer::Connectivity => {
+                matches!(self.score, Score::Uniqueness { .. })
+                    || (self.uses_connectivity() && matches!(self.metric, Metric::KeyCosine | Metric::Cosine))
             }
-        };
-        let mut left = patches;
-        for (block, &drop) in drops.iter().enumerate() {
-            if drop >= left {
-                return Err(Error::config(
-                    "condensation schedule",
-                    format!("at most {} tokens dropped in block {block}, which has {left}", left - 1),
-                    drop.to_string(),
-                ));
-            }
-            left -= drop;
+            Reducer::Tome => true,
+            Reducer::Evit | Reducer::Prune | Reducer::Random { .. } => false,
         }
-        Ok(drops)
     }
-}
 
-/// See [`Schedule::Auto`].
-fn automatic_drop(patches: usize, depth: usize) -> usize {
-    let share = (patches as f64 / 14.0).round() as usize;
-    share.min((0.86 * patches as f64 / depth.max(1) as f64) as usize)
+    /// Whether dropped tokens look for their match in rows of a matrix.
+    pub(crate) fn uses_rows(&self) -> bool {
+        self.reducer == Reducer::Tome || (self.connects() && self.weights != Weights::None)
+    }
+
+    /// Whether dropped tokens live on in others.
+    pub fn fuses(&self) -> bool {
+        match self.reducer {
+            Reducer::Connectivity => self.weights != Weights::None,
+            Reducer::Tome | Reducer::Evit => true,
+            Reducer::Prune | Reducer::Random { .. } => false,
+        }
+    }
+
+    /// The most tokens that a block can lose of `patches` patch tokens.
+    fn most_dropped(&self, patches: usize) -> usize {
+        match self.reducer {
+            // One of its two sets, and the other must have a token to merge into.
+            Reducer::Tome => patches / 2,
+            _ => patches.saturating_sub(1),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn automatic_schedule_is_the_papers_and_always_leaves_tokens() {
-        assert_eq!(Condensation::paper().drops(196, 12).unwrap(), vec![14; 12]);
-        for patches in 1..300 {
-            for depth in [1, 2, 8, 12, 24, 48] {
-                assert!(Condensation::paper().drops(patches, depth).is_ok(), "{patches} patches, {depth} blocks");
-            }
-        }
-    }
-
-    #[test]
-    fn a_schedule_that_empties_a_block_names_it() {
-        let error = Condensation::paper().drop(17).drops(196, 12).unwrap_err().to_string();
-        assert!(error.contains("block 11") && error.contains("has 9"), "{error}");
-        let error = Condensation::paper().schedule([1, 2]).drops(196, 12).unwrap_err().to_string();
-        assert!(error.contains("12 blocks") && error.contains("2 numbers"), "{error}");
-        assert!(Condensation::paper().schedule([63, 0]).drops(64, 2).is_ok());
-    }
 
     #[test]
     fn what_cannot_be_represented_is_refused() {
@@ -349,7 +389,7 @@ mod tests {
             |c| c.alpha = f32::NAN,
             |c| c.beta = f32::INFINITY,
             |c| c.method = Method::Newton(4),
-            |c| c.score = Score::Uniqueness { exponent: -1.0 },
+            |c| c.score = Score::Uniqueness { exponent: -1.0, size_exponent: 0.0 },
         ];
         for (index, change) in refused.into_iter().enumerate() {
             let mut c = Condensation::paper();

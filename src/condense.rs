@@ -1,238 +1,220 @@
-//! Between attention and MLP: which tokens go, and into which they are fused (DESIGN section 2). In order: W, the
-//! score, selection, matching, fusion.
+//! Between attention and MLP: which tokens go, and into which they are fused (DESIGN section 2). In order: the reducer's
+//! score, selection, matching, fusion. Reducers differ in what [`decide`] returns; the rest they share.
 
-use crate::condensation::{Chain, Condensation, Mean, Metric, Path, Score, Weights};
+use crate::condensation::{Chain, Condensation, Reducer};
 use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::Recorder;
+use crate::kernels::assign::{self, Candidates};
 use crate::kernels::connectivity::{self, Part};
-use crate::kernels::{
-    assign, attention_connectivity, dominance, fuse, key_mean, query_key, score, softmax, top_k, uniqueness,
-};
+use crate::kernels::fuse::{self, Fusion};
+use crate::kernels::top_k::{self, Listing};
+use crate::kernels::{assign_lowest, dominance, key_mean, query_key};
 use crate::plan::Plan;
 use crate::workspace::{CondenseBuffers, Selection};
 
+mod baselines;
+mod connected;
 mod dense;
 
 pub use dense::connectivity_matrix;
 
-/// Cosines are divided by this before the row softmax that makes W of them.
-const TEMPERATURE: f32 = 0.1;
+/// One block's condensation while it is recorded.
+struct Step<'a> {
+    stage: &'a Stage<'a>,
+    condensation: &'a Condensation,
+    buffers: &'a CondenseBuffers,
+    selection: &'a Selection,
+}
+
+/// What is left to do once tokens have scores.
+struct Decision<'a> {
+    /// The order in which the kept tokens go on.
+    listing: Listing,
+    /// Where the dropped tokens go.
+    matching: Matching<'a>,
+    /// How the members of a group count.
+    fusion: Fusion,
+    /// W, where there is one.
+    connectivity: Option<&'a wgpu::Buffer>,
+}
+
+/// Where dropped tokens go.
+enum Matching<'a> {
+    /// Nowhere.
+    None,
+    /// To the kept candidate with the largest element in the token's row of what `chain` makes of `matrix` [B, N, N].
+    Row { matrix: &'a wgpu::Buffer, chain: Chain, candidates: Candidates },
+    /// All to the kept token of the lowest score.
+    LowestScore,
+}
 
 /// Records the condensation of one block and moves `stage` on to the fused tokens.
 pub(crate) fn record(
     recorder: &mut Recorder<'_>,
     stage: &mut Stage<'_>,
     condensation: &Condensation,
-    selection: &Selection,
+    selection: &mut Selection,
 ) -> Result<()> {
+    if let Reducer::Random { seed } = condensation.reducer {
+        selection.score = baselines::random_score(recorder.context(), selection, seed, stage.images)?;
+    }
     let workspace = stage.workspace;
-    let Some(buffers) = &workspace.condense else { return Ok(()) };
-    if condensation.uses_dominance() {
-        record_dominance(recorder, stage, buffers)?;
-    }
-    if condensation.uses_cosine() {
-        record_cosine(recorder, stage, buffers)?;
-    }
-    if let Score::Uniqueness { exponent } = condensation.score {
-        // Before the cosines become W, which happens in place.
-        let params = uniqueness::Params { images: stage.images as u32, patches: stage.patches as u32, exponent };
-        let bindings =
-            uniqueness::Bindings { cosine: &buffers.cosine, dominance: &buffers.dominance, score: &selection.score };
-        uniqueness::record(recorder, params, bindings)?;
-    }
-    let chain = condensation.chain();
-    let (matrix, thin) = match condensation.uses_connectivity() {
-        false => (&buffers.connectivity, chain),
-        true => {
-            let w = record_connectivity(recorder, stage, condensation, buffers)?;
-            match condensation.path {
-                Path::Thin => (w, chain),
-                // What is thin about C itself is nothing: its rows are rows.
-                Path::Dense => (
-                    {
-                        let size = (stage.images, stage.patches);
-                        dense::record(recorder, size, &buffers.dense, w, chain)?
-                    },
-                    Chain::IDENTITY,
-                ),
-            }
-        }
-    };
-    record_score(recorder, stage, condensation, buffers, (matrix, thin), selection)?;
-
-    let kept = selection.patches - selection.dropped;
-    let bindings = top_k::Bindings { score: &selection.score, order: &selection.order, slot: &selection.slot };
-    top_k::record(recorder, top_k::Params::new(selection.patches, kept), stage.images as u32, bindings)?;
-
-    if condensation.weights != Weights::None {
-        record_matches(recorder, stage, condensation, buffers, (matrix, thin), selection)?;
-    }
-    record_fuse(recorder, stage, condensation, buffers, selection)?;
+    let Some(buffers) = selection.own.as_ref().or(workspace.condense.as_ref()) else { return Ok(()) };
+    let step = Step { stage, condensation, buffers, selection };
+    let decision = decide(recorder, &step)?;
+    step.select(recorder, decision.listing)?;
+    step.assign(recorder, &decision)?;
+    step.fuse(recorder, decision.fusion)?;
+    let connectivity = decision.connectivity.cloned();
+    selection.connectivity = connectivity.filter(|_| selection.own.is_some());
     stage.current = 1 - stage.current;
-    stage.patches = kept;
+    stage.patches = selection.patches - selection.dropped;
     Ok(())
 }
 
-fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, buffers: &CondenseBuffers) -> Result<()> {
-    let tokens = stage.tokens();
-    let params = dominance::Params {
-        tokens: tokens as u32,
-        prefix: stage.config().prefix() as u32,
-        heads: stage.config().heads as u32,
-        stride: Plan::probs_stride(tokens) as u32,
-    };
-    let bindings = dominance::Bindings { probs: &stage.workspace.probs, dominance: &buffers.dominance };
-    dominance::record(recorder, params, stage.images as u32, bindings)
-}
-
-fn record_cosine(recorder: &mut Recorder<'_>, stage: &Stage<'_>, buffers: &CondenseBuffers) -> Result<()> {
-    let config = stage.config();
-    let (width4, head4) = ((config.width / 4) as u32, (config.head_width() / 4) as u32);
-    let params = key_mean::Params {
-        images: stage.images as u32,
-        tokens: stage.tokens() as u32,
-        prefix: config.prefix() as u32,
-        heads: config.heads as u32,
-        row4: 3 * width4,
-        key_offset4: width4,
-        head4,
-    };
-    key_mean::record(recorder, params, key_mean::Bindings { qkv: &stage.workspace.qkv, keys: &buffers.keys })?;
-    let patches = stage.patches as u32;
-    // Unit keys are both queries and keys of one head.
-    let params = query_key::Params {
-        tokens: patches,
-        heads: 1,
-        row4: head4,
-        key_offset4: 0,
-        head4,
-        stride: patches,
-        scale: 1.0,
-    };
-    let bindings = query_key::Bindings { x: &buffers.keys, sizes: stage.sizes(), y: &buffers.cosine };
-    query_key::record(recorder, params, stage.images as u32, false, bindings)
-}
-
-/// Records W by the metric and returns the buffer it is in.
-fn record_connectivity<'b>(
-    recorder: &mut Recorder<'_>,
-    stage: &Stage<'_>,
-    condensation: &Condensation,
-    buffers: &'b CondenseBuffers,
-) -> Result<&'b wgpu::Buffer> {
-    match condensation.metric {
-        Metric::Attention => {
-            let tokens = stage.tokens();
-            let params = attention_connectivity::Params {
-                images: stage.images as u32,
-                tokens: tokens as u32,
-                prefix: stage.config().prefix() as u32,
-                heads: stage.config().heads as u32,
-                stride: Plan::probs_stride(tokens) as u32,
-            };
-            let bindings = attention_connectivity::Bindings { probs: &stage.workspace.probs, w: &buffers.connectivity };
-            attention_connectivity::record(recorder, params, bindings)?;
-            Ok(&buffers.connectivity)
-        }
-        Metric::KeyCosine => {
-            let columns = stage.patches as u32;
-            let rows = stage.images as u32 * columns;
-            let params = softmax::Params { rows, columns, stride: columns, scale: 1.0 / TEMPERATURE };
-            softmax::record(recorder, params, softmax::Bindings { x: &buffers.cosine })?;
-            Ok(&buffers.cosine)
-        }
+/// Records the score by the reducer, and says what follows from it.
+fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
+    match step.condensation.reducer {
+        Reducer::Connectivity => connected::decide(recorder, step),
+        Reducer::Tome => baselines::tome(recorder, step),
+        Reducer::Evit => baselines::evit(recorder, step),
+        Reducer::Prune => baselines::prune(recorder, step),
+        // Its score was made when the session was.
+        Reducer::Random { .. } => Ok(Decision::PRUNE),
     }
 }
 
-/// Records the score from c and D, unless it is there already.
-fn record_score(
-    recorder: &mut Recorder<'_>,
-    stage: &Stage<'_>,
-    condensation: &Condensation,
-    buffers: &CondenseBuffers,
-    (matrix, thin): (&wgpu::Buffer, Chain),
-    selection: &Selection,
-) -> Result<()> {
-    let (images, patches) = (stage.images as u32, stage.patches);
-    let (connectivity, dominance) = match condensation.score {
-        Score::Uniqueness { .. } => return Ok(()),
-        Score::Combined => (true, true),
-        Score::Connectivity => (true, false),
-        Score::Dominance => (false, true),
-    };
-    if connectivity {
-        let part = match condensation.mean {
-            Mean::Column => Part::ColumnMean,
-            Mean::Row => Part::RowMean,
+impl Decision<'_> {
+    /// Dropped tokens vanish, kept ones stay as they are.
+    const PRUNE: Self =
+        Self { listing: Listing::Ascending, matching: Matching::None, fusion: Fusion::None, connectivity: None };
+}
+
+impl Step<'_> {
+    fn images(&self) -> u32 {
+        self.stage.images as u32
+    }
+
+    /// Records D.
+    fn dominance(&self, recorder: &mut Recorder<'_>, result: &wgpu::Buffer) -> Result<()> {
+        let (config, tokens) = (self.stage.config(), self.stage.tokens());
+        let params = dominance::Params {
+            tokens: tokens as u32,
+            prefix: config.prefix() as u32,
+            heads: config.heads as u32,
+            stride: Plan::probs_stride(tokens) as u32,
         };
-        let bindings = connectivity::Bindings { w: matrix, list: &selection.slot, result: &buffers.mean };
-        connectivity::record(recorder, connectivity::Params::mean(patches, thin), images, part, bindings)?;
+        let bindings = dominance::Bindings { probs: &self.stage.workspace.probs, dominance: result };
+        dominance::record(recorder, params, self.images(), bindings)
     }
-    let terms = score::Terms { normalise: condensation.normalise, connectivity, dominance };
-    let params =
-        score::Params { patches: patches as u32, beta: condensation.beta, scale: condensation.chain().scale() };
-    let bindings =
-        score::Bindings { connectivity: &buffers.mean, dominance: &buffers.dominance, score: &selection.score };
-    score::record(recorder, params, images, terms, bindings)
-}
 
-/// Records which kept token each dropped one goes to, and the weights that need C.
-fn record_matches(
-    recorder: &mut Recorder<'_>,
-    stage: &Stage<'_>,
-    condensation: &Condensation,
-    buffers: &CondenseBuffers,
-    (matrix, thin): (&wgpu::Buffer, Chain),
-    selection: &Selection,
-) -> Result<()> {
-    let (images, patches, dropped) = (stage.images as u32, selection.patches, selection.dropped);
-    let params = connectivity::Params::listed(patches, dropped, patches, patches - dropped, thin);
-    let bindings = connectivity::Bindings { w: matrix, list: &selection.order, result: &buffers.rows };
-    connectivity::record(recorder, params, images, Part::Rows, bindings)?;
-
-    let params = assign::Params { patches: patches as u32, dropped: dropped as u32 };
-    let bindings = assign::Bindings {
-        rows: &buffers.rows,
-        slot: &selection.slot,
-        assigned: &selection.assigned,
-        connection: &buffers.connection,
-    };
-    assign::record(recorder, params, images, bindings)?;
-
-    if condensation.weights == Weights::Connectivity {
-        let params = connectivity::Params::listed(patches, dropped, dropped, 0, thin);
-        let bindings = connectivity::Bindings { w: matrix, list: &selection.assigned, result: &buffers.diagonal };
-        connectivity::record(recorder, params, images, Part::Diagonal, bindings)?;
+    /// Records the cosines of head-averaged keys.
+    fn key_cosine(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        let (config, width4) = (self.stage.config(), (self.stage.config().width / 4) as u32);
+        let params = key_mean::Params {
+            images: self.images(),
+            tokens: self.stage.tokens() as u32,
+            prefix: config.prefix() as u32,
+            heads: config.heads as u32,
+            row4: 3 * width4,
+            key_offset4: width4,
+            head4: (config.head_width() / 4) as u32,
+        };
+        self.cosine(recorder, params, &self.stage.workspace.qkv)
     }
-    Ok(())
-}
 
-fn record_fuse(
-    recorder: &mut Recorder<'_>,
-    stage: &Stage<'_>,
-    condensation: &Condensation,
-    buffers: &CondenseBuffers,
-    selection: &Selection,
-) -> Result<()> {
-    let config = stage.config();
-    let params = fuse::Params {
-        images: stage.images as u32,
-        prefix: config.prefix() as u32,
-        patches: selection.patches as u32,
-        dropped: selection.dropped as u32,
-        width4: (config.width / 4) as u32,
-    };
-    let next = 1 - stage.current;
-    let bindings = fuse::Bindings {
-        tokens: stage.stream(),
-        sizes: stage.sizes(),
-        order: &selection.order,
-        assigned: &selection.assigned,
-        connection: &buffers.connection,
-        diagonal: &buffers.diagonal,
-        fused: &stage.workspace.tokens[next],
-        fused_sizes: &stage.workspace.sizes[next],
-    };
-    fuse::record(recorder, params, condensation.weights, bindings)
+    /// Records the cosines of tokens, after attention's residual.
+    fn token_cosine(&self, recorder: &mut Recorder<'_>) -> Result<()> {
+        let (config, width4) = (self.stage.config(), (self.stage.config().width / 4) as u32);
+        let params = key_mean::Params {
+            images: self.images(),
+            tokens: self.stage.tokens() as u32,
+            prefix: config.prefix() as u32,
+            // A token is its one key.
+            heads: 1,
+            row4: width4,
+            key_offset4: 0,
+            head4: width4,
+        };
+        self.cosine(recorder, params, self.stage.stream())
+    }
+
+    fn cosine(&self, recorder: &mut Recorder<'_>, params: key_mean::Params, x: &wgpu::Buffer) -> Result<()> {
+        let (patches, head4) = (self.stage.patches as u32, params.head4);
+        let CondenseBuffers { keys, cosine, .. } = self.buffers;
+        key_mean::record(recorder, params, key_mean::Bindings { qkv: x, keys })?;
+        // Unit keys are both queries and keys of one head.
+        let params = query_key::Params {
+            tokens: patches,
+            heads: 1,
+            row4: head4,
+            key_offset4: 0,
+            head4,
+            stride: patches,
+            scale: 1.0,
+        };
+        let bindings = query_key::Bindings { x: keys, sizes: self.stage.sizes(), y: cosine };
+        query_key::record(recorder, params, self.images(), false, bindings)
+    }
+
+    /// Records which tokens stay.
+    fn select(&self, recorder: &mut Recorder<'_>, listing: Listing) -> Result<()> {
+        let Selection { patches, dropped, score, order, slot, .. } = self.selection;
+        let params = top_k::Params::new(*patches, patches - dropped);
+        top_k::record(recorder, params, self.images(), listing, top_k::Bindings { score, order, slot })
+    }
+
+    /// Records which kept token each dropped one goes to, and the weights that fusion needs.
+    fn assign(&self, recorder: &mut Recorder<'_>, decision: &Decision<'_>) -> Result<()> {
+        let Selection { patches, dropped, score, order, slot, assigned, .. } = self.selection;
+        let CondenseBuffers { rows, connection, diagonal, .. } = self.buffers;
+        let (n, r, images) = (*patches as u32, *dropped as u32, self.images());
+        let (matrix, chain, candidates) = match decision.matching {
+            Matching::None => return Ok(()),
+            Matching::LowestScore => {
+                let params = assign_lowest::Params { patches: n, dropped: r };
+                let bindings = assign_lowest::Bindings { score, order, assigned, connection, diagonal };
+                return assign_lowest::record(recorder, params, images, bindings);
+            }
+            Matching::Row { matrix, chain, candidates } => (matrix, chain, candidates),
+        };
+        let params = connectivity::Params::listed(*patches, *dropped, *patches, patches - dropped, chain);
+        let bindings = connectivity::Bindings { w: matrix, list: order, result: rows };
+        connectivity::record(recorder, params, images, Part::Rows, bindings)?;
+
+        let params = assign::Params { patches: n, dropped: r };
+        let bindings = assign::Bindings { rows, slot, assigned, connection };
+        assign::record(recorder, params, images, candidates, bindings)?;
+
+        if decision.fusion == Fusion::Connectivity {
+            let params = connectivity::Params::listed(*patches, *dropped, *dropped, 0, chain);
+            let bindings = connectivity::Bindings { w: matrix, list: assigned, result: diagonal };
+            connectivity::record(recorder, params, images, Part::Diagonal, bindings)?;
+        }
+        Ok(())
+    }
+
+    /// Records the tokens that go on, and their sizes.
+    fn fuse(&self, recorder: &mut Recorder<'_>, fusion: Fusion) -> Result<()> {
+        let (config, workspace, next) = (self.stage.config(), self.stage.workspace, 1 - self.stage.current);
+        let params = fuse::Params {
+            images: self.images(),
+            prefix: config.prefix() as u32,
+            patches: self.selection.patches as u32,
+            dropped: self.selection.dropped as u32,
+            width4: (config.width / 4) as u32,
+        };
+        let bindings = fuse::Bindings {
+            tokens: self.stage.stream(),
+            sizes: self.stage.sizes(),
+            order: &self.selection.order,
+            assigned: &self.selection.assigned,
+            connection: &self.buffers.connection,
+            diagonal: &self.buffers.diagonal,
+            fused: &workspace.tokens[next],
+            fused_sizes: &workspace.sizes[next],
+        };
+        fuse::record(recorder, params, fusion, bindings)
+    }
 }

@@ -1,6 +1,8 @@
 //! Multiply-adds: what the papers call FLOPs, counted as they count them, and what this crate's thin path really does.
 
-use crate::condensation::{Condensation, Method, Metric, Path, Score, Weights};
+use crate::condensation::{Condensation, Method, Metric, Path, Reducer, Schedule, Score, Weights};
+use crate::config::VitConfig;
+use crate::error::{Error, Result};
 use crate::plan::{BlockPlan, Plan};
 
 /// Multiply-adds of one image's forward.
@@ -35,8 +37,10 @@ impl Cost {
             cost.attention += 4 * before * d * d + 2 * before * before * d;
             cost.mlp += 2 * after * d * f;
             if let Some(condensation) = plan.condensation.as_ref().filter(|_| block.dropped > 0) {
-                let squarings = f64::from(condensation.order).log2();
-                cost.paper_connectivity += ((block.patches as f64).powi(3) * squarings) as u64;
+                if condensation.reducer == Reducer::Connectivity {
+                    let squarings = f64::from(condensation.order).log2();
+                    cost.paper_connectivity += ((block.patches as f64).powi(3) * squarings) as u64;
+                }
                 cost.connectivity += condensation_cost(plan, block, condensation);
             }
         }
@@ -59,11 +63,40 @@ impl Cost {
     }
 }
 
+/// The smallest constant R with which `config` takes what the schedule of `condensation` allows.
+///
+/// # Errors
+/// [`Error::Config`] when no R is small enough; it says what the largest possible R costs.
+pub(crate) fn affordable_drop(config: &VitConfig, condensation: &Condensation) -> Result<usize> {
+    let target = match condensation.schedule {
+        Schedule::Share(share) => (Cost::of(&Plan::new(config, None)?).total() as f64 * share) as u64,
+        Schedule::MultiplyAdds(count) => count,
+        _ => u64::MAX,
+    };
+    let mut least = None;
+    for r in 0..config.patches() {
+        let Ok(plan) = Plan::new(config, Some(&condensation.clone().drop(r))) else { break };
+        let total = Cost::of(&plan).total();
+        if total <= target {
+            return Ok(r);
+        }
+        // Condensing itself costs something: R = 1 may exceed the full model.
+        least = Some(least.map_or((total, r), |(least, at)| if total < least { (total, r) } else { (least, at) }));
+    }
+    let (least, r) = least.unwrap_or((0, 0));
+    let giga = |count: u64| format!("{:.4} G", count as f64 / 1e9);
+    Err(Error::config(
+        "condensation schedule",
+        format!("at least {} multiply-adds, what R = {r} takes", giga(least)),
+        giga(target),
+    ))
+}
+
 /// Multiply-adds of condensing one block: head means, cosines, vector-matrix products for c, for the R dropped rows and
 /// for the R diagonal elements, the fused tokens. Additions count as multiply-adds; comparisons do not count.
 pub fn condensation_cost(plan: &Plan, block: &BlockPlan, condensation: &Condensation) -> u64 {
     let config = &plan.config;
-    let (n, r, k) = (block.patches as u64, block.dropped as u64, u64::from(condensation.order));
+    let (n, r) = (block.patches as u64, block.dropped as u64);
     let (d, h, head_width) = (config.width as u64, config.heads as u64, config.head_width() as u64);
     let square = n * n;
     let mut cost = 0;
@@ -71,10 +104,24 @@ pub fn condensation_cost(plan: &Plan, block: &BlockPlan, condensation: &Condensa
         cost += n * h;
     }
     if condensation.uses_cosine() {
-        cost += n * d + square * head_width;
+        cost += n * d + square * if condensation.compares_tokens() { d } else { head_width };
     }
-    if condensation.uses_connectivity() && condensation.metric == Metric::Attention {
-        cost += square * h;
+    if condensation.fuses() {
+        cost += 2 * r * d;
+    }
+    if condensation.reducer == Reducer::Connectivity {
+        cost += connectivity_cost(block, condensation, d, h);
+    }
+    cost
+}
+
+/// The part of it that makes W and what is used of C.
+fn connectivity_cost(block: &BlockPlan, condensation: &Condensation, width: u64, heads: u64) -> u64 {
+    let (n, r, k) = (block.patches as u64, block.dropped as u64, u64::from(condensation.order));
+    let square = n * n;
+    let mut cost = 0;
+    if condensation.uses_own_connectivity() {
+        cost += square * if condensation.metric == Metric::Attention { heads } else { width };
     }
     if matches!(condensation.score, Score::Combined) {
         cost += n;
@@ -99,7 +146,7 @@ pub fn condensation_cost(plan: &Plan, block: &BlockPlan, condensation: &Condensa
         cost += (products + 1) * square;
     }
     if condensation.weights != Weights::None {
-        cost += r * products * square + 2 * r * d;
+        cost += r * products * square;
     }
     if condensation.weights == Weights::Connectivity {
         // The last product of the exact sum is made for one element only.
@@ -114,7 +161,6 @@ pub fn condensation_cost(plan: &Plan, block: &BlockPlan, condensation: &Condensa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::VitConfig;
 
     fn cost(preset: &str, change: impl FnOnce(&mut Condensation)) -> Cost {
         let mut condensation = Condensation::paper().drop(14);
@@ -154,5 +200,28 @@ mod tests {
     fn the_thin_path_is_cheaper_than_one_dense_product() {
         let cost = cost("deit_tiny", |_| {});
         assert!(cost.connectivity < cost.paper_connectivity / 2, "{cost:?}");
+    }
+
+    #[test]
+    fn a_budget_is_met_by_the_smallest_r() {
+        let config = VitConfig::preset("deit_tiny").unwrap();
+        let full = Cost::of(&Plan::new(&config, None).unwrap()).total();
+        for preset in [Condensation::paper(), Condensation::training_free(), Condensation::tome(), Condensation::evit()]
+        {
+            let with = |schedule| {
+                let condensation = Condensation { schedule, ..preset.clone() };
+                Plan::new(&config, Some(&condensation))
+            };
+            let plan = with(Schedule::Share(0.6)).unwrap();
+            let r = plan.blocks[0].dropped;
+            assert!(plan.blocks.iter().all(|block| block.dropped == r) && r > 1);
+            let one_less = Plan::new(&config, Some(&preset.clone().drop(r - 1))).unwrap();
+            let target = full as f64 * 0.6;
+            assert!(Cost::of(&plan).total() as f64 <= target && Cost::of(&one_less).total() as f64 > target);
+            assert_eq!(with(Schedule::MultiplyAdds(target as u64)).unwrap().blocks, plan.blocks);
+            assert_eq!(with(Schedule::Share(1.0)).unwrap().blocks[0].dropped, 0);
+            let error = with(Schedule::Share(0.2)).unwrap_err().to_string();
+            assert!(error.contains("at least 0."), "{error}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
@@ -19,6 +20,7 @@ struct Inner {
     config: VitConfig,
     weights: VitWeights,
     preprocess: Preprocess,
+    tuned: Option<Condensation>,
 }
 
 impl Model {
@@ -43,14 +45,23 @@ impl Model {
         checkpoint.config(config_json.as_deref())
     }
 
+    /// What [`Model::condensation`] would be, without a device.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for what the tensors could tell.
+    pub fn condensation_of(path: impl AsRef<Path>) -> Result<Option<Condensation>> {
+        open(path.as_ref())?.0.condensation()
+    }
+
     /// Loads a parsed checkpoint; `config_json` is the text of timm's `config.json`, if there is one.
     ///
     /// # Errors
     /// As [`Model::load`].
     pub fn from_checkpoint(context: &Context, mut checkpoint: Checkpoint, config_json: Option<&str>) -> Result<Self> {
         let config = checkpoint.config(config_json)?;
+        let tuned = checkpoint.condensation()?;
         let loaded = weights::load(context, &config, &mut checkpoint)?;
-        Self::assemble(context, config, loaded)
+        Self::assemble(context, config, loaded, tuned)
     }
 
     /// A model of any shape with weights from a seed: for benchmarks and tests without a checkpoint.
@@ -60,10 +71,15 @@ impl Model {
     /// does not fit the device.
     pub fn random(context: &Context, config: &VitConfig, seed: u64) -> Result<Self> {
         let loaded = weights::load(context, config, &mut RandomWeights { seed })?;
-        Self::assemble(context, config.clone(), loaded)
+        Self::assemble(context, config.clone(), loaded, None)
     }
 
-    fn assemble(context: &Context, config: VitConfig, weights: VitWeights) -> Result<Self> {
+    fn assemble(
+        context: &Context,
+        config: VitConfig,
+        weights: VitWeights,
+        tuned: Option<Condensation>,
+    ) -> Result<Self> {
         let preprocess = Preprocess {
             side: config.image,
             crop: config.crop,
@@ -78,7 +94,7 @@ impl Model {
             classes = config.classes,
             "model loaded"
         );
-        Ok(Self(Arc::new(Inner { context: context.clone(), config, weights, preprocess })))
+        Ok(Self(Arc::new(Inner { context: context.clone(), config, weights, preprocess, tuned })))
     }
 
     /// Prepares the model for a batch size and a condensation: allocates every buffer and records every dispatch.
@@ -92,6 +108,12 @@ impl Model {
     /// The model's shape, normalisation and labels.
     pub fn config(&self) -> &VitConfig {
         &self.0.config
+    }
+
+    /// The condensation that the model was fine-tuned for, by its checkpoint's metadata. `None` where it records none:
+    /// then [`Condensation::training_free`] is the one to use.
+    pub fn condensation(&self) -> Option<&Condensation> {
+        self.0.tuned.as_ref()
     }
 
     /// How images become this model's input.

@@ -1,8 +1,9 @@
 //! Everything about sizes, before anything runs: tokens in each block, elements of each buffer, images that fit the
 //! adapter at once. Pure arithmetic; because R is fixed by the schedule, nothing here depends on data.
 
-use crate::condensation::{Condensation, Path};
+use crate::condensation::{Condensation, Path, Schedule};
 use crate::config::VitConfig;
+use crate::cost;
 use crate::error::{Error, Result};
 use crate::kernels::top_k::MOST_PATCHES;
 
@@ -66,7 +67,12 @@ impl Plan {
             None => vec![0; config.depth],
             Some(condensation) => {
                 condensation.validate()?;
-                condensation.drops(config.patches(), config.depth)?
+                match condensation.schedule {
+                    Schedule::Share(_) | Schedule::MultiplyAdds(_) => {
+                        vec![cost::affordable_drop(config, condensation)?; config.depth]
+                    }
+                    _ => condensation.drops(config.patches(), config.depth)?,
+                }
             }
         };
         if drops.iter().any(|&drop| drop > 0) && config.patches() > MOST_PATCHES {
@@ -105,6 +111,12 @@ impl Plan {
         tokens.next_multiple_of(4)
     }
 
+    /// Elements of what cosines are taken of.
+    fn compared_width(&self) -> usize {
+        let of_tokens = self.condensation.as_ref().is_some_and(Condensation::compares_tokens);
+        if of_tokens { self.config.width } else { self.config.head_width() }
+    }
+
     /// Elements of each buffer for one image.
     pub fn elements(&self) -> Elements {
         let config = &self.config;
@@ -124,10 +136,10 @@ impl Plan {
             sizes: tokens,
             pooled: config.head_tokens().max(1) * config.width,
             logits: config.classes,
-            connectivity: when(Condensation::uses_connectivity, square),
+            connectivity: when(Condensation::uses_own_connectivity, square),
             cosine: when(Condensation::uses_cosine, square),
-            keys: when(Condensation::uses_cosine, patches * config.head_width()),
-            rows: when(Condensation::uses_connectivity, most(|block| block.dropped * block.patches)),
+            keys: when(Condensation::uses_cosine, patches * self.compared_width()),
+            rows: when(Condensation::uses_rows, most(|block| block.dropped * block.patches)),
             dense: when(|c| c.path == Path::Dense && c.uses_connectivity(), square),
             listed: when(|_| true, patches),
         }
@@ -168,6 +180,7 @@ impl Elements {
             ("hidden layer", self.hidden),
             ("logits", self.logits),
             ("connectivity", self.connectivity),
+            ("cosines", self.cosine),
             ("connectivity rows", self.rows),
         ]
         .into_iter()

@@ -1,11 +1,14 @@
 // Each dropped token q goes to the kept token p with the largest C[q, p]; ties go to the lower index, NaN never wins
-// against a number. One workgroup for each dropped token.
+// against a number. With PARITY 0 or 1 only kept tokens whose index has that parity are candidates (ToMe's second set).
+// One workgroup for each dropped token.
 #import shared/float.wgsl
 
 struct Params {
     patches: u32, // N
     dropped: u32, // R
 }
+
+override PARITY: u32 = 2u; // 2: any
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> rows: array<f32>;             // C[q, :] for the dropped [B, R, N]
@@ -27,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var key = 0xffffffffu;
     var item = NONE;
     for (var p = thread; p < params.patches; p += 64u) {
-        if slot[image * params.patches + p] != DROPPED {
+        if slot[image * params.patches + p] != DROPPED && (PARITY > 1u || p % 2u == PARITY) {
             let candidate = descending_key(rows[row + p]);
             if item == NONE || candidate < key {
                 key = candidate;

@@ -1,5 +1,6 @@
 // Eq. 12: every kept token becomes the weighted mean of itself and the dropped tokens assigned to it; prefix tokens and
-// kept tokens with no match are copied. Sums run over ascending q, so two runs give the same bits.
+// kept tokens with no match are copied. Sums run in the order in which dropped tokens are listed, so two runs give the
+// same bits.
 #import shared/float.wgsl
 #import shared/grid.wgsl
 
@@ -11,7 +12,8 @@ struct Params {
     width4: u32,  // D / 4
 }
 
-// How a member counts: 0 not at all (plain pruning), 1 by connectivity (C[p, p] and C[q, p]), 2 by size.
+// How a member counts: 0 not at all (plain pruning), 1 by connectivity (C[p, p] and C[q, p]), 2 by size, 3 by
+// connectivity without dividing by the sum of weights (EViT).
 override WEIGHTS: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -66,10 +68,10 @@ fn main(
                 let member = tokens[member_row * params.width4 + element];
                 let member_size = sizes[member_row];
                 if members == 1.0 {
-                    weights = select(sizes[own_row], diagonal[match_index], WEIGHTS == 1u);
+                    weights = select(sizes[own_row], diagonal[match_index], WEIGHTS != 2u);
                     weighted = own_value * weights;
                 }
-                let weight = select(member_size, connection[match_index], WEIGHTS == 1u);
+                let weight = select(member_size, connection[match_index], WEIGHTS != 2u);
                 weighted += member * weight;
                 weights += weight;
                 plain += member;
@@ -81,7 +83,9 @@ fn main(
     var value = own_value;
     if members > 1.0 {
         // A sum of weights that is zero or not finite says nothing about who matters: the plain mean.
-        if weights != 0.0 && is_finite(weights) {
+        if WEIGHTS == 3u {
+            value = weighted;
+        } else if weights != 0.0 && is_finite(weights) {
             value = weighted / weights;
         } else {
             value = plain / members;

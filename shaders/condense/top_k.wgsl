@@ -1,5 +1,6 @@
 // The `kept` highest scores stay, the rest go. One workgroup for each image sorts (score, index) bitonically: ties go to
-// the lower index, NaN ranks last. Kept tokens, then dropped ones, are listed in ascending order of index.
+// the lower index, NaN ranks last. Kept tokens, then dropped ones, are listed in ascending order of index; with FIRST 0
+// or 1, each list has the tokens whose index has that parity before the others (ToMe's two sets).
 #import shared/float.wgsl
 
 struct Params {
@@ -8,9 +9,11 @@ struct Params {
     padded: u32,  // N rounded up to a power of two
 }
 
+override FIRST: u32 = 2u; // 2: ascending
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> score: array<f32>;       // [B, N]
-@group(0) @binding(2) var<storage, read_write> order: array<u32>; // [B, N]: kept ascending, then dropped ascending
+@group(0) @binding(2) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
 @group(0) @binding(3) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept, or DROPPED
 
 const THREADS: u32 = 256u;
@@ -46,6 +49,15 @@ fn sort(thread: u32) {
     workgroupBarrier();
 }
 
+// The index of the token at a place of the order in which tokens are listed.
+fn listed(place: u32, n: u32) -> u32 {
+    if FIRST > 1u {
+        return place;
+    }
+    let count = (n + 1u - FIRST) / 2u;
+    return select((place - count) * 2u + 1u - FIRST, place * 2u + FIRST, place < count);
+}
+
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let n = params.patches;
@@ -66,13 +78,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     workgroupBarrier();
 
-    // Each thread counts the kept of its own run of indices; an inclusive scan over threads places the runs.
+    // Each thread counts the kept of its own run of places; an inclusive scan over threads places the runs.
     let run = (n + THREADS - 1u) / THREADS;
     let begin = min(thread * run, n);
     let end = min(begin + run, n);
     var count = 0u;
     for (var i = begin; i < end; i++) {
-        count += keys[i];
+        count += keys[listed(i, n)];
     }
     items[thread] = count;
     for (var reach = 1u; reach < THREADS; reach *= 2u) {
@@ -87,13 +99,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
     var place = items[thread] - count;
     for (var i = begin; i < end; i++) {
-        if keys[i] == 1u {
-            order[first + place] = i;
-            slot[first + i] = place;
+        let token = listed(i, n);
+        if keys[token] == 1u {
+            order[first + place] = token;
+            slot[first + token] = place;
             place += 1u;
         } else {
-            order[first + params.kept + i - place] = i;
-            slot[first + i] = DROPPED;
+            order[first + params.kept + i - place] = token;
+            slot[first + token] = DROPPED;
         }
     }
 }

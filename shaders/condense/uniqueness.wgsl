@@ -1,4 +1,4 @@
-// S[i] = (1 - u[i]) D[i]^g, u[i] the largest cosine of i to a token that outranks it in dominance (equal dominance: the
+// S[i] = (1 - u[i]) D[i]^g size[i]^h, u[i] the largest cosine of i to a token that outranks it in dominance (equal dominance: the
 // lower index outranks), -1 where none does. Of two near-twins only the less dominant one can then go.
 #import shared/float.wgsl
 #import shared/grid.wgsl
@@ -6,13 +6,16 @@
 struct Params {
     images: u32,   // B
     patches: u32,  // N
+    prefix: u32,   // E
     exponent: f32, // g
+    size_exponent: f32, // h
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> cosine: array<f32>;      // [B, N, N], symmetric
 @group(0) @binding(2) var<storage, read> dominance: array<f32>;   // [B, N]
-@group(0) @binding(3) var<storage, read_write> score: array<f32>; // [B, N]
+@group(0) @binding(3) var<storage, read> sizes: array<f32>;       // [B, E + N], at least 1
+@group(0) @binding(4) var<storage, read_write> score: array<f32>; // [B, N]
 
 // D^g; 0 and NaN, where the logarithm inside pow is of no use, come out as themselves.
 fn power(base: f32) -> f32 {
@@ -46,5 +49,6 @@ fn main(
         }
         at += params.patches;
     }
-    score[index] = (1.0 - most) * power(own);
+    let size = sizes[image * (params.prefix + params.patches) + params.prefix + token];
+    score[index] = (1.0 - most) * power(own) * pow(size, params.size_exponent);
 }

@@ -1,11 +1,11 @@
 //! Check of `condense/assign.wgsl`, on distinct connections and on connections with ties, NaN, infinities and both zeros.
-//! A choice and a copy: no tolerance.
+//! Where a parity is kept, also among its tokens alone. A choice and a copy: no tolerance.
 
-use super::data::{connectivity, selection, unset};
+use super::data::{connectivity, kept, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::assign::{Bindings, Params, record};
+use crate::kernels::assign::{Bindings, Candidates, Params, record};
 use crate::random::Random;
 use crate::reference::assign::assign;
 
@@ -39,19 +39,27 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         })
         .collect();
     let mut worst = Difference::NONE;
-    for rows in [distinct, awkward, vec![f32::NAN; matches * patches]] {
+    let mut variants = vec![Candidates::Any];
+    for parity in [0, 1] {
+        let kept = |slot: &[u32]| kept(slot).iter().any(|token| *token as u32 % 2 == parity);
+        if slot.chunks_exact(patches).all(kept) {
+            variants.push(Candidates::Parity(parity));
+        }
+    }
+    let rows = [distinct, awkward, vec![f32::NAN; matches * patches]];
+    for (rows, &candidates) in rows.iter().flat_map(|rows| variants.iter().map(move |variant| (rows, variant))) {
         let (assigned, connection) = (unset(context, "assigned", matches)?, unset(context, "connection", matches)?);
         let bindings = Bindings {
-            rows: &upload(context, "rows", &rows)?,
+            rows: &upload(context, "rows", rows)?,
             slot: &upload(context, "slot", &slot)?,
             assigned: &assigned,
             connection: &connection,
         };
         let params = Params { patches: patches as u32, dropped: dropped as u32 };
-        execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
+        execute(context, |recorder| record(recorder, params, images as u32, candidates, bindings))?;
         let got_assigned: Vec<u32> = download(context, &assigned, matches)?;
         let got_connection: Vec<f32> = download(context, &connection, matches)?;
-        let (twin_assigned, twin_connection) = assign(&rows, &slot, patches, dropped);
+        let (twin_assigned, twin_connection) = assign(rows, &slot, patches, dropped, candidates);
         worst = worst.worse(Difference::of_indices(&got_assigned, &twin_assigned));
         worst = worst.worse(Difference::of_floats(&got_connection, &twin_connection, 0.0));
     }

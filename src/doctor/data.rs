@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Context, upload};
-use crate::kernels::top_k::DROPPED;
+use crate::kernels::top_k::{DROPPED, Listing};
 use crate::random::Random;
 use crate::reference::top_k::top_k;
 
@@ -57,7 +57,7 @@ pub(super) fn dominance(random: &mut Random, images: usize, patches: usize) -> V
 
 /// `order` and `slot` [B, N] as `top_k` makes them, `dropped` random tokens gone from each image.
 pub(super) fn selection(random: &mut Random, images: usize, patches: usize, dropped: usize) -> (Vec<u32>, Vec<u32>) {
-    top_k(&random.tensor(images * patches, 0.0, 1.0), patches, patches.saturating_sub(dropped))
+    top_k(&random.tensor(images * patches, 0.0, 1.0), patches, patches.saturating_sub(dropped), Listing::Ascending)
 }
 
 /// Where in `slot` the kept tokens are.

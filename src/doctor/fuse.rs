@@ -1,11 +1,11 @@
-//! Check of `condense/fuse.wgsl`, by connectivity, by size and not at all. Groups are of several sizes, and some have
+//! Check of `condense/fuse.wgsl`, by connectivity, by size, as a sum and not at all. Groups are of several sizes, and some have
 //! weights whose sum is zero, infinite or NaN, which calls for the plain mean.
 
 use super::data::{kept, rounding, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::fuse::{Bindings, Params, Weights, record};
+use crate::kernels::fuse::{Bindings, Fusion, Params, record};
 use crate::random::Random;
 use crate::reference::fuse::{Inputs, fuse};
 
@@ -40,7 +40,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         width4: (width / 4) as u32,
     };
     let mut worst = Difference::NONE;
-    for weights in [Weights::None, Weights::Connectivity, Weights::Size] {
+    for fusion in [Fusion::None, Fusion::Connectivity, Fusion::Size, Fusion::Sum] {
         let fused = unset(context, "fused", outgoing * width)?;
         let fused_sizes = unset(context, "fused sizes", outgoing)?;
         let bindings = Bindings {
@@ -53,11 +53,11 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
             fused: &fused,
             fused_sizes: &fused_sizes,
         };
-        execute(context, |recorder| record(recorder, params, weights, bindings))?;
+        execute(context, |recorder| record(recorder, params, fusion, bindings))?;
         let got: Vec<f32> = download(context, &fused, outgoing * width)?;
         let got_sizes: Vec<f32> = download(context, &fused_sizes, outgoing)?;
-        let (twin, twin_sizes) = fuse(&inputs, &params, weights);
-        let tolerance = if weights == Weights::None { 0.0 } else { rounding(dropped + 1) };
+        let (twin, twin_sizes) = fuse(&inputs, &params, fusion);
+        let tolerance = if fusion == Fusion::None { 0.0 } else { rounding(dropped + 1) };
         worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
         // Sizes are whole numbers: sums of them are exact.
         worst = worst.worse(Difference::of_floats(&got_sizes, &twin_sizes, 0.0));

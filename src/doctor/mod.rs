@@ -3,8 +3,10 @@
 
 mod assemble;
 mod assign;
+mod assign_lowest;
 mod attention_connectivity;
 mod attention_mix;
+mod bipartite;
 mod chain;
 mod connectivity;
 mod data;
@@ -20,6 +22,7 @@ mod patchify;
 mod pool;
 mod query_key;
 mod score;
+mod similarity;
 mod softmax;
 mod texture;
 mod top_k;
@@ -56,12 +59,15 @@ pub const CHECKS: &[Check] = &[
     key_mean::CHECK,
     dominance::CHECK,
     uniqueness::CHECK,
+    similarity::CHECK,
+    bipartite::CHECK,
     newton_start::CHECK,
     matrix_product::CHECK,
     connectivity::CHECK,
     score::CHECK,
     top_k::CHECK,
     assign::CHECK,
+    assign_lowest::CHECK,
     fuse::CHECK,
     pool::CHECK,
 ];

@@ -1,11 +1,11 @@
-//! Check of `condense/top_k.wgsl`, on distinct scores and on scores with ties, NaN, infinities and both zeros. Indices:
-//! no tolerance.
+//! Check of `condense/top_k.wgsl`, on distinct scores and on scores with ties, NaN, infinities and both zeros, listed in
+//! each order. Indices: no tolerance.
 
 use super::data::unset;
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::top_k::{Bindings, Params, record};
+use crate::kernels::top_k::{Bindings, Listing, Params, record};
 use crate::random::Random;
 use crate::reference::top_k::top_k;
 
@@ -34,11 +34,13 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         })
         .collect();
     let mut worst = Difference::NONE;
-    for score in [distinct, awkward, vec![0.25; elements]] {
+    let listings = [Listing::Ascending, Listing::ParityFirst(0), Listing::ParityFirst(1)];
+    let scores: [Vec<f32>; 3] = [distinct, awkward, vec![0.25; elements]];
+    for (score, listing) in scores.iter().flat_map(|score| listings.map(|listing| (score, listing))) {
         let (order, slot) = (unset(context, "order", elements)?, unset(context, "slot", elements)?);
-        let bindings = Bindings { score: &upload(context, "score", &score)?, order: &order, slot: &slot };
-        execute(context, |recorder| record(recorder, Params::new(patches, kept), images as u32, bindings))?;
-        let (twin_order, twin_slot) = top_k(&score, patches, kept);
+        let bindings = Bindings { score: &upload(context, "score", score)?, order: &order, slot: &slot };
+        execute(context, |recorder| record(recorder, Params::new(patches, kept), images as u32, listing, bindings))?;
+        let (twin_order, twin_slot) = top_k(score, patches, kept, listing);
         worst = worst.worse(Difference::of_indices(&download::<u32>(context, &order, elements)?, &twin_order));
         worst = worst.worse(Difference::of_indices(&download::<u32>(context, &slot, elements)?, &twin_slot));
     }

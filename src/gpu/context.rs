@@ -151,6 +151,11 @@ impl Context {
         format!("{} ({}, {})", info.name, info.backend, info.driver_info)
     }
 
+    /// Whether the adapter measures GPU time, for [`Session::profile`](crate::Session::profile).
+    pub fn can_profile(&self) -> bool {
+        self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
     pub(crate) fn pipelines(&self) -> &PipelineTable {
         &self.0.pipelines
     }

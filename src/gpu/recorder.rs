@@ -55,6 +55,11 @@ impl<'c> Recorder<'c> {
         Self { context, section: String::new(), params: Vec::new(), dispatches: Vec::new() }
     }
 
+    /// The device that it records for.
+    pub fn context(&self) -> &'c Context {
+        self.context
+    }
+
     /// Names the part of the network that the following dispatches belong to, for profiles and debuggers.
     pub fn section(&mut self, name: impl Into<String>) {
         self.section = name.into();

@@ -37,6 +37,9 @@ pub const SHADERS: &[(&str, &str)] = table![
     "condense/score.wgsl",
     "condense/top_k.wgsl",
     "condense/assign.wgsl",
+    "condense/assign_lowest.wgsl",
+    "condense/bipartite.wgsl",
+    "condense/similarity.wgsl",
     "condense/fuse.wgsl",
     "head/pool.wgsl",
 ];

@@ -37,6 +37,15 @@ pub struct Bindings<'a> {
     pub connection: &'a wgpu::Buffer,
 }
 
+/// Which kept tokens can be matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Candidates {
+    /// All of them.
+    Any,
+    /// Those whose index has this parity, 0 or 1; at least one is kept.
+    Parity(u32),
+}
+
 /// One workgroup for each dropped token.
 pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
     [params.dropped, images, 1]
@@ -46,11 +55,21 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    params: Params,
+    images: u32,
+    candidates: Candidates,
+    bindings: Bindings<'_>,
+) -> Result<()> {
+    let parity = match candidates {
+        Candidates::Any => 2,
+        Candidates::Parity(parity) => parity % 2,
+    };
     let (patches, dropped) = (params.patches as usize, images as usize * params.dropped as usize);
     recorder.dispatch(
         &KERNEL,
-        &[],
+        &[("PARITY", f64::from(parity))],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.rows, dropped * patches),

@@ -2,7 +2,6 @@
 
 use bytemuck::{Pod, Zeroable};
 
-pub use crate::condensation::Weights;
 use crate::error::Result;
 use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
 
@@ -23,6 +22,19 @@ pub const KERNEL: Kernel = Kernel {
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
 };
+
+/// How members of a group count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fusion {
+    /// Dropped tokens vanish.
+    None,
+    /// A mean by C[p, p] and C[q, p].
+    Connectivity,
+    /// A mean by how many patches each stands for.
+    Size,
+    /// A sum by C[p, p] and C[q, p], not divided by their total.
+    Sum,
+}
 
 /// The shader's uniform.
 #[repr(C)]
@@ -80,13 +92,14 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, weights: Weights, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(recorder: &mut Recorder<'_>, params: Params, fusion: Fusion, bindings: Bindings<'_>) -> Result<()> {
     let width = params.width4 as usize * 4;
     let dropped = params.images as usize * params.dropped as usize;
-    let variant = match weights {
-        Weights::None => 0.0,
-        Weights::Connectivity => 1.0,
-        Weights::Size => 2.0,
+    let variant = match fusion {
+        Fusion::None => 0.0,
+        Fusion::Connectivity => 1.0,
+        Fusion::Size => 2.0,
+        Fusion::Sum => 3.0,
     };
     recorder.dispatch(
         &KERNEL,

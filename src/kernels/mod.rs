@@ -2,8 +2,10 @@
 
 pub mod assemble;
 pub mod assign;
+pub mod assign_lowest;
 pub mod attention_connectivity;
 pub mod attention_mix;
+pub mod bipartite;
 pub mod connectivity;
 pub mod dominance;
 pub mod fuse;
@@ -16,6 +18,7 @@ pub mod patchify;
 pub mod pool;
 pub mod query_key;
 pub mod score;
+pub mod similarity;
 pub mod softmax;
 pub mod texture;
 pub mod top_k;
@@ -27,8 +30,10 @@ use crate::gpu::Kernel;
 pub const KERNELS: &[Kernel] = &[
     assemble::KERNEL,
     assign::KERNEL,
+    assign_lowest::KERNEL,
     attention_connectivity::KERNEL,
     attention_mix::KERNEL,
+    bipartite::KERNEL,
     connectivity::KERNEL,
     dominance::KERNEL,
     fuse::KERNEL,
@@ -41,6 +46,7 @@ pub const KERNELS: &[Kernel] = &[
     pool::KERNEL,
     query_key::KERNEL,
     score::KERNEL,
+    similarity::KERNEL,
     softmax::KERNEL,
     texture::KERNEL,
     top_k::KERNEL,

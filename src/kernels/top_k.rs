@@ -31,10 +31,19 @@ pub struct Params {
 pub struct Bindings<'a> {
     /// [B, N]
     pub score: &'a wgpu::Buffer,
-    /// [B, N]: kept tokens ascending, then dropped ones ascending
+    /// [B, N]: kept tokens, then dropped ones, each as listed
     pub order: &'a wgpu::Buffer,
     /// [B, N]: place among the kept, or [`DROPPED`]
     pub slot: &'a wgpu::Buffer,
+}
+
+/// The order in which kept tokens, and dropped ones, are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// By index.
+    Ascending,
+    /// Those whose index has this parity, 0 or 1, before the others.
+    ParityFirst(u32),
 }
 
 /// The most patch tokens that one workgroup's memory can sort.
@@ -59,14 +68,24 @@ pub fn workgroups(images: u32) -> [u32; 3] {
 ///
 /// # Errors
 /// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    params: Params,
+    images: u32,
+    listing: Listing,
+    bindings: Bindings<'_>,
+) -> Result<()> {
     if params.patches as usize > MOST_PATCHES {
         return Err(Error::limit("top_k", format!("at most {MOST_PATCHES} patch tokens"), params.patches.to_string()));
     }
     let elements = images as usize * params.patches as usize;
+    let first = match listing {
+        Listing::Ascending => 2,
+        Listing::ParityFirst(parity) => parity % 2,
+    };
     recorder.dispatch(
         &KERNEL,
-        &[],
+        &[("FIRST", f64::from(first))],
         bytemuck::bytes_of(&params),
         &[bindings.score, bindings.order, bindings.slot].map(|buffer| Operand::buffer(buffer, elements)),
         workgroups(images),

@@ -9,7 +9,7 @@ use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
 pub const KERNEL: Kernel = Kernel {
     name: "uniqueness",
     shader: "condense/uniqueness.wgsl",
-    bindings: &[Binding::read("cosine"), Binding::read("dominance"), Binding::write("score")],
+    bindings: &[Binding::read("cosine"), Binding::read("dominance"), Binding::read("sizes"), Binding::write("score")],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
 };
@@ -22,8 +22,12 @@ pub struct Params {
     pub images: u32,
     /// N
     pub patches: u32,
+    /// E
+    pub prefix: u32,
     /// g
     pub exponent: f32,
+    /// h
+    pub size_exponent: f32,
 }
 
 /// The buffers, in the shader's order.
@@ -33,6 +37,8 @@ pub struct Bindings<'a> {
     pub cosine: &'a wgpu::Buffer,
     /// [B, N]
     pub dominance: &'a wgpu::Buffer,
+    /// [B, E + N], at least 1
+    pub sizes: &'a wgpu::Buffer,
     /// [B, N]
     pub score: &'a wgpu::Buffer,
 }
@@ -60,6 +66,7 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_
         &[
             Operand::buffer(bindings.cosine, params.rows() * params.patches as usize),
             Operand::buffer(bindings.dominance, params.rows()),
+            Operand::buffer(bindings.sizes, (params.images * (params.prefix + params.patches)) as usize),
             Operand::buffer(bindings.score, params.rows()),
         ],
         workgroups(&params),

@@ -3,8 +3,10 @@
 
 pub mod assemble;
 pub mod assign;
+pub mod assign_lowest;
 pub mod attention_connectivity;
 pub mod attention_mix;
+pub mod bipartite;
 pub mod connectivity;
 pub mod dominance;
 pub mod fuse;
@@ -17,6 +19,7 @@ pub mod patchify;
 pub mod pool;
 pub mod query_key;
 pub mod score;
+pub mod similarity;
 pub mod softmax;
 pub mod texture;
 pub mod top_k;

@@ -2,19 +2,23 @@
 
 use std::cmp::Ordering;
 
-use crate::kernels::top_k::DROPPED;
+use crate::kernels::top_k::{DROPPED, Listing};
 
-/// For each image of `patches` scores: kept then dropped indices, each ascending, and every token's place among the
+/// For each image of `patches` scores: kept then dropped indices, each in the order of `listing`, and every token's place among the
 /// kept or [`DROPPED`]. Ties go to the lower index, NaN ranks last.
-pub fn top_k(score: &[f32], patches: usize, kept: usize) -> (Vec<u32>, Vec<u32>) {
+pub fn top_k(score: &[f32], patches: usize, kept: usize, listing: Listing) -> (Vec<u32>, Vec<u32>) {
     let (mut order, mut slots) = (Vec::new(), Vec::new());
     for score in score.chunks_exact(patches) {
         let mut ranked: Vec<usize> = (0..patches).collect();
         // A stable sort keeps equal scores in index order.
         ranked.sort_by(|&a, &b| descending(score[a], score[b]));
         let (stay, go) = ranked.split_at_mut(kept);
-        stay.sort_unstable();
-        go.sort_unstable();
+        let place = |token: &usize| match listing {
+            Listing::Ascending => (false, *token),
+            Listing::ParityFirst(parity) => (*token as u32 % 2 != parity, *token),
+        };
+        stay.sort_unstable_by_key(place);
+        go.sort_unstable_by_key(place);
         let mut slot = vec![DROPPED; patches];
         for (place, &token) in stay.iter().enumerate() {
             slot[token] = place as u32;

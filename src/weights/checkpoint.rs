@@ -9,6 +9,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use super::infer::infer;
 use super::{Source, check_finite};
+use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 
@@ -62,6 +63,19 @@ impl Checkpoint {
     /// The free-form metadata of the header.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// The condensation that the model was fine-tuned for, where the header's metadata records one
+    /// ([`Condensation::METADATA`]).
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when what it records is not a condensation.
+    pub fn condensation(&self) -> Result<Option<Condensation>> {
+        let Some(text) = self.metadata(Condensation::METADATA) else { return Ok(None) };
+        Condensation::from_json(text).map(Some).map_err(|error| {
+            let op = format!("read the condensation that {} was tuned for", self.origin);
+            Error::weights(op, "what Condensation::to_json writes", error.to_string())
+        })
     }
 
     fn op(&self, name: &str) -> String {

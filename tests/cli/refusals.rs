@@ -43,7 +43,7 @@ fn photographs_that_cannot_be_read() {
 #[test]
 fn arguments_that_make_no_sense() {
     let chelsea = photo("chelsea");
-    let cases: [(&[&str], &[&str]); 19] = [
+    let cases: [(&[&str], &[&str]); 24] = [
         (&[], &["PHOTO"]),
         (&["--drop", "9999"], &["block 0", "at most 63", "9999"]),
         (&["--drop", "-1"], &["-1"]),
@@ -52,7 +52,12 @@ fn arguments_that_make_no_sense() {
         (&["--schedule", "1,x"], &["x", "--schedule"]),
         (&["--schedule", "8,8,8,8,8,8,8,8"], &["block 7", "has 8"]),
         (&["--drop", "1", "--schedule", "1,1,1,1,1,1,1,1"], &["--drop", "--schedule"]),
-        (&["--preset", "nonsense"], &["paper, literal or training_free", "nonsense"]),
+        (&["--preset", "nonsense"], &["paper, literal, training_free, tome", "nonsense"]),
+        (&["--preset", "tome", "--metric", "dot"], &["--metric", "tome", "dot"]),
+        (&["--preset", "tome", "--drop", "8"], &["at most 4", "block 7", "8"]),
+        (&["--keep", "0"], &["keep ratios above 0"]),
+        (&["--flops", "70"], &["--flops", "55%", "70"]),
+        (&["--flops", "5%"], &["at least 0.0"]),
         (&["--metric", "nonsense"], &["--metric", "attention", "key_cosine", "nonsense"]),
         (&["--method", "newton4"], &["--method", "newton3", "newton4"]),
         (&["--score", "nonsense"], &["--score", "uniqueness"]),

@@ -1,4 +1,4 @@
-use tcvit::kernels::assign::{Bindings, Params, record};
+use tcvit::kernels::assign::{Bindings, Candidates, Params, record};
 use tcvit::kernels::top_k::DROPPED;
 
 use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
@@ -17,11 +17,15 @@ fn agrees_at_awkward_and_real_sizes() {
 }
 
 fn assign(rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
+    assign_among(Candidates::Any, rows, slot)
+}
+
+fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
     let dropped = rows.len() / slot.len();
     let (assigned, connection) = (buffer(&vec![7777u32; dropped]), buffer(&vec![7777.0f32; dropped]));
     let bindings = Bindings { rows: &buffer(rows), slot: &buffer(slot), assigned: &assigned, connection: &connection };
     let params = Params { patches: slot.len() as u32, dropped: dropped as u32 };
-    run(|recorder| record(recorder, params, 1, bindings));
+    run(|recorder| record(recorder, params, 1, candidates, bindings));
     (read(&assigned, dropped), read(&connection, dropped))
 }
 
@@ -58,4 +62,14 @@ fn ties_go_to_the_lower_index_in_long_rows() {
         assert_eq!(assign(&row, &slot).0, [first as u32]);
     }
     assert_eq!(assign(&[0.25; 400], &slot).0, [0]);
+}
+
+#[test]
+fn a_parity_limits_the_candidates() {
+    let slot = [DROPPED, 0, 1, 2, 3, 4];
+    let row = [9.0, 3.0, 1.0, 5.0, 2.0, 4.0];
+    assert_eq!(assign_among(Candidates::Parity(0), &row, &slot), (vec![4], vec![2.0]));
+    assert_eq!(assign_among(Candidates::Parity(1), &row, &slot), (vec![3], vec![5.0]));
+    // The dropped token itself is no candidate, whatever its parity.
+    assert_eq!(assign_among(Candidates::Parity(0), &[9.0, 9.0, f32::NAN, 9.0, -1.0, 9.0], &slot).0, [4]);
 }

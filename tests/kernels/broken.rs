@@ -25,6 +25,9 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("condense/score.wgsl", "value -= connectivity", "value += connectivity"),
     ("condense/top_k.wgsl", "(key_a == key_b && item_a < item_b)", "(key_a == key_b && item_a > item_b)"),
     ("condense/assign.wgsl", "other_item < best_items[thread]", "other_item > best_items[thread]"),
+    ("condense/assign_lowest.wgsl", "order[first + kept + r]]", "order[first + r]]"),
+    ("condense/bipartite.wgsl", "other += 2u", "other += 1u"),
+    ("condense/similarity.wgsl", "-sqrt(values[i]), DISTANCE", "-values[i], DISTANCE"),
     ("condense/fuse.wgsl", "if weights != 0.0 && is_finite(weights)", "if weights != 0.0"),
     ("head/pool.wgsl", "weight += size;", "weight += 1.0;"),
 ];

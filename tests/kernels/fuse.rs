@@ -1,4 +1,4 @@
-use tcvit::kernels::fuse::{Bindings, Params, Weights, record};
+use tcvit::kernels::fuse::{Bindings, Fusion, Params, record};
 use tcvit::random::Random;
 
 use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
@@ -20,7 +20,7 @@ fn agrees_at_awkward_and_real_sizes() {
 }
 
 /// Three tokens of one vec4 each, of which token 1 is fused into token 2: what becomes of it, and of its size.
-fn fuse_pair(connection: f32, diagonal: f32, weights: Weights) -> (f32, f32) {
+fn fuse_pair(connection: f32, diagonal: f32, fusion: Fusion) -> (f32, f32) {
     let tokens: Vec<f32> = [7.0, -1.0, 9.0, 1.0].iter().flat_map(|&v| [v; 4]).collect();
     let (fused, fused_sizes) = (buffer(&[f32::NAN; 12]), buffer(&[f32::NAN; 3]));
     let bindings = Bindings {
@@ -34,7 +34,7 @@ fn fuse_pair(connection: f32, diagonal: f32, weights: Weights) -> (f32, f32) {
         fused_sizes: &fused_sizes,
     };
     let params = Params { images: 1, prefix: 1, patches: 3, dropped: 1, width4: 1 };
-    run(|recorder| record(recorder, params, weights, bindings));
+    run(|recorder| record(recorder, params, fusion, bindings));
     let (fused, sizes): (Vec<f32>, Vec<f32>) = (read(&fused, 12), read(&fused_sizes, 3));
     assert_eq!((fused[0], fused[4]), (7.0, -1.0));
     assert_eq!((sizes[0], sizes[1]), (1.0, 2.0));
@@ -46,13 +46,16 @@ fn fuse_pair(connection: f32, diagonal: f32, weights: Weights) -> (f32, f32) {
 fn a_pair_becomes_its_weighted_mean_or_the_plain_one() {
     const INF: f32 = f32::INFINITY;
     // Token 2 is 1, token 1 is 9.
-    assert_eq!(fuse_pair(1.0, 3.0, Weights::Connectivity), (3.0, 4.0));
-    assert_eq!(fuse_pair(-1.0, 3.0, Weights::Connectivity), (-3.0, 4.0));
-    assert_eq!(fuse_pair(1.0, 0.0, Weights::Connectivity), (9.0, 4.0));
-    assert_eq!(fuse_pair(0.0, 1.0, Weights::Connectivity), (1.0, 4.0));
-    assert_eq!(fuse_pair(5.0, 5.0, Weights::Size), (7.0, 4.0));
-    assert_eq!(fuse_pair(f32::NAN, 0.0, Weights::Size), (7.0, 4.0));
-    assert_eq!(fuse_pair(1.0, 3.0, Weights::None), (1.0, 1.0));
+    assert_eq!(fuse_pair(1.0, 3.0, Fusion::Connectivity), (3.0, 4.0));
+    assert_eq!(fuse_pair(-1.0, 3.0, Fusion::Connectivity), (-3.0, 4.0));
+    assert_eq!(fuse_pair(1.0, 0.0, Fusion::Connectivity), (9.0, 4.0));
+    assert_eq!(fuse_pair(0.0, 1.0, Fusion::Connectivity), (1.0, 4.0));
+    assert_eq!(fuse_pair(5.0, 5.0, Fusion::Size), (7.0, 4.0));
+    assert_eq!(fuse_pair(f32::NAN, 0.0, Fusion::Size), (7.0, 4.0));
+    assert_eq!(fuse_pair(1.0, 3.0, Fusion::None), (1.0, 1.0));
+    // 3 * 1 + 2 * 9, whatever the sum of weights.
+    assert_eq!(fuse_pair(2.0, 3.0, Fusion::Sum), (21.0, 4.0));
+    assert_eq!(fuse_pair(-3.0, 3.0, Fusion::Sum), (-24.0, 4.0));
     let useless = [
         (0.0, 0.0),
         (-0.0, 0.0),
@@ -66,7 +69,7 @@ fn a_pair_becomes_its_weighted_mean_or_the_plain_one() {
         (3e38, 3e38),
     ];
     for (connection, diagonal) in useless {
-        assert_eq!(fuse_pair(connection, diagonal, Weights::Connectivity), (5.0, 4.0), "{connection}, {diagonal}");
+        assert_eq!(fuse_pair(connection, diagonal, Fusion::Connectivity), (5.0, 4.0), "{connection}, {diagonal}");
     }
 }
 
@@ -90,7 +93,7 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
     let weights = random.tensor(images * dropped, 1.0, 0.5);
     let (tokens_buffer, sizes) = (buffer(&tokens), buffer(&vec![1.0f32; images * (prefix + patches)]));
     let (order_buffer, assigned_buffer, weights_buffer) = (buffer(&order), buffer(&assigned), buffer(&weights));
-    for kind in [Weights::Connectivity, Weights::Size, Weights::None] {
+    for kind in [Fusion::Connectivity, Fusion::Size, Fusion::None] {
         let fuse = || {
             let fused = buffer(&vec![f32::NAN; images * remaining * width]);
             let bindings = Bindings {
@@ -124,7 +127,7 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
                     place
                 } else {
                     let own = order[image * patches + place - prefix];
-                    if kind != Weights::None && assigned[image * dropped..][..dropped].contains(&own) {
+                    if kind != Fusion::None && assigned[image * dropped..][..dropped].contains(&own) {
                         continue;
                     }
                     prefix + own as usize

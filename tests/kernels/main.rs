@@ -2,8 +2,10 @@
 
 mod assemble;
 mod assign;
+mod assign_lowest;
 mod attention_connectivity;
 mod attention_mix;
+mod bipartite;
 mod broken;
 mod connectivity;
 mod dominance;
@@ -17,6 +19,7 @@ mod patchify;
 mod pool;
 mod query_key;
 mod score;
+mod similarity;
 mod softmax;
 mod texture;
 mod top_k;

@@ -1,6 +1,6 @@
 use tcvit::Error;
 use tcvit::gpu::Recorder;
-use tcvit::kernels::top_k::{Bindings, DROPPED, MOST_PATCHES, Params, record};
+use tcvit::kernels::top_k::{Bindings, DROPPED, Listing, MOST_PATCHES, Params, record};
 
 use crate::{AWKWARD, REAL, buffer, gpu, read, run, sweep};
 
@@ -29,7 +29,7 @@ fn ties_go_to_the_lower_index_and_nan_goes_first() {
     for kept in 1..=8 {
         let (order, slot) = (buffer(&[7777u32; 8]), buffer(&[7777u32; 8]));
         let bindings = Bindings { score: &buffer(&score), order: &order, slot: &slot };
-        run(|recorder| record(recorder, Params::new(8, kept), 1, bindings));
+        run(|recorder| record(recorder, Params::new(8, kept), 1, Listing::Ascending, bindings));
         let (mut stay, mut go) = (ranked[..kept].to_vec(), ranked[kept..].to_vec());
         stay.sort();
         go.sort();
@@ -43,7 +43,7 @@ fn ties_go_to_the_lower_index_and_nan_goes_first() {
 fn all_nan_keeps_the_first() {
     let (order, slot) = (buffer(&[7777u32; 300]), buffer(&[7777u32; 300]));
     let bindings = Bindings { score: &buffer(&[f32::NAN; 300]), order: &order, slot: &slot };
-    run(|recorder| record(recorder, Params::new(300, 40), 1, bindings));
+    run(|recorder| record(recorder, Params::new(300, 40), 1, Listing::Ascending, bindings));
     assert_eq!(read::<u32>(&order, 300), (0..300).collect::<Vec<u32>>());
 }
 
@@ -52,8 +52,8 @@ fn more_tokens_than_fit_are_refused() {
     let [score, order, slot] = [(); 3].map(|()| buffer(&vec![0.0f32; MOST_PATCHES + 1]));
     let bindings = Bindings { score: &score, order: &order, slot: &slot };
     let mut recorder = Recorder::new(gpu());
-    record(&mut recorder, Params::new(MOST_PATCHES, 5), 1, bindings).unwrap();
-    match record(&mut recorder, Params::new(MOST_PATCHES + 1, 5), 1, bindings) {
+    record(&mut recorder, Params::new(MOST_PATCHES, 5), 1, Listing::Ascending, bindings).unwrap();
+    match record(&mut recorder, Params::new(MOST_PATCHES + 1, 5), 1, Listing::Ascending, bindings) {
         Err(Error::Limit { op, expected, got }) => {
             assert_eq!((op.as_str(), got.as_str()), ("top_k", "2049"));
             assert!(expected.contains("2048 patch tokens"), "{expected}");

@@ -15,9 +15,16 @@ fn agrees_at_awkward_and_real_sizes() {
 }
 
 fn score(cosine: &[f32], dominance: &[f32], exponent: f32) -> Vec<f32> {
+    score_of_sizes(cosine, dominance, &vec![1.0; dominance.len()], (exponent, 0.5))
+}
+
+fn score_of_sizes(cosine: &[f32], dominance: &[f32], sizes: &[f32], exponents: (f32, f32)) -> Vec<f32> {
     let score = buffer(&vec![f32::NAN; dominance.len()]);
-    let params = Params { images: 1, patches: dominance.len() as u32, exponent };
-    let bindings = Bindings { cosine: &buffer(cosine), dominance: &buffer(dominance), score: &score };
+    let (exponent, size_exponent) = exponents;
+    let params = Params { images: 1, patches: dominance.len() as u32, prefix: 1, exponent, size_exponent };
+    let sizes = [&[9.0], sizes].concat();
+    let (cosine, dominance_buffer) = (buffer(cosine), buffer(dominance));
+    let bindings = Bindings { cosine: &cosine, dominance: &dominance_buffer, sizes: &buffer(&sizes), score: &score };
     run(|recorder| record(recorder, params, bindings));
     read(&score, dominance.len())
 }
@@ -42,4 +49,12 @@ fn no_dominance_scores_nothing_and_nan_scores_nan() {
         let got = score(&cosine, &[f32::NAN, 0.0], exponent);
         assert!(got[0].is_nan() && !got[1].is_nan(), "{got:?}");
     }
+}
+
+#[test]
+fn a_token_that_stands_for_many_scores_more() {
+    let (cosine, dominance) = ([1.0, 0.5, 0.5, 1.0], [0.25, 0.125]);
+    assert_eq!(score_of_sizes(&cosine, &dominance, &[4.0, 16.0], (0.0, 0.5)), [4.0, 2.0]);
+    assert_eq!(score_of_sizes(&cosine, &dominance, &[4.0, 16.0], (1.0, 1.0)), [2.0, 1.0]);
+    assert_eq!(score_of_sizes(&cosine, &dominance, &[4.0, 16.0], (0.0, 0.0)), [2.0, 0.5]);
 }

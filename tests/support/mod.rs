@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
-use tcvit::condensation::{Condensation, Mean, Method, Metric, Score, Weights};
+use tcvit::condensation::{Condensation, Mean, Method, Metric, Reducer, Score, Weights};
 use tcvit::config::{Head, VitConfig};
 use tcvit::{Context, Model};
 
@@ -65,8 +65,11 @@ pub struct Case {
     mean: String,
     score: String,
     exponent: f32,
+    size_exponent: f32,
     weights: String,
     proportional_attention: bool,
+    reducer: String,
+    random_seed: u64,
 }
 
 impl GoldenConfig {
@@ -92,6 +95,9 @@ impl Case {
         c.metric = match self.metric.as_str() {
             "attention" => Metric::Attention,
             "key_cosine" => Metric::KeyCosine,
+            "cosine" => Metric::Cosine,
+            "dot" => Metric::Dot,
+            "euclidean" => Metric::Euclidean,
             other => panic!("metric {other}"),
         };
         c.method = match self.method.as_str() {
@@ -108,7 +114,7 @@ impl Case {
             "combined" => Score::Combined,
             "connectivity" => Score::Connectivity,
             "dominance" => Score::Dominance,
-            "uniqueness" => Score::Uniqueness { exponent: self.exponent },
+            "uniqueness" => Score::Uniqueness { exponent: self.exponent, size_exponent: self.size_exponent },
             other => panic!("score {other}"),
         };
         c.weights = match self.weights.as_str() {
@@ -116,6 +122,14 @@ impl Case {
             "size" => Weights::Size,
             "none" => Weights::None,
             other => panic!("weights {other}"),
+        };
+        c.reducer = match self.reducer.as_str() {
+            "connectivity" => Reducer::Connectivity,
+            "tome" => Reducer::Tome,
+            "evit" => Reducer::Evit,
+            "prune" => Reducer::Prune,
+            "random" => Reducer::Random { seed: self.random_seed },
+            other => panic!("reducer {other}"),
         };
         (c.order, c.alpha, c.beta) = (self.order, self.alpha, self.beta);
         (c.normalise, c.proportional_attention) = (self.normalise, self.proportional_attention);

@@ -45,10 +45,17 @@ pub fn open(model: &Model, batch: usize, condensation: Option<&Condensation>) ->
 
 /// The presets, by name, and one that prunes.
 pub fn condensations() -> Vec<(&'static str, Condensation)> {
-    let mut prune = Condensation::paper();
-    prune.weights = tcvit::condensation::Weights::None;
-    let preset = |name| (name, Condensation::preset(name).unwrap());
-    vec![preset("paper"), preset("literal"), preset("training_free"), ("paper, pruning", prune)]
+    let preset = |name: &'static str| (name, Condensation::preset(name).unwrap());
+    let changed = |name: &'static str, json| (name, Condensation::from_json(json).unwrap());
+    let mut all: Vec<_> = tcvit::condensation::PRESETS.iter().map(|name| preset(name)).collect();
+    all.extend([
+        changed("paper, pruning", r#"{"weights": "none"}"#),
+        changed("cosine", r#"{"metric": "cosine", "order": 3}"#),
+        changed("dot", r#"{"metric": "dot", "mean": "row"}"#),
+        changed("euclidean", r#"{"metric": "euclidean", "score": "connectivity"}"#),
+        changed("uniqueness of tokens", r#"{"preset": "training_free", "metric": "cosine"}"#),
+    ]);
+    all
 }
 
 /// The part of a trace that is about images `from..to`.

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use tcvit::condensation::{Condensation, Mean, Method, Metric, Path, Schedule, Score, Weights};
-use tcvit::{Context, ContextOptions, Error, Model, Result, VitConfig};
+use tcvit::{Condensation, Context, ContextOptions, Error, Model, Result, VitConfig};
 
 use crate::bundled;
 
@@ -55,6 +54,15 @@ impl ModelOptions {
         }
     }
 
+    /// What the model's metadata says it was tuned for, without a device.
+    pub fn tuned(&self) -> Result<Option<Condensation>> {
+        match (&self.model, self.preset()) {
+            (None, _) => bundled::checkpoint()?.0.condensation(),
+            (_, Some(_)) => Ok(None),
+            (Some(path), None) => Model::condensation_of(path),
+        }
+    }
+
     /// The configuration alone, without a device.
     pub fn config(&self) -> Result<VitConfig> {
         match (&self.model, self.preset()) {
@@ -80,25 +88,47 @@ pub struct CondenseOptions {
     /// off: the full model.
     #[arg(long, value_enum)]
     pub condense: Option<Switch>,
-    /// paper, literal or training_free [default: training_free].
+    /// paper, literal, training_free, or a method to compare with: tome, evit, prune, random [default: what the model
+    /// was tuned for, by its metadata, else training_free].
     #[arg(long)]
     pub preset: Option<String>,
+    #[command(flatten)]
+    pub amount: AmountOptions,
+    #[command(flatten)]
+    pub change: ChangeOptions,
+}
+
+/// How many tokens go.
+#[derive(Args, Clone, Debug, Default)]
+#[group(multiple = false)]
+pub struct AmountOptions {
     /// R, patch tokens dropped in every block [default: about 7 % of them].
-    #[arg(long, value_name = "R", conflicts_with = "schedule")]
+    #[arg(long, value_name = "R")]
     pub drop: Option<usize>,
     /// R for each block, as 8,8,16,...
-    #[arg(long, value_name = "R,R,...", value_delimiter = ',')]
-    pub schedule: Vec<usize>,
+    #[arg(long, value_name = "R,R,...")]
+    pub schedule: Option<String>,
+    /// Share of its patch tokens that a block keeps, as 0.7 or one for each block.
+    #[arg(long, value_name = "SHARE,...")]
+    pub keep: Option<String>,
+    /// The smallest R for a budget of multiply-adds: 55% of the full model's, or 0.7G of them.
+    #[arg(long, value_name = "BUDGET")]
+    pub flops: Option<String>,
+}
+
+/// What is changed in a preset.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ChangeOptions {
     /// K, order of connectivity.
     #[arg(long, value_name = "K")]
-    pub order: Option<u32>,
+    pub order: Option<String>,
     /// a, weight of higher orders.
     #[arg(long)]
-    pub alpha: Option<f32>,
+    pub alpha: Option<String>,
     /// b, weight of dominance.
     #[arg(long, allow_negative_numbers = true)]
-    pub beta: Option<f32>,
-    /// attention or key_cosine.
+    pub beta: Option<String>,
+    /// attention, key_cosine, cosine, dot or euclidean.
     #[arg(long)]
     pub metric: Option<String>,
     /// power_sum, or newton0 to newton3 for as many steps.
@@ -107,24 +137,30 @@ pub struct CondenseOptions {
     /// combined, connectivity, dominance, or uniqueness.
     #[arg(long)]
     pub score: Option<String>,
-    /// g, the uniqueness score's exponent.
+    /// g, the uniqueness score's exponent of dominance.
     #[arg(long)]
-    pub exponent: Option<f32>,
+    pub exponent: Option<String>,
+    /// h, the uniqueness score's exponent of size.
+    #[arg(long)]
+    pub size_exponent: Option<String>,
     /// connectivity, size, or none (plain pruning).
     #[arg(long)]
     pub weights: Option<String>,
     /// column or row.
     #[arg(long)]
     pub mean: Option<String>,
-    /// Divide mean connectivity by its sum before it meets dominance.
-    #[arg(long, value_enum)]
-    pub normalise: Option<Switch>,
-    /// Add ln(size) of the key to attention logits.
-    #[arg(long, value_enum)]
-    pub proportional_attention: Option<Switch>,
+    /// on: divide mean connectivity by its sum before it meets dominance.
+    #[arg(long, value_name = "SWITCH")]
+    pub normalise: Option<String>,
+    /// on: add ln(size) of the key to attention logits.
+    #[arg(long, value_name = "SWITCH")]
+    pub proportional_attention: Option<String>,
     /// thin, or dense to form all of C.
     #[arg(long)]
     pub path: Option<String>,
+    /// Of the random preset.
+    #[arg(long)]
+    pub seed: Option<String>,
     /// Number format of weights and activations.
     #[arg(long, value_enum, default_value_t)]
     pub precision: Precision,
@@ -137,75 +173,71 @@ pub enum Precision {
 }
 
 impl CondenseOptions {
-    /// The condensation, or `None` for the full model.
-    pub fn condensation(&self) -> Result<Option<Condensation>> {
+    /// The condensation, or `None` for the full model. `tuned` is what the model's metadata asks for.
+    pub fn condensation(&self, tuned: Option<&Condensation>) -> Result<Option<Condensation>> {
         if self.condense == Some(Switch::Off) {
             return Ok(None);
         }
-        let mut c = Condensation::preset(self.preset.as_deref().unwrap_or("training_free"))?;
-        c.order = self.order.unwrap_or(c.order);
-        c.alpha = self.alpha.unwrap_or(c.alpha);
-        c.beta = self.beta.unwrap_or(c.beta);
-        c.normalise = self.normalise.map_or(c.normalise, |switch| switch == Switch::On);
-        c.proportional_attention = self.proportional_attention.map_or(c.proportional_attention, |s| s == Switch::On);
-        if let Some(name) = &self.metric {
-            c.metric = pick("metric", name, &[("attention", Metric::Attention), ("key_cosine", Metric::KeyCosine)])?;
-        }
-        if let Some(name) = &self.method {
-            let newton = |steps| Method::Newton(steps);
-            let methods = [
-                ("power_sum", Method::PowerSum),
-                ("newton0", newton(0)),
-                ("newton1", newton(1)),
-                ("newton2", newton(2)),
-                ("newton3", newton(3)),
-            ];
-            c.method = pick("method", name, &methods)?;
-        }
-        let exponent = match (self.exponent, c.score) {
-            (Some(exponent), _) | (None, Score::Uniqueness { exponent }) => exponent,
-            _ => 0.5,
+        let mut condensation = match (&self.preset, tuned) {
+            (Some(name), _) => Condensation::preset(name)?,
+            (None, Some(tuned)) => tuned.clone(),
+            (None, None) => Condensation::training_free(),
         };
-        if let Some(name) = &self.score {
-            let scores = [
-                ("combined", Score::Combined),
-                ("connectivity", Score::Connectivity),
-                ("dominance", Score::Dominance),
-                ("uniqueness", Score::Uniqueness { exponent }),
-            ];
-            c.score = pick("score", name, &scores)?;
-        } else if let Score::Uniqueness { .. } = c.score {
-            c.score = Score::Uniqueness { exponent };
-        }
-        if let Some(name) = &self.weights {
-            let weights = [("connectivity", Weights::Connectivity), ("size", Weights::Size), ("none", Weights::None)];
-            c.weights = pick("weights", name, &weights)?;
-        }
-        if let Some(name) = &self.mean {
-            c.mean = pick("mean", name, &[("column", Mean::Column), ("row", Mean::Row)])?;
-        }
-        if let Some(name) = &self.path {
-            c.path = pick("path", name, &[("thin", Path::Thin), ("dense", Path::Dense)])?;
-        }
-        if let Some(r) = self.drop {
-            c.schedule = Schedule::Constant(r);
-        } else if !self.schedule.is_empty() {
-            c.schedule = Schedule::PerBlock(self.schedule.clone());
-        }
-        c.validate()?;
-        Ok(Some(c))
+        self.change.apply(&mut condensation)?;
+        self.amount.apply(&mut condensation)?;
+        condensation.validate()?;
+        Ok(Some(condensation))
     }
 }
 
-fn pick<T: Copy>(option: &str, name: &str, known: &[(&str, T)]) -> Result<T> {
-    known.iter().find(|(known, _)| *known == name).map(|&(_, value)| value).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        Error::Config {
-            op: format!("option --{option}"),
-            expected: format!("one of {}", names.join(", ")),
-            got: name.to_owned(),
+impl AmountOptions {
+    pub fn apply(&self, condensation: &mut Condensation) -> Result<()> {
+        let drop = self.drop.map(|r| r.to_string());
+        let given = [("drop", &drop), ("schedule", &self.schedule), ("keep", &self.keep), ("flops", &self.flops)];
+        set_all(condensation, &given)
+    }
+}
+
+impl ChangeOptions {
+    pub fn apply(&self, condensation: &mut Condensation) -> Result<()> {
+        // The score before its exponent.
+        let given = [
+            ("metric", &self.metric),
+            ("method", &self.method),
+            ("order", &self.order),
+            ("alpha", &self.alpha),
+            ("beta", &self.beta),
+            ("normalise", &self.normalise),
+            ("mean", &self.mean),
+            ("score", &self.score),
+            ("exponent", &self.exponent),
+            ("size_exponent", &self.size_exponent),
+            ("weights", &self.weights),
+            ("path", &self.path),
+            ("seed", &self.seed),
+            ("proportional_attention", &self.proportional_attention),
+        ];
+        set_all(condensation, &given)
+    }
+}
+
+fn set_all(condensation: &mut Condensation, given: &[(&str, &Option<String>)]) -> Result<()> {
+    for (option, value) in given {
+        if let Some(value) = value {
+            condensation.set(option, value).map_err(|error| named(option, error))?;
         }
-    })
+    }
+    Ok(())
+}
+
+/// The error with the option as it was typed.
+fn named(option: &str, error: Error) -> Error {
+    match error {
+        Error::Config { expected, got, .. } => {
+            Error::Config { op: format!("option --{}", option.replace('_', "-")), expected, got }
+        }
+        other => other,
+    }
 }
 
 /// A file name that must be one, for outputs.

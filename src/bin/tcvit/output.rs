@@ -3,7 +3,6 @@
 use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
-use tcvit::condensation::{Condensation, Score};
 use tcvit::plan::Plan;
 use tcvit::{Error, Result};
 
@@ -30,38 +29,13 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&(text + "\n"))
 }
 
-/// `full`, or the options that matter: `uniqueness score, R = 5`.
+/// `full`, or how and how much: `training_free, R = 5`.
 pub fn describe(plan: &Plan) -> String {
-    let Some(c) = &plan.condensation else { return "full".into() };
-    let name = [
-        ("paper", Condensation::paper()),
-        ("literal", Condensation::literal()),
-        ("training_free", Condensation::training_free()),
-    ]
-    .into_iter()
-    .find(|(_, preset)| {
-        let mut preset = preset.clone();
-        preset.schedule.clone_from(&c.schedule);
-        preset == *c
-    })
-    .map_or_else(
-        || format!("{} score, {:?} metric, K = {}", score_name(c.score), c.metric, c.order),
-        |(name, _)| name.into(),
-    );
+    let Some(condensation) = &plan.condensation else { return "full".into() };
     let drops: Vec<usize> = plan.blocks.iter().map(|block| block.dropped).collect();
     match drops.first() {
-        Some(first) if drops.iter().all(|drop| drop == first) => format!("{name}, R = {first}"),
-        _ => format!("{name}, R = {drops:?}"),
-    }
-}
-
-fn score_name(score: Score) -> &'static str {
-    match score {
-        Score::Combined => "combined",
-        Score::Connectivity => "connectivity",
-        Score::Dominance => "dominance",
-        Score::Uniqueness { .. } => "uniqueness",
-        _ => "other",
+        Some(first) if drops.iter().all(|drop| drop == first) => format!("{condensation}, R = {first}"),
+        _ => format!("{condensation}, R = {drops:?}"),
     }
 }
 

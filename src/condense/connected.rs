@@ -1,0 +1,162 @@
+//! Connectivity-based condensation (TC-ViT): W by the metric, C's mean and dominance in the score, matches by C.
+
+use super::{Decision, Matching, Step, dense};
+use crate::condensation::{Chain, Condensation, Mean, Method, Metric, Path, Score, Weights};
+use crate::error::Result;
+use crate::gpu::Recorder;
+use crate::kernels::assign::Candidates;
+use crate::kernels::connectivity::{self, Part};
+use crate::kernels::fuse::Fusion;
+use crate::kernels::similarity::{self, Kind};
+use crate::kernels::top_k::Listing;
+use crate::kernels::{attention_connectivity, score, softmax, uniqueness};
+use crate::plan::Plan;
+
+/// Cosines are divided by this before the row softmax that makes W of them.
+const TEMPERATURE: f32 = 0.1;
+
+/// Records W where it is needed, and the score.
+pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
+    let (condensation, buffers) = (step.condensation, step.buffers);
+    if condensation.uses_dominance() {
+        step.dominance(recorder, &buffers.dominance)?;
+    }
+    if condensation.uses_cosine() {
+        match condensation.metric {
+            Metric::Cosine => step.token_cosine(recorder)?,
+            _ => step.key_cosine(recorder)?,
+        }
+    }
+    if let Score::Uniqueness { exponent, size_exponent } = condensation.score {
+        // Before the cosines become W, which happens in place.
+        let params = uniqueness::Params {
+            images: step.images(),
+            patches: step.stage.patches as u32,
+            prefix: step.stage.config().prefix() as u32,
+            exponent,
+            size_exponent,
+        };
+        let bindings = uniqueness::Bindings {
+            cosine: &buffers.cosine,
+            dominance: &buffers.dominance,
+            sizes: step.stage.sizes(),
+            score: &step.selection.score,
+        };
+        uniqueness::record(recorder, params, bindings)?;
+    }
+    let w = match condensation.uses_connectivity() && !(matches_by_cosine(condensation) && step.selection.own.is_none())
+    {
+        true => Some(record_connectivity(recorder, step)?),
+        false => None,
+    };
+    let chain = condensation.chain();
+    let (matrix, chain) = match (w, condensation.path) {
+        (None, _) => (&buffers.cosine, Chain::IDENTITY),
+        (Some(w), Path::Dense) => {
+            let size = (step.stage.images, step.stage.patches);
+            // What is thin about C itself is nothing: its rows are rows.
+            (dense::record(recorder, size, &buffers.dense, w, chain)?, Chain::IDENTITY)
+        }
+        (Some(w), Path::Thin) => (w, chain),
+    };
+    record_score(recorder, step, (matrix, chain))?;
+    let fusion = match condensation.weights {
+        Weights::None => Fusion::None,
+        Weights::Connectivity => Fusion::Connectivity,
+        Weights::Size => Fusion::Size,
+    };
+    let matching = match fusion {
+        Fusion::None => Matching::None,
+        _ => Matching::Row { matrix, chain, candidates: Candidates::Any },
+    };
+    Ok(Decision { listing: Listing::Ascending, matching, fusion, connectivity: w })
+}
+
+/// Whether all that C is for is the largest element of a row, and C the softmax of cosines: the cosines tell as well.
+fn matches_by_cosine(condensation: &Condensation) -> bool {
+    matches!(condensation.metric, Metric::KeyCosine | Metric::Cosine)
+        && (condensation.order, condensation.method) == (1, Method::PowerSum)
+        && condensation.weights == Weights::Size
+        && !condensation.uses_connectivity_score()
+}
+
+/// Records W by the metric and returns the buffer it is in.
+fn record_connectivity<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<&'a wgpu::Buffer> {
+    let (config, buffers) = (step.stage.config(), step.buffers);
+    let own = &buffers.connectivity;
+    match step.condensation.metric {
+        Metric::Attention => {
+            let tokens = step.stage.tokens();
+            let params = attention_connectivity::Params {
+                images: step.images(),
+                tokens: tokens as u32,
+                prefix: config.prefix() as u32,
+                heads: config.heads as u32,
+                stride: Plan::probs_stride(tokens) as u32,
+            };
+            let bindings = attention_connectivity::Bindings { probs: &step.stage.workspace.probs, w: own };
+            attention_connectivity::record(recorder, params, bindings)?;
+            Ok(own)
+        }
+        Metric::KeyCosine | Metric::Cosine => {
+            record_row_softmax(recorder, step, 1.0 / TEMPERATURE, &buffers.cosine)?;
+            Ok(&buffers.cosine)
+        }
+        Metric::Dot => {
+            record_similarity(recorder, step, Kind::Dot, own)?;
+            record_row_softmax(recorder, step, 1.0 / (config.width as f32).sqrt(), own)?;
+            Ok(own)
+        }
+        Metric::Euclidean => {
+            record_similarity(recorder, step, Kind::Distance, own)?;
+            record_row_softmax(recorder, step, 1.0, own)?;
+            Ok(own)
+        }
+    }
+}
+
+/// Records what tokens after attention's residual have to do with each other.
+fn record_similarity(recorder: &mut Recorder<'_>, step: &Step<'_>, kind: Kind, y: &wgpu::Buffer) -> Result<()> {
+    let config = step.stage.config();
+    let params = similarity::Params {
+        prefix: config.prefix() as u32,
+        patches: step.stage.patches as u32,
+        width4: (config.width / 4) as u32,
+    };
+    similarity::record(recorder, params, step.images(), kind, similarity::Bindings { x: step.stage.stream(), y })
+}
+
+fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, x: &wgpu::Buffer) -> Result<()> {
+    let columns = step.stage.patches as u32;
+    let params = softmax::Params { rows: step.images() * columns, columns, stride: columns, scale };
+    softmax::record(recorder, params, softmax::Bindings { x })
+}
+
+/// Records the score from c and D, unless it is there already.
+fn record_score(recorder: &mut Recorder<'_>, step: &Step<'_>, (matrix, chain): (&wgpu::Buffer, Chain)) -> Result<()> {
+    let (condensation, buffers, selection) = (step.condensation, step.buffers, step.selection);
+    let (connectivity, dominance) = match condensation.score {
+        Score::Uniqueness { .. } => return Ok(()),
+        Score::Combined => (true, true),
+        Score::Connectivity => (true, false),
+        Score::Dominance => (false, true),
+    };
+    if connectivity {
+        let part = match condensation.mean {
+            Mean::Column => Part::ColumnMean,
+            Mean::Row => Part::RowMean,
+        };
+        let params = connectivity::Params::mean(selection.patches, chain);
+        let bindings = connectivity::Bindings { w: matrix, list: &selection.slot, result: &buffers.mean };
+        connectivity::record(recorder, params, step.images(), part, bindings)?;
+    }
+    let terms = score::Terms { normalise: condensation.normalise, connectivity, dominance };
+    let params = score::Params {
+        patches: selection.patches as u32,
+        beta: condensation.beta,
+        scale: condensation.chain().scale(),
+    };
+    let bindings =
+        score::Bindings { connectivity: &buffers.mean, dominance: &buffers.dominance, score: &selection.score };
+    score::record(recorder, params, step.images(), terms, bindings)
+}
