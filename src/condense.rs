@@ -24,10 +24,10 @@ pub(crate) fn record(
     recorder: &mut Recorder<'_>,
     stage: &mut Stage<'_>,
     condensation: &Condensation,
-    selection: &Selection,
+    selection: &mut Selection,
 ) -> Result<()> {
     let workspace = stage.workspace;
-    let Some(buffers) = &workspace.condense else { return Ok(()) };
+    let Some(buffers) = selection.own.as_ref().or(workspace.condense.as_ref()) else { return Ok(()) };
     if condensation.uses_dominance() {
         record_dominance(recorder, stage, buffers)?;
     }
@@ -46,6 +46,7 @@ pub(crate) fn record(
         false => (&buffers.connectivity, chain),
         true => {
             let w = record_connectivity(recorder, stage, condensation, buffers)?;
+            selection.connectivity = selection.own.is_some().then(|| w.clone());
             match condensation.path {
                 Path::Thin => (w, chain),
                 // What is thin about C itself is nothing: its rows are rows.

@@ -15,6 +15,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) workspace: &'a Workspace,
     /// Images in one run.
     pub(crate) images: usize,
+    /// Whether every block's W is kept.
+    pub(crate) inspect: bool,
     /// Which of the ping-pong buffers holds the tokens now.
     pub(crate) current: usize,
     /// Patch tokens now.
@@ -62,9 +64,12 @@ pub(crate) fn record(
         let proportional = stage.plan.condensation.as_ref().is_some_and(|c| c.proportional_attention);
         block::record_attention(recorder, stage, weights, proportional)?;
         if let Some(condensation) = stage.plan.condensation.as_ref().filter(|_| planned.dropped > 0) {
-            let selection = Selection::new(context, index, planned.patches, planned.dropped, stage.images)?;
+            let mut selection = Selection::new(context, index, planned.patches, planned.dropped, stage.images)?;
+            if let Some(shared) = stage.workspace.condense.as_ref().filter(|_| stage.inspect) {
+                selection.own = Some(shared.with_own_matrices(context, planned.patches, stage.images)?);
+            }
             recorder.section(format!("block.{index}.condense"));
-            condense::record(recorder, stage, condensation, &selection)?;
+            condense::record(recorder, stage, condensation, &mut selection)?;
             recorder.section(format!("block.{index}"));
             selections.push(selection);
         }

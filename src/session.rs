@@ -19,11 +19,12 @@ use crate::workspace::{Selection, Workspace};
 pub struct SessionOptions {
     batch: usize,
     condensation: Option<Condensation>,
+    inspect: bool,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { batch: 1, condensation: None }
+        Self { batch: 1, condensation: None, inspect: false }
     }
 }
 
@@ -53,6 +54,13 @@ impl SessionOptions {
         self.condensation = condensation;
         self
     }
+
+    /// Keep W of every block that condenses, for [`BlockTrace::connectivity`]: memory for B N^2 numbers a block.
+    #[must_use]
+    pub fn inspect(mut self) -> Self {
+        self.inspect = true;
+        self
+    }
 }
 
 /// Which results [`Session::run`] reads back.
@@ -60,7 +68,7 @@ impl SessionOptions {
 pub struct Wanted {
     /// Tokens after the final norm too, not only logits.
     pub features: bool,
-    /// Scores, kept tokens and assignments of each block too.
+    /// Scores, kept tokens and assignments of each block too, and W where the session was told to keep it.
     pub blocks: bool,
 }
 
@@ -89,6 +97,7 @@ impl Session {
             weights: model.weights(),
             workspace: &workspace,
             images: chunk,
+            inspect: options.inspect,
             current: 0,
             patches: plan.config.patches(),
         };
@@ -209,6 +218,9 @@ impl Session {
             let matches = if fuses { Some(read(&selection.assigned, selection.dropped)?) } else { None };
             let mut block = BlockTrace::new(selection.block, selection.patches, &order, &slot, matches.as_deref());
             block.score = download(context, &selection.score, images * selection.patches)?;
+            if let Some(w) = &selection.connectivity {
+                block.connectivity = download(context, w, images * selection.patches.pow(2))?;
+            }
             trace.blocks.push(block);
         }
         Ok(trace)

@@ -46,6 +46,9 @@ pub struct BlockTrace {
     pub assigned: Vec<u32>,
     /// S [B, N]
     pub score: Vec<f32>,
+    /// W [B, N, N], row i the connectivity of token i to every other. Empty unless the session inspects
+    /// ([`SessionOptions::inspect`](crate::SessionOptions::inspect)) and its condensation needs W.
+    pub connectivity: Vec<f32>,
 }
 
 impl BlockTrace {
@@ -84,11 +87,13 @@ impl Trace {
             block.kept.extend(more.kept);
             block.assigned.extend(more.assigned);
             block.score.extend(more.score);
+            block.connectivity.extend(more.connectivity);
         }
     }
 
     /// The trace file: `logits` [B, classes] and `features` [B, T, D] f32; for each block I that condenses
-    /// `block.I.kept` [B, N-R] u32, `block.I.assigned` [B, N] u32 (4294967295: pruned), `block.I.score` [B, N] f32.
+    /// `block.I.kept` [B, N-R] u32, `block.I.assigned` [B, N] u32 (4294967295: pruned), `block.I.score` [B, N] f32 and,
+    /// where it was inspected, `block.I.connectivity` [B, N, N] f32.
     ///
     /// # Errors
     /// [`Error::File`] when it cannot be written; no partial file is left.
@@ -104,6 +109,10 @@ impl Trace {
             tensors.push((name("kept"), Tensor::indices(&block.kept, vec![b, block.kept_count])));
             tensors.push((name("assigned"), Tensor::indices(&block.assigned, vec![b, block.patches])));
             tensors.push((name("score"), Tensor::floats(&block.score, vec![b, block.patches])));
+            if !block.connectivity.is_empty() {
+                let shape = vec![b, block.patches, block.patches];
+                tensors.push((name("connectivity"), Tensor::floats(&block.connectivity, shape)));
+            }
         }
         let metadata = HashMap::from([("format".to_owned(), "tcvit trace".to_owned())]);
         let bytes = safetensors::serialize(tensors, Some(metadata))

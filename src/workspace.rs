@@ -31,7 +31,8 @@ pub(crate) struct Workspace {
     pub(crate) condense: Option<CondenseBuffers>,
 }
 
-/// Buffers that condensing one block needs and the next may overwrite.
+/// Buffers that condensing one block needs and the next may overwrite. A clone is the same buffers.
+#[derive(Clone)]
 pub(crate) struct CondenseBuffers {
     /// W (attention metric) [B, N, N].
     pub(crate) connectivity: wgpu::Buffer,
@@ -68,6 +69,25 @@ pub(crate) struct Selection {
     pub(crate) slot: wgpu::Buffer,
     /// Match of each dropped token among incoming tokens [B, R].
     pub(crate) assigned: wgpu::Buffer,
+    /// When inspected: the buffers that this block condenses in, with matrices that no other block overwrites.
+    pub(crate) own: Option<CondenseBuffers>,
+    /// When inspected: W [B, N, N], once it is recorded; a condensation that needs no W has none.
+    pub(crate) connectivity: Option<wgpu::Buffer>,
+}
+
+impl CondenseBuffers {
+    /// These, with matrices of their own for `images` images of `patches` tokens.
+    pub(crate) fn with_own_matrices(&self, context: &Context, patches: usize, images: usize) -> Result<Self> {
+        let new = |name: &str, shared: &wgpu::Buffer| {
+            // A matrix that the condensation does not use stays one element.
+            empty(context, name, ((shared.size() / 4) as usize).min(images * patches * patches))
+        };
+        Ok(Self {
+            connectivity: new("inspected connectivity", &self.connectivity)?,
+            cosine: new("inspected cosine", &self.cosine)?,
+            ..self.clone()
+        })
+    }
 }
 
 impl Workspace {
@@ -122,6 +142,8 @@ impl Selection {
             order: new("order", patches)?,
             slot: new("slot", patches)?,
             assigned: new("assigned", dropped)?,
+            own: None,
+            connectivity: None,
         })
     }
 }

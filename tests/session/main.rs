@@ -4,6 +4,7 @@
 mod decisions;
 mod determinism;
 mod device;
+mod inspect;
 mod paths;
 mod splitting;
 #[path = "../support/mod.rs"]
