@@ -31,6 +31,7 @@
 
 pub mod condensation;
 pub mod config;
+pub mod convergence;
 pub mod cost;
 pub mod doctor;
 pub mod error;
@@ -41,6 +42,7 @@ pub mod kernels;
 pub mod model;
 pub mod plan;
 pub mod prediction;
+pub mod provenance;
 pub mod random;
 pub mod reference;
 pub mod session;
@@ -61,6 +63,7 @@ pub use error::{Error, Result};
 pub use gpu::{Context, ContextOptions};
 pub use model::Model;
 pub use prediction::{Guess, Prediction};
+pub use provenance::Provenance;
 pub use session::{Session, SessionOptions, Wanted};
 pub use trace::Trace;
 

@@ -151,7 +151,7 @@ fn flops_of_a_model_add_up() {
 
 #[test]
 fn help_and_version_need_nothing() {
-    for subcommand in ["classify", "demo", "doctor", "flops"] {
+    for subcommand in ["classify", "demo", "doctor", "flops", "visualize"] {
         assert!(succeeds(&["--help"]).contains(subcommand));
         assert!(succeeds(&[subcommand, "--help"]).contains("--json"));
     }

@@ -4,6 +4,7 @@ mod commands;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod visualize;
 
 use std::process::{Command, Output};
 

@@ -44,7 +44,7 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    let condensation = arguments.condense.condensation(arguments.model.tuned()?.as_ref())?;
+    let condensation = arguments.condense.condensation(&arguments.model)?;
     // Read the input before the GPU is set up: a wrong name should not take a second to be told.
     let photos = arguments.photos.iter().map(|path| open_image(path)).collect::<Result<Vec<RgbImage>>>()?;
     let context = arguments.device.open()?;

@@ -36,7 +36,7 @@ pub struct Arguments {
 const REPEATS: usize = 5;
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
-    let condensation = arguments.condense.condensation(arguments.model.tuned()?.as_ref())?;
+    let condensation = arguments.condense.condensation(&arguments.model)?;
     let (photo, name) = match &arguments.photo {
         Some(path) => (open_image(path)?, path.display().to_string()),
         None => (bundled::photo()?, bundled::PHOTO.to_owned()),

@@ -40,7 +40,7 @@ fn giga(count: u64) -> f64 {
 fn model(arguments: &Arguments) -> Result<()> {
     let config = arguments.model.config()?;
     let full = Cost::of(&Plan::new(&config, None)?);
-    let condensation = arguments.condense.condensation(arguments.model.tuned()?.as_ref())?;
+    let condensation = arguments.condense.condensation(&arguments.model)?;
     let plan = Plan::new(&config, condensation.as_ref())?;
     let cost = Cost::of(&plan);
     if arguments.json {

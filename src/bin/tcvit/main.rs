@@ -4,9 +4,12 @@ mod bundled;
 mod classify;
 mod demo;
 mod doctor;
+mod eval;
 mod flops;
 mod options;
 mod output;
+mod picture;
+mod visualize;
 
 use std::process::ExitCode;
 
@@ -31,8 +34,12 @@ const EXIT_CODES: &str =
 enum Command {
     /// Classify photographs: top classes, tokens per block, time.
     Classify(classify::Arguments),
+    /// Draw which tokens a photograph keeps, which represent the others, and what they become when fused, block by block.
+    Visualize(visualize::Arguments),
     /// Adapters, features, limits, and every kernel against its CPU twin on this adapter.
     Doctor(doctor::Arguments),
+    /// Accuracy, agreement with the full model and speed on a folder of labelled images.
+    Eval(eval::Arguments),
     /// The cost model: tokens and multiply-adds per block, and the paper's tables.
     Flops(flops::Arguments),
     /// Classify the bundled photograph with the bundled model, full and condensed.
@@ -44,7 +51,9 @@ fn main() -> ExitCode {
     start_logging(cli.verbose);
     let outcome = match cli.command {
         Some(Command::Classify(arguments)) => classify::run(&arguments),
+        Some(Command::Visualize(arguments)) => visualize::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Flops(arguments)) => flops::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),
         None => demo::run(&demo::Arguments::default()),

@@ -173,15 +173,14 @@ pub enum Precision {
 }
 
 impl CondenseOptions {
-    /// The condensation, or `None` for the full model. `tuned` is what the model's metadata asks for.
-    pub fn condensation(&self, tuned: Option<&Condensation>) -> Result<Option<Condensation>> {
+    /// The condensation, or `None` for the full model. Without a preset it is what `model` was tuned for.
+    pub fn condensation(&self, model: &ModelOptions) -> Result<Option<Condensation>> {
         if self.condense == Some(Switch::Off) {
             return Ok(None);
         }
-        let mut condensation = match (&self.preset, tuned) {
-            (Some(name), _) => Condensation::preset(name)?,
-            (None, Some(tuned)) => tuned.clone(),
-            (None, None) => Condensation::training_free(),
+        let mut condensation = match &self.preset {
+            Some(name) => Condensation::preset(name)?,
+            None => model.tuned()?.unwrap_or_else(Condensation::training_free),
         };
         self.change.apply(&mut condensation)?;
         self.amount.apply(&mut condensation)?;

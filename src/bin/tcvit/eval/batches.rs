@@ -1,0 +1,73 @@
+//! Images decoded and preprocessed on every core while the GPU works on earlier ones.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+
+use tcvit::Result;
+use tcvit::input::{Preprocess, open_image};
+
+use super::folder::Item;
+
+/// Some of the images, in order.
+pub struct Batch<'a> {
+    /// Those that could be read.
+    pub items: Vec<&'a Item>,
+    /// Their normalised pixels.
+    pub pixels: Vec<f32>,
+    /// Those that could not, and why.
+    pub broken: Vec<(&'a Item, String)>,
+}
+
+/// Hands `items` to `consume` in order, `size` at a time. Its first error ends everything.
+pub fn for_each_batch<'a>(
+    items: &[&'a Item],
+    size: usize,
+    preprocess: &Preprocess,
+    mut consume: impl FnMut(Batch<'a>) -> Result<()>,
+) -> Result<()> {
+    let chunks: Vec<&[&'a Item]> = items.chunks(size.max(1)).collect();
+    let next = AtomicUsize::new(0);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(chunks.len());
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(workers + 1);
+        for _ in 0..workers {
+            let (sender, next, chunks) = (sender.clone(), &next, &chunks);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(chunk) = chunks.get(index) else { break };
+                    // The receiver is gone once consuming has failed.
+                    if sender.send((index, decode(chunk, preprocess))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early = BTreeMap::new();
+        let mut wanted = 0;
+        for (index, batch) in receiver {
+            early.insert(index, batch);
+            while let Some(batch) = early.remove(&wanted) {
+                consume(batch)?;
+                wanted += 1;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn decode<'a>(items: &[&'a Item], preprocess: &Preprocess) -> Batch<'a> {
+    let mut batch = Batch { items: Vec::new(), pixels: Vec::new(), broken: Vec::new() };
+    for &item in items {
+        match open_image(&item.path).and_then(|image| preprocess.pixels(&image)) {
+            Ok(pixels) => {
+                batch.items.push(item);
+                batch.pixels.extend(pixels);
+            }
+            Err(error) => batch.broken.push((item, error.to_string())),
+        }
+    }
+    batch
+}

@@ -1,0 +1,106 @@
+//! Accuracy and agreement against multiply-adds.
+
+use std::path::Path;
+
+use plotters::prelude::*;
+use tcvit::{Error, Result};
+
+use super::summary::Summary;
+use crate::picture::save_svg_text;
+
+const SIZE: (u32, u32) = (980, 440);
+
+/// Draws two panels: top-1 with its standard error, and agreement with the full model, a line for each way of condensing.
+pub fn draw(path: &Path, summaries: &[Summary], title: &str) -> Result<()> {
+    let mut svg = String::new();
+    plot(&mut svg, summaries, title).map_err(|error| Error::File {
+        op: "draw evaluation".into(),
+        expected: format!("a picture for {}", path.display()),
+        got: error.to_string(),
+    })?;
+    save_svg_text(path, &svg)
+}
+
+/// Lines of one colour.
+fn families(summaries: &[Summary]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for summary in summaries.iter().skip(1) {
+        if !names.contains(&summary.family.as_str()) {
+            names.push(&summary.family);
+        }
+    }
+    names
+}
+
+fn plot(svg: &mut String, summaries: &[Summary], title: &str) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    root.fill(&WHITE)?;
+    let root = root.titled(title, ("sans-serif", 18))?;
+    let (left, right) = root.split_horizontally(SIZE.0 / 2);
+    panel(&left, summaries, "top-1 accuracy, %", false)?;
+    panel(&right, summaries, "agreement with the full model, %", true)?;
+    root.present()?;
+    Ok(())
+}
+
+fn panel(
+    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
+    summaries: &[Summary],
+    label: &str,
+    agreement: bool,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let x = |summary: &Summary| summary.multiply_adds as f64 / 1e6;
+    let y = |summary: &Summary| 100.0 * if agreement { summary.agreement } else { summary.top1 };
+    let error = |summary: &Summary| if agreement { 0.0 } else { 100.0 * summary.top1_error };
+    let bounds = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)))
+    };
+    let (x0, x1) = bounds(&mut summaries.iter().map(x));
+    let (y0, y1) = bounds(&mut summaries.iter().flat_map(|s| [y(s) - error(s), y(s) + error(s)]));
+    let (dx, dy) = (0.05 * (x1 - x0).max(x1 * 0.02), 0.06 * (y1 - y0).max(0.5));
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .x_label_area_size(42)
+        .y_label_area_size(56)
+        .build_cartesian_2d(x0 - dx..x1 + dx, y0 - dy..y1 + dy)?;
+    chart
+        .configure_mesh()
+        .x_desc("million multiply-adds an image, condensation included")
+        .y_desc(label)
+        .light_line_style(WHITE.mix(0.0))
+        .bold_line_style(BLACK.mix(0.12))
+        .x_labels(7)
+        .y_labels(8)
+        .label_style(("sans-serif", 13))
+        .draw()?;
+    for (index, family) in families(summaries).iter().enumerate() {
+        let colour = Palette99::pick(index).to_rgba();
+        let mut points: Vec<&Summary> = summaries.iter().filter(|summary| summary.family == *family).collect();
+        points.sort_by_key(|summary| summary.multiply_adds);
+        chart
+            .draw_series(LineSeries::new(points.iter().map(|s| (x(s), y(s))), colour.stroke_width(2)))?
+            .label(*family)
+            .legend(move |(x, y)| Circle::new((x + 8, y), 4, colour.filled()));
+        if !agreement {
+            let bar = |s: &&Summary| ErrorBar::new_vertical(x(s), y(s) - error(s), y(s), y(s) + error(s), colour, 6);
+            chart.draw_series(points.iter().map(bar))?;
+        }
+        chart.draw_series(points.iter().map(|s| Circle::new((x(s), y(s)), 4, colour.filled())))?;
+    }
+    if let Some(full) = summaries.first() {
+        chart
+            .draw_series([TriangleMarker::new((x(full), y(full)), 7, BLACK.filled())])?
+            .label("full")
+            .legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, BLACK.filled()));
+    }
+    if agreement {
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::LowerRight)
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.3))
+            .label_font(("sans-serif", 13))
+            .draw()?;
+    }
+    Ok(())
+}

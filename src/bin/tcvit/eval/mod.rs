@@ -1,0 +1,308 @@
+//! `tcvit eval DIR`: accuracy, agreement with the full model, and speed, for any number of condensations in one pass.
+
+mod batches;
+mod chart;
+mod folder;
+mod rows;
+mod summary;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+use tcvit::cost::Cost;
+use tcvit::{Condensation, Error, Model, Result, Session, SessionOptions};
+
+use crate::options::{ChangeOptions, DeviceOptions, ModelOptions, OutputFile};
+use crate::output::{describe, median, print, print_json};
+use crate::picture::PictureFile;
+use batches::{Batch, for_each_batch};
+use folder::{Folder, Item};
+use rows::{Answer, Row, Rows};
+use summary::{Measured, Summary};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// A folder with one folder of images for each class.
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    #[command(flatten)]
+    model: ModelOptions,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Presets to compare: paper, literal, training_free, tome, evit, prune, random [default: what the model was tuned
+    /// for, by its metadata, else training_free].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    preset: Vec<String>,
+    /// Each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
+    #[arg(long, value_name = "R,...", value_delimiter = ',', conflicts_with = "flops")]
+    drop: Vec<usize>,
+    /// Each preset within each of these budgets of multiply-adds: 55% of the full model's, or 0.7G.
+    #[arg(long, value_name = "BUDGET,...", value_delimiter = ',')]
+    flops: Vec<String>,
+    #[command(flatten)]
+    change: ChangeOptions,
+    /// A JSON file with a list of condensations to run too, each {"preset": ..., option: value, ...}.
+    #[arg(long, value_name = "FILE.json")]
+    sweep: Option<PathBuf>,
+    /// Only so many images, spread evenly over the classes.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Images at once.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Write a row for each image. Interrupted, the same command goes on where it was.
+    #[arg(long, value_name = "OUT.csv")]
+    csv: Option<OutputFile>,
+    /// Draw accuracy and agreement against multiply-adds.
+    #[arg(long, value_name = "OUT.png|OUT.svg")]
+    picture: Option<PictureFile>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let condensations = condensations(arguments)?;
+    let folder = Folder::open(&arguments.folder, &arguments.model.config()?, arguments.limit)?;
+    let context = arguments.device.open()?;
+    let model = arguments.model.load(&context)?;
+    if model.config().classes == 0 {
+        return Err(refused("a model with a classification head", arguments.model.name()));
+    }
+    let runners = runners(&model, &condensations, arguments.batch)?;
+    let names: Vec<String> = runners.iter().map(|runner| runner.name.clone()).collect();
+    let identity = format!("tcvit eval {} on {}", arguments.model.name(), arguments.folder.display());
+    let mut rows = Rows::open(&names, &identity, arguments.csv.as_ref().map(|file| file.0.as_path()))?;
+    let outcome = evaluate(&model, &folder, runners, &mut rows, arguments.batch)?;
+    rows.finish(&outcome.rows)?;
+    let summaries: Vec<Summary> =
+        outcome.measured.iter().enumerate().map(|(index, m)| Summary::new(&outcome.rows, index, m)).collect();
+    if let Some(PictureFile(path)) = &arguments.picture {
+        chart::draw(path, &summaries, &format!("{}, {} images", arguments.model.name(), outcome.rows.len()))?;
+    }
+    report(arguments, &folder, &context.describe(), &outcome, &summaries)?;
+    Ok(outcome.broken.is_empty())
+}
+
+/// Every preset with every amount, then what the sweep lists.
+fn condensations(arguments: &Arguments) -> Result<Vec<Condensation>> {
+    let mut bases = arguments.preset.iter().map(|name| Condensation::preset(name)).collect::<Result<Vec<_>>>()?;
+    if bases.is_empty() && arguments.sweep.is_none() {
+        bases.push(arguments.model.tuned()?.unwrap_or_else(Condensation::training_free));
+    }
+    let drops = arguments.drop.iter().filter(|&&r| r > 0).map(|r| ("drop", r.to_string()));
+    let budgets = arguments.flops.iter().map(|budget| ("flops", budget.clone()));
+    let amounts: Vec<_> = drops.chain(budgets).collect();
+    let mut all = Vec::new();
+    for mut base in bases {
+        arguments.change.apply(&mut base)?;
+        for (option, value) in &amounts {
+            let mut condensation = base.clone();
+            condensation.set(option, value)?;
+            all.push(condensation);
+        }
+        // `--drop 0` alone asks for the full model, which is there anyway.
+        if amounts.is_empty() && arguments.drop.is_empty() {
+            all.push(base);
+        }
+    }
+    if let Some(path) = &arguments.sweep {
+        all.extend(read_sweep(path)?);
+    }
+    all.iter().try_for_each(Condensation::validate)?;
+    Ok(all)
+}
+
+fn read_sweep(path: &PathBuf) -> Result<Vec<Condensation>> {
+    let malformed = |got: String| Error::File {
+        op: "read sweep".into(),
+        expected: format!("a JSON list of condensations in {}", path.display()),
+        got,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| malformed(error.to_string()))?;
+    let list: Vec<serde_json::Value> = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
+    list.iter().map(|item| Condensation::from_json(&item.to_string())).collect()
+}
+
+fn refused(expected: &str, got: &str) -> Error {
+    Error::Config { op: "eval".into(), expected: expected.into(), got: got.into() }
+}
+
+/// A session and the time it took.
+struct Runner {
+    name: String,
+    family: String,
+    session: Session,
+    seconds: f64,
+}
+
+/// The full model, then each condensation.
+fn runners(model: &Model, condensations: &[Condensation], batch: usize) -> Result<Vec<Runner>> {
+    let all = std::iter::once(None).chain(condensations.iter().map(Some));
+    let mut runners: Vec<Runner> = Vec::new();
+    for condensation in all {
+        let session = model.session(SessionOptions::new().batch(batch).condensation(condensation.cloned()))?;
+        let name = describe(session.plan());
+        // Two budgets may come to the same R.
+        if runners.iter().all(|runner| runner.name != name) {
+            let family = condensation.map_or("full".into(), Condensation::to_string);
+            runners.push(Runner { name, family, session, seconds: 0.0 });
+        }
+    }
+    Ok(runners)
+}
+
+struct Outcome {
+    rows: Vec<Row>,
+    measured: Vec<Measured>,
+    /// Images that could not be read, and why.
+    broken: Vec<(String, String)>,
+    /// Images that an earlier run had done.
+    resumed: usize,
+    /// Images that the times are of.
+    timed: usize,
+}
+
+fn evaluate(
+    model: &Model,
+    folder: &Folder,
+    mut runners: Vec<Runner>,
+    rows: &mut Rows,
+    batch: usize,
+) -> Result<Outcome> {
+    let mut results: Vec<Row> = folder.items.iter().filter_map(|item| rows.done(&item.name).cloned()).collect();
+    let resumed = results.len();
+    let left: Vec<&Item> = folder.items.iter().filter(|item| rows.done(&item.name).is_none()).collect();
+    let progress = progress(folder.items.len() as u64, resumed as u64);
+    let (mut broken, mut timed, classes) = (Vec::new(), 0, model.config().classes);
+    let mut warm = false;
+    for_each_batch(&left, batch, model.preprocess(), |Batch { items, pixels, broken: unread }| {
+        progress.inc((items.len() + unread.len()) as u64);
+        broken.extend(unread.into_iter().map(|(item, why)| (item.name.clone(), why)));
+        if items.is_empty() {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut warm, true) {
+            // The first run compiles on some drivers.
+            runners.iter().try_for_each(|runner| runner.session.logits(&pixels).map(drop))?;
+        }
+        let mut logits = Vec::new();
+        for runner in &mut runners {
+            let start = Instant::now();
+            logits.push(runner.session.logits(&pixels)?);
+            runner.seconds += start.elapsed().as_secs_f64();
+        }
+        timed += items.len();
+        let of_image = |list: &Vec<f32>, image: usize| list[image * classes..(image + 1) * classes].to_vec();
+        let new: Vec<Row> = items
+            .iter()
+            .enumerate()
+            .map(|(image, item)| {
+                let full = of_image(&logits[0], image);
+                let answers = logits.iter().map(|list| Answer::new(&of_image(list, image), &full, item.class));
+                Row { name: item.name.clone(), class: item.class, answers: answers.collect() }
+            })
+            .collect();
+        rows.add(&new)?;
+        results.extend(new);
+        Ok(())
+    })?;
+    progress.finish_and_clear();
+    if results.is_empty() {
+        let why = broken.first().map_or("none", |(_, why)| why.as_str());
+        return Err(refused("at least one readable image", why));
+    }
+    results.sort_by(|a, b| a.name.cmp(&b.name));
+    let measured = runners.iter().map(|runner| measure(runner, timed)).collect::<Result<_>>()?;
+    Ok(Outcome { rows: results, measured, broken, resumed, timed })
+}
+
+/// Repeats of a profile, whose median counts.
+const PROFILES: usize = 5;
+
+fn measure(runner: &Runner, timed: usize) -> Result<Measured> {
+    let session = &runner.session;
+    let condenses = session.plan().condenses() && session.model().context().can_profile();
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..if condenses && timed > 0 { PROFILES } else { 0 } {
+        let each = 1e-3 / session.run_size() as f64;
+        let all = session.profile()?;
+        let sum = |part: &str| -> f64 {
+            all.iter().filter(|time| time.label.contains(part)).map(|time| time.nanoseconds * each).sum()
+        };
+        times[0].push(sum(".condense."));
+        times[1].push(sum(""));
+    }
+    let condense = (!times[0].is_empty()).then(|| times.map(median).into());
+    Ok(Measured {
+        name: runner.name.clone(),
+        family: runner.family.clone(),
+        multiply_adds: Cost::of(session.plan()).total(),
+        images_per_second: (timed > 0).then(|| timed as f64 / runner.seconds),
+        condense,
+    })
+}
+
+fn progress(total: u64, done: u64) -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let bar = ProgressBar::with_draw_target(Some(total), target).with_position(done);
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} images, {per_sec}, {eta} left");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn report(
+    arguments: &Arguments,
+    folder: &Folder,
+    adapter: &str,
+    outcome: &Outcome,
+    summaries: &[Summary],
+) -> Result<()> {
+    for (name, why) in &outcome.broken {
+        eprintln!("tcvit: skipped {name}: {why}");
+    }
+    if arguments.json {
+        return print_json(&json!({
+            "model": arguments.model.name(),
+            "folder": arguments.folder,
+            "adapter": adapter,
+            "images": outcome.rows.len(),
+            "resumed": outcome.resumed,
+            "timed": outcome.timed,
+            "skipped": outcome.broken.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            "batch": arguments.batch,
+            "models": summaries,
+        }));
+    }
+    let matched = if folder.by_name { "by name" } else { "by order" };
+    let mut out = format!(
+        "model    {}\nimages   {} of {} in {}, {} classes matched {matched}\nadapter  {adapter}\n",
+        arguments.model.name(),
+        outcome.rows.len(),
+        folder.total,
+        arguments.folder.display(),
+        folder.classes,
+    );
+    if outcome.resumed > 0 {
+        out += &format!(
+            "resumed  {} images of an earlier run; times are of the other {}\n",
+            outcome.resumed, outcome.timed
+        );
+    }
+    out += &format!("\n{}", summary::table(summaries));
+    out += &format!(
+        "\nAgreement and KL divergence are with the full model. Times are of batches of {}, the models in turn;\n\
+         condensing is GPU time an image, and its share of the forward.\n",
+        arguments.batch
+    );
+    if !outcome.broken.is_empty() {
+        out += &format!("{} images could not be read and were skipped.\n", outcome.broken.len());
+    }
+    print(&out)
+}

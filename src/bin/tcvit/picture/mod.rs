@@ -1,0 +1,82 @@
+//! Pictures in files: an SVG, or a PNG drawn from one. For every subcommand that draws.
+
+pub mod colours;
+mod raster;
+pub mod svg;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tcvit::file::write_whole;
+use tcvit::{Error, Result};
+
+pub use svg::{Anchor, Svg, Text};
+
+use crate::options::OutputFile;
+
+/// PNG pixels for one unit of an SVG: sharp on screens of twice the usual density, and in print.
+pub const SCALE: u32 = 2;
+
+/// A kind of file, chosen by the extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Png,
+    Svg,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        match extension.as_deref() {
+            Some("png") => Ok(Self::Png),
+            Some("svg") => Ok(Self::Svg),
+            other => Err(Error::Config {
+                op: "picture file".into(),
+                expected: "a name that ends in .png or .svg".into(),
+                got: other.map_or_else(|| "no extension".into(), |other| format!(".{other}")),
+            }),
+        }
+    }
+}
+
+/// The name of a picture to write, in a folder that is there.
+#[derive(Clone, Debug)]
+pub struct PictureFile(pub PathBuf);
+
+impl FromStr for PictureFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let OutputFile(path) = text.parse()?;
+        Format::of(&path).map_err(|error| error.to_string())?;
+        Ok(Self(path))
+    }
+}
+
+/// Writes `svg` to `path`, as it is or as PNG by the extension. Whole or not at all.
+pub fn save(path: &Path, svg: Svg) -> Result<()> {
+    save_svg_text(path, &svg.finish())
+}
+
+/// Writes the SVG document `svg` to `path`, as it is or as PNG by the extension. Whole or not at all.
+pub fn save_svg_text(path: &Path, svg: &str) -> Result<()> {
+    match Format::of(path)? {
+        Format::Svg => write_whole(path, svg.as_bytes()),
+        Format::Png => write_whole(path, &raster::png(svg)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_decides() {
+        for (name, format) in [("a.png", Format::Png), ("b.d/A.PNG", Format::Png), ("a.png.svg", Format::Svg)] {
+            assert_eq!(Format::of(Path::new(name)).unwrap(), format, "{name}");
+        }
+        for name in ["a", "a.jpg", ".png", "png", "a.svgz"] {
+            assert!(Format::of(Path::new(name)).unwrap_err().to_string().contains(".png or .svg"), "{name}");
+        }
+    }
+}
