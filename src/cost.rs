@@ -1,18 +1,19 @@
 //! Multiply-adds: what the papers call FLOPs, counted as they count them, and what this crate's thin path really does.
 
 use crate::condensation::{Condensation, Method, Metric, Path, Score, Weights};
-use crate::plan::{BlockPlan, Plan};
+use crate::config::Head;
+use crate::plan::{BlockPlan, Convolution, Plan};
 
 /// Multiply-adds of one image's forward.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Patch embedding: N 3p^2 D.
+    /// Patch embedding: N 3p^2 D; with a convolutional stem its convolutions, then N c (p/2)^2 D.
     pub embed: u64,
     /// 4 T D^2 + 2 T^2 D over the blocks, T before condensing.
     pub attention: u64,
     /// 2 T' D F over the blocks, T' after condensing.
     pub mlp: u64,
-    /// The classifier.
+    /// The classifier, an auxiliary one on the last patch tokens included.
     pub head: u64,
     /// Condensation as the paper's tables count it: N^3 for each squaring, log2 K of them.
     pub paper_connectivity: u64,
@@ -25,9 +26,14 @@ impl Cost {
     pub fn of(plan: &Plan) -> Self {
         let config = &plan.config;
         let (d, f, e) = (config.width as u64, config.mlp as u64, config.prefix() as u64);
+        let stem: u64 = Convolution::of(config).iter().map(Convolution::cost).sum();
+        let classified = match config.head {
+            Head::ClassAndTokenMax => 1 + plan.last_patches(),
+            _ => config.head_tokens().max(1),
+        };
         let mut cost = Self {
-            embed: (config.patches() * config.patch_elements()) as u64 * d,
-            head: config.head_tokens().max(1) as u64 * d * config.classes as u64,
+            embed: stem + (config.patches() * config.patch_elements()) as u64 * d,
+            head: classified as u64 * d * config.classes as u64,
             ..Self::default()
         };
         for block in &plan.blocks {
@@ -138,6 +144,28 @@ mod tests {
     fn the_papers_table_8() {
         for (order, giga) in [(1, 0.69), (2, 0.73), (4, 0.76), (8, 0.79), (32, 0.85)] {
             close(cost("deit_tiny", |c| c.order = order), giga);
+        }
+    }
+
+    /// DESIGN's table of backbones, full and condensed. LV-ViT-S is in `lvvit_s_condensed_is_not_what_the_paper_says`.
+    #[test]
+    fn the_papers_backbones() {
+        for (preset, full, drop, condensed) in [
+            ("deit_tiny", 1.3, 14, 0.7),
+            ("deit_small", 4.6, 16, 2.3),
+            ("deit_base", 17.6, 16, 8.7),
+            ("lvvit_s", 6.6, 12, f64::NAN),
+            ("lvvit_m", 12.7, 9, 7.4),
+        ] {
+            let config = VitConfig::preset(preset).unwrap();
+            let of = |condensation| Cost::of(&Plan::new(&config, condensation).unwrap()).paper_total() as f64 / 1e9;
+            let got = of(None);
+            assert!((got - full).abs() <= 0.1, "{preset}: {got}, the paper says {full}");
+            let got = of(Some(&Condensation::paper().drop(drop)));
+            println!("{preset}: {got:.3} condensed");
+            if !condensed.is_nan() {
+                assert!((got - condensed).abs() <= 0.1, "{preset}: {got}, the paper says {condensed}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod attention_connectivity;
 mod attention_mix;
 mod chain;
 mod connectivity;
+mod convolve;
 mod data;
 mod difference;
 mod dominance;
@@ -22,6 +23,7 @@ mod query_key;
 mod score;
 mod softmax;
 mod texture;
+mod token_max;
 mod top_k;
 mod uniqueness;
 
@@ -45,6 +47,7 @@ pub struct Check {
 /// Every kernel's check, in the order that data flows through them.
 pub const CHECKS: &[Check] = &[
     texture::CHECK,
+    convolve::CHECK,
     patchify::CHECK,
     assemble::CHECK,
     layer_norm::CHECK,
@@ -64,6 +67,7 @@ pub const CHECKS: &[Check] = &[
     assign::CHECK,
     fuse::CHECK,
     pool::CHECK,
+    token_max::CHECK,
 ];
 
 /// One line of a doctor's report.

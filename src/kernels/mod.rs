@@ -5,6 +5,7 @@ pub mod assign;
 pub mod attention_connectivity;
 pub mod attention_mix;
 pub mod connectivity;
+pub mod convolve;
 pub mod dominance;
 pub mod fuse;
 pub mod key_mean;
@@ -18,6 +19,7 @@ pub mod query_key;
 pub mod score;
 pub mod softmax;
 pub mod texture;
+pub mod token_max;
 pub mod top_k;
 pub mod uniqueness;
 
@@ -30,6 +32,7 @@ pub const KERNELS: &[Kernel] = &[
     attention_connectivity::KERNEL,
     attention_mix::KERNEL,
     connectivity::KERNEL,
+    convolve::KERNEL,
     dominance::KERNEL,
     fuse::KERNEL,
     key_mean::KERNEL,
@@ -43,6 +46,7 @@ pub const KERNELS: &[Kernel] = &[
     score::KERNEL,
     softmax::KERNEL,
     texture::KERNEL,
+    token_max::KERNEL,
     top_k::KERNEL,
     uniqueness::KERNEL,
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::{Head, VitConfig};
+use crate::config::{Head, Stem, VitConfig};
 use crate::error::{Error, Result};
 
 /// timm's `config.json`, the fields that matter here.
@@ -24,6 +24,7 @@ struct ConfigFile {
 #[serde(default)]
 struct ModelArgs {
     num_heads: Option<usize>,
+    skip_lam: Option<f32>,
     no_embed_class: Option<bool>,
     global_pool: Option<String>,
 }
@@ -44,7 +45,12 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
         Some(text) => serde_json::from_str(text)
             .map_err(|error| Error::weights("read config.json", "timm's form", error.to_string()))?,
     };
-    let [width, _, patch, _] = shape(shapes, "patch_embed.proj.weight")?;
+    let [width, channels, mut patch, _] = shape(shapes, "patch_embed.proj.weight")?;
+    let convolutional = shapes.contains_key("patch_embed.conv1.weight");
+    if convolutional {
+        // The stem halves the image before patches are cut.
+        patch = patch.saturating_mul(2);
+    }
     let [mlp, _] = shape(shapes, "blocks.0.mlp.fc1.weight")?;
     let rows = match rank::<3>(shapes, "pos_embed") {
         Some([_, rows, _]) => rows,
@@ -55,6 +61,7 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
     let classes = rank::<2>(shapes, "head.weight").map_or(0, |[classes, _]| classes);
     let has = |name: &str| shapes.contains_key(name);
     let head = match (has("dist_token"), has("fc_norm.weight")) {
+        _ if has("aux_head.weight") => Head::ClassAndTokenMax,
         (true, _) => Head::ClassAndDistillation,
         (_, true) => Head::MeanPooled,
         _ => Head::ClassToken,
@@ -71,7 +78,13 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
     config.position_covers_prefix = covers;
     config.qkv_bias = has("blocks.0.attn.qkv.bias");
     config.layer_scale = has("blocks.0.ls1.gamma");
-    config.heads = file.model_args.num_heads.unwrap_or_else(|| published_heads(&file.architecture, width));
+    config.heads = published_heads(&file.architecture, width);
+    if convolutional {
+        config.stem = Stem::Convolutional { channels };
+        config.published_lvvit();
+    }
+    config.heads = file.model_args.num_heads.unwrap_or(config.heads);
+    config.residual_divisor = file.model_args.skip_lam.unwrap_or(config.residual_divisor);
     config.labels = file.label_names;
     let pretrained = file.pretrained_cfg;
     config.mean = pretrained.mean.unwrap_or(config.mean);
