@@ -578,8 +578,8 @@ def networks(bundled: Path, photos: Path) -> dict[str, Callable[[], Network]]:
         ("dinov2_small", dinov2, 4, 1, []),
         ("dinov2_small_reg4", dinov2_reg4, 4, 1, registers),
         ("vit_mean_pooled", mean_pooled, 10, 2, pooled),
-        ("lvvit_s", partial(LvVit, 384, 16, 6), 1, 1, lvvit_s),
-        ("lvvit_m", partial(LvVit, 512, 20, 8), 1, 1, lvvit_m),
+        ("lvvit_s", partial(LvVit, 384, 16, 6), 7, 1, lvvit_s),
+        ("lvvit_m", partial(LvVit, 512, 20, 8), 2, 1, lvvit_m),
     ]
     makers: dict[str, Callable[[], Network]] = {
         name: partial(random_network, name, build, seed, batch, cases)

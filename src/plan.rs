@@ -207,8 +207,9 @@ impl Elements {
     pub fn largest(&self) -> (&'static str, usize) {
         [
             ("pixels", self.pixels),
-            ("convolutional stem", self.stem),
             ("patches", self.patches),
+            // After them: where they are as large, they are so because of it.
+            ("convolutional stem", self.stem),
             ("tokens", self.tokens),
             ("qkv", self.qkv),
             ("attention probabilities", self.probs),

@@ -24,11 +24,11 @@ fn main(
     if index >= params.images * params.classes {
         return;
     }
-    let class = index % params.classes;
+    let column = index % params.classes;
     let rows = index / params.classes * params.tokens;
-    var most = x[(rows + params.prefix) * params.classes + class];
+    var most = x[(rows + params.prefix) * params.classes + column];
     for (var token = params.prefix + 1u; token < params.tokens; token++) {
-        let value = x[(rows + token) * params.classes + class];
+        let value = x[(rows + token) * params.classes + column];
         // NaN stays: a comparison would lose it, and with it the news that something overflowed.
         if value > most || is_nan(value) {
             most = select(value, most, is_nan(most));
