@@ -276,6 +276,9 @@ impl VitConfig {
             let whole = channels.is_multiple_of(4) && (4..=1024).contains(&channels);
             require(whole, "stem channels", "a multiple of 4 from 4 to 1024", channels)?;
             require(self.patch.is_multiple_of(2), "patch", "even, under a convolutional stem", self.patch)?;
+            // A thread of the projection goes over them in steps of four.
+            let numbers = self.patch_elements();
+            require(numbers <= 1 << 17, "numbers of a patch", "at most 131072, stem channels (patch / 2)^2", numbers)?;
             require(self.image <= 1 << 13, "image", "at most 8192 pixels under a convolutional stem", self.image)?;
         }
         require(self.classes <= 1 << 20, "classes", "at most 1048576", self.classes)?;

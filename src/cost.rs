@@ -13,7 +13,8 @@ pub struct Cost {
     pub attention: u64,
     /// 2 T' D F over the blocks, T' after condensing.
     pub mlp: u64,
-    /// The classifier, an auxiliary one on the last patch tokens included.
+    /// The classifier, an auxiliary one on the last patch tokens included (the prefix tokens that it is run on here as well
+    /// are not counted).
     pub head: u64,
     /// Condensation as the paper's tables count it: N^3 for each squaring, log2 K of them.
     pub paper_connectivity: u64,

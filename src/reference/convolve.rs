@@ -31,7 +31,8 @@ pub fn convolve(
                         }
                     }
                 }
-                y.push(if relu { sum.max(0.0) } else { sum } as f32);
+                // NaN stays.
+                y.push(if relu && sum < 0.0 { 0.0 } else { sum as f32 });
             }
         }
     }

@@ -1,6 +1,6 @@
 use tcvit::kernels::convolve::{Bindings, Params, Window, record};
 
-use crate::{buffer, gpu, read, run, sweep};
+use crate::{AWKWARD, buffer, gpu, read, run, sweep};
 
 #[test]
 fn agrees_at_every_small_size() {
@@ -12,8 +12,25 @@ fn agrees_at_every_small_size() {
 }
 
 #[test]
+fn agrees_at_awkward_sizes() {
+    sweep("convolve", AWKWARD.map(|side| [1, 1 + side % 2, 1 + side % 5, side, 3, 1]));
+    sweep("convolve", AWKWARD.map(|outputs| [2, 3, outputs, 5, 3, 1 + outputs % 2]));
+    sweep("convolve", AWKWARD.map(|inputs| [1, inputs, 6, 6, 1 + inputs % 5, 1]));
+}
+
+#[test]
 fn agrees_at_the_sizes_of_a_stem() {
-    sweep("convolve", [[1, 3, 64, 64, 7, 2], [2, 64, 64, 23, 3, 1], [1, 64, 48, 32, 8, 8], [1, 128, 128, 9, 3, 1]]);
+    sweep(
+        "convolve",
+        [
+            [1, 3, 64, 64, 7, 2],
+            [1, 3, 9, 224, 7, 2],
+            [1, 4, 8, 112, 3, 1],
+            [2, 64, 64, 23, 3, 1],
+            [1, 64, 48, 32, 8, 8],
+            [1, 128, 128, 9, 3, 1],
+        ],
+    );
 }
 
 /// A kernel of zeros with a single one moves the image; every place of it is told apart.
@@ -44,16 +61,15 @@ fn a_nan_reaches_only_where_the_kernel_covers_it() {
     let window = Window { kernel: 3, stride: 1, padding: 1 };
     let mut x = vec![1.0f32; 2 * side * side];
     x[side * side - 1] = f32::NAN;
-    let y = buffer(&vec![0.0f32; 2 * side * side]);
-    let bindings = Bindings { x: &buffer(&x), w: &buffer(&[0.1f32; 36]), bias: &buffer(&[0.0f32; 4]), y: &y };
-    run(|recorder| record(recorder, Params::new(2, [1, 1], side, window), false, bindings));
-    for (at, value) in read::<f32>(&y, 2 * side * side).into_iter().enumerate() {
-        let (line, column) = (at / side, at % side);
-        assert_eq!(
-            value.is_nan(),
-            line < side && line + 2 >= side && column + 2 >= side,
-            "line {line}, {column}: {value}"
-        );
+    for relu in [false, true] {
+        let y = buffer(&vec![0.0f32; 2 * side * side]);
+        let bindings = Bindings { x: &buffer(&x), w: &buffer(&[0.1f32; 36]), bias: &buffer(&[0.0f32; 4]), y: &y };
+        run(|recorder| record(recorder, Params::new(2, [1, 1], side, window), relu, bindings));
+        for (at, value) in read::<f32>(&y, 2 * side * side).into_iter().enumerate() {
+            let (line, column) = (at / side, at % side);
+            let covered = line < side && line + 2 >= side && column + 2 >= side;
+            assert_eq!(value.is_nan(), covered, "line {line}, column {column}: {value}");
+        }
     }
 }
 

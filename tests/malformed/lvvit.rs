@@ -2,8 +2,9 @@
 
 use safetensors::Dtype;
 use serde_json::json;
+use tcvit::config::Stem;
 use tcvit::random::Random;
-use tcvit::{Model, SessionOptions};
+use tcvit::{Model, SessionOptions, VitConfig};
 
 use crate::support::checkpoint::{IMAGE, Tensor, Tiny, WIDTH};
 use crate::support::relative;
@@ -88,4 +89,31 @@ fn half_precision_gives_nearly_the_same() {
     let halved = Tiny::lvvit().halved(Dtype::F16, |name| !counts(name));
     let error = relative(&logits(&halved.load(None).unwrap()), &expected);
     assert!(error <= 5e-3 && error > 0.0, "logits differ by {error:e}");
+}
+
+#[test]
+fn configurations_that_do_not_hold_together_are_refused() {
+    let changed = |change: fn(&mut VitConfig)| {
+        let mut config = VitConfig::preset("lvvit_s").unwrap();
+        change(&mut config);
+        config.validate()
+    };
+    changed(|_| ()).unwrap();
+    fn channels(config: &mut VitConfig, channels: usize) {
+        config.stem = Stem::Convolutional { channels };
+    }
+    for (result, text) in [
+        (changed(|c| (c.image, c.patch) = (225, 15)), "patch: expected even"),
+        (changed(|c| (c.image, c.patch) = (16384, 64)), "at most 8192 pixels"),
+        (changed(|c| (c.image, c.patch) = (4096, 256)), "numbers of a patch"),
+        (changed(|c| channels(c, 0)), "stem channels"),
+        (changed(|c| channels(c, 66)), "stem channels"),
+        (changed(|c| channels(c, usize::MAX - 3)), "stem channels"),
+        (changed(|c| c.residual_divisor = 0.0), "residual divisor"),
+        (changed(|c| c.residual_divisor = -2.0), "residual divisor"),
+        (changed(|c| c.residual_divisor = f32::NAN), "residual divisor"),
+        (changed(|c| c.residual_divisor = f32::INFINITY), "residual divisor"),
+    ] {
+        refused(result, "Config", &[text]);
+    }
 }
