@@ -100,6 +100,26 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
     });
 }
 
+/// LV-ViT's second convolution, and its head's maximum over `TOKENS` tokens.
+fn lvvit(bench: &mut Bench<'_>) {
+    let (channels, side, classes) = (64, 112, 1000);
+    let window = convolve::Window { kernel: 3, stride: 1, padding: 1 };
+    let (x, y) = (bench.floats(channels * side * side), bench.output(channels * side * side));
+    let (w, bias) = (bench.floats(channels * channels * 9), bench.floats(channels));
+    bench.run("convolve", side * side, side * side * channels * channels * 9, |recorder| {
+        let params = convolve::Params::new(1, [channels, channels], side, window);
+        convolve::record(recorder, params, true, convolve::Bindings { x: &x, w: &w, bias: &bias, y: &y })
+    });
+    for tokens in TOKENS {
+        let (x, y) = (bench.floats(tokens * classes), bench.output(classes));
+        bench.run("token_max", tokens, tokens * classes, |recorder| {
+            let params =
+                token_max::Params { images: 1, tokens: tokens as u32, prefix: 1, classes: classes as u32, share: 0.5 };
+            token_max::record(recorder, params, token_max::Bindings { x: &x, y: &y })
+        });
+    }
+}
+
 fn condense(bench: &mut Bench<'_>, tokens: usize) {
     let patches = tokens - 1;
     let w = bench.floats(patches * patches);
@@ -148,6 +168,7 @@ fn kernels(criterion: &mut Criterion) {
         block(&mut bench, tokens);
         condense(&mut bench, tokens);
     }
+    lvvit(&mut bench);
 }
 
 criterion_group!(benches, kernels);

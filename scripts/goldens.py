@@ -1,7 +1,8 @@
 """Makes the golden files under tests/goldens: what timm and an independent condensation say.
 
 One safetensors file per model, NAME.safetensors, with
-  full/logits    [B, classes]  timm's own float32 forward (absent without a classifier),
+  full/logits    [B, classes]  timm's own float32 forward (absent without a classifier); for LV-ViT,
+                               which timm does not have, scripts/lvvit.py's in float64,
   full/features  [B, 6, D]     the first six tokens of timm's forward_features,
   CASE/...                     outputs of a condensed forward, computed here in float64 from the
                                semantics in the design (section 2), densely and without shortcuts:
@@ -49,6 +50,8 @@ from timm.data import create_transform
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
+from lvvit import LvVit
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 GONE = 0xFFFFFFFF  # `assigned` of a token that was dropped without being fused
 FEATURE_TOKENS = 6
@@ -76,9 +79,13 @@ def offset_and_scale(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
         return 0.0, 1.5
     if name.endswith(".gamma"):
         return 0.5, 0.2
+    if name.endswith(".running_var"):
+        return 0.5, 0.2
     if name.endswith(("norm.weight", "norm1.weight", "norm2.weight")):
         return 1.0, 0.1
-    if name.endswith(".bias"):
+    if name.endswith(("bn1.weight", "bn2.weight", "bn3.weight")):
+        return 1.0, 0.1
+    if name.endswith((".bias", ".running_mean")):
         return 0.0, 0.1
     if name in ("cls_token", "dist_token", "reg_token", "pos_embed"):
         return 0.0, 0.5
@@ -488,6 +495,8 @@ def classify(model: VisionTransformer, x: Tensor, sizes: Tensor) -> Tensor | Non
     """The head, on tokens [B, T, D] after the final norm and patch token sizes [B, N]."""
     if model.num_classes == 0:
         return None
+    if isinstance(model, LvVit):
+        return model.classify(x)
     if hasattr(model, "head_dist"):
         return (model.head(x[:, 0]) + model.head_dist(x[:, 1])) / 2
     if model.global_pool == "avg":
@@ -635,6 +644,8 @@ def networks(bundled: Path, photos: Path) -> dict[str, Callable[[], Network]]:
         tome("tome_r14", [14] * 12),
     ]
     registers = [training_free("training_free_r18", [18] * 12), tome("tome_r18", [18] * 12)]
+    lvvit_s = [paper("paper_r12", [12] * 16), training_free("training_free_r12", [12] * 16)]
+    lvvit_m = [paper("paper_r9", [9] * 20), training_free("training_free_r9", [9] * 20)]
     pooled = [
         paper("paper_r12", [12] * 4, batch=2),
         training_free("training_free_r12", [12] * 4, batch=2),
@@ -665,6 +676,8 @@ def networks(bundled: Path, photos: Path) -> dict[str, Callable[[], Network]]:
         ("dinov2_small", dinov2, 4, 1, []),
         ("dinov2_small_reg4", dinov2_reg4, 4, 1, registers),
         ("vit_mean_pooled", mean_pooled, 10, 2, pooled),
+        ("lvvit_s", partial(LvVit, 384, 16, 6), 7, 1, lvvit_s),
+        ("lvvit_m", partial(LvVit, 512, 20, 8), 2, 1, lvvit_m),
     ]
     makers: dict[str, Callable[[], Network]] = {
         name: partial(random_network, name, build, seed, batch, cases)
@@ -691,7 +704,7 @@ def configuration(model: VisionTransformer) -> dict:
         "fc_norm": hasattr(model.fc_norm, "weight"),
         "position_covers_prefix": not model.no_embed_class,
         "epsilon": block.norm1.eps,
-    }
+    } | (model.configuration() if isinstance(model, LvVit) else {})
 
 
 # ---------------------------------------------------------------------------------------------
@@ -706,12 +719,13 @@ def output(trace: Trace) -> Tensor:
 
 @torch.no_grad()
 def check_full(model: VisionTransformer, pixels: Tensor) -> float:
-    """Largest difference of the block loop without condensation from timm, both in float64."""
+    """Largest difference of the block loop without condensation from the model's own forward (timm's,
+    or our LV-ViT's), both in float64."""
     own = forward(model, pixels, None)
     difference = float((own.features - model.forward_features(pixels)).abs().max())
     if own.logits is not None:
         difference = max(difference, float((own.logits - model(pixels)).abs().max()))
-    assert difference <= 1e-10, f"the block loop differs from timm's by {difference}"
+    assert difference <= 1e-10, f"the block loop differs from the model's own by {difference}"
     return difference
 
 
@@ -780,11 +794,14 @@ def case_tensors(case: Case, trace: Trace) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 def full_tensors(network: Network) -> dict[str, np.ndarray]:
-    """The tensors of timm's own float32 forward."""
-    features = network.model.forward_features(network.pixels)
-    tensors = {"full/features": features[:, :FEATURE_TOKENS].numpy()}
-    if network.model.num_classes > 0:
-        tensors["full/logits"] = network.model(network.pixels).numpy()
+    """The tensors of timm's own float32 forward, or of our LV-ViT in float64."""
+    model, pixels = network.model, network.pixels
+    if isinstance(model, LvVit):
+        model, pixels = copy.deepcopy(model).double(), pixels.double()
+    features = model.forward_features(pixels)
+    tensors = {"full/features": features[:, :FEATURE_TOKENS].float().numpy()}
+    if model.num_classes > 0:
+        tensors["full/logits"] = model(pixels).float().numpy()
     return tensors
 
 
@@ -794,7 +811,7 @@ def make_network(network: Network, out: Path, tome_directory: Path | None) -> No
     rounded_model = network.model
     model = copy.deepcopy(rounded_model).double()
     pixels = network.pixels.double()
-    print(f"\n{network.name}: block loop against timm in float64: {check_full(model, pixels):.1e}")
+    print(f"\n{network.name}: block loop against the model's own in float64: {check_full(model, pixels):.1e}")
     if network.cases:
         print(
             f"  {'case':24} {'gap block 0':>11} {'gap':>8} {'margin':>8}"

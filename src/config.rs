@@ -13,6 +13,23 @@ pub enum Head {
     /// Mean of the patch tokens, then `fc_norm`, then a linear layer; there is no final norm before it. Condensed tokens
     /// count by how many patches they stand for.
     MeanPooled,
+    /// LV-ViT's: a linear layer on the class token, plus half of the largest that another linear layer gives each class
+    /// on any patch token, both after the final norm.
+    ClassAndTokenMax,
+}
+
+/// How pixels become patches, before their projection to D.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stem {
+    /// Patches are cut from the pixels.
+    Patchify,
+    /// LV-ViT's: convolutions of 7x7 at stride 2, 3x3 and 3x3, each with batch norm (folded into the weights at load) and
+    /// ReLU; patches of half the side are cut from what they give.
+    Convolutional {
+        /// Channels of all three, a multiple of 4.
+        channels: usize,
+    },
 }
 
 /// One pre-norm Vision Transformer. Letters as in the crate's documentation.
@@ -23,6 +40,8 @@ pub struct VitConfig {
     pub image: usize,
     /// Pixels along a side of a patch; divides `image`.
     pub patch: usize,
+    /// What comes before the projection of patches.
+    pub stem: Stem,
     /// D, a multiple of 4 and of `heads`.
     pub width: usize,
     /// L
@@ -41,9 +60,11 @@ pub struct VitConfig {
     pub qkv_bias: bool,
     /// Whether residual branches are scaled (LayerScale). Folded into the weights at load.
     pub layer_scale: bool,
+    /// What residual branches are divided by (LV-ViT's `skip_lam`); 1 for other models. Folded into the weights at load.
+    pub residual_divisor: f32,
     /// Whether the position embedding has rows for the prefix tokens too.
     pub position_covers_prefix: bool,
-    /// Layer norm's epsilon: 1e-6 in timm's models.
+    /// Layer norm's epsilon: 1e-6 in timm's models, 1e-5 in LV-ViT.
     pub epsilon: f32,
     /// Mean of each channel that preprocessing subtracts, in units of 0 to 1.
     pub mean: [f32; 3],
@@ -68,6 +89,10 @@ pub const PRESETS: &[&str] = &[
     "vit_large",
     "dinov2_small",
     "dinov2_small_reg4",
+    "lvvit_t",
+    "lvvit_s",
+    "lvvit_m",
+    "lvvit_l",
 ];
 
 impl VitConfig {
@@ -76,6 +101,7 @@ impl VitConfig {
         Self {
             image,
             patch,
+            stem: Stem::Patchify,
             width,
             depth,
             heads,
@@ -86,6 +112,7 @@ impl VitConfig {
             head: Head::ClassToken,
             qkv_bias: true,
             layer_scale: false,
+            residual_divisor: 1.0,
             position_covers_prefix: true,
             epsilon: 1e-6,
             mean: [0.485, 0.456, 0.406],
@@ -120,8 +147,36 @@ impl VitConfig {
             "vit_large" => Self::new(224, 16, 1024, 24, 16, 1000),
             "dinov2_small" => dinov2,
             "dinov2_small_reg4" => Self { registers: 4, position_covers_prefix: false, ..dinov2 },
+            "lvvit_t" => Self::lvvit(240, 12, 64),
+            "lvvit_s" => Self::lvvit(384, 16, 64),
+            "lvvit_m" => Self::lvvit(512, 20, 64),
+            "lvvit_l" => Self::lvvit(768, 24, 128),
             _ => return Err(Error::config("model preset", format!("one of {}", PRESETS.join(", ")), name)),
         })
+    }
+
+    /// LV-ViT at 224 pixels with `depth` blocks and `channels` in its stem. The width tells heads, skip_lam and crop, as
+    /// no tensor's shape does.
+    fn lvvit(width: usize, depth: usize, channels: usize) -> Self {
+        let mut config = Self::new(224, 16, width, depth, 1, 1000);
+        config.stem = Stem::Convolutional { channels };
+        config.head = Head::ClassAndTokenMax;
+        config.mlp = 3 * width;
+        config.qkv_bias = false;
+        config.published_lvvit();
+        config
+    }
+
+    /// Sets what the published LV-ViT of this width has: epsilon, heads, skip_lam, crop. A width that was not published
+    /// has heads 64 wide and the skip_lam of most.
+    pub(crate) fn published_lvvit(&mut self) {
+        self.epsilon = 1e-5;
+        (self.heads, self.residual_divisor) = match self.width {
+            240 => (4, 1.0),
+            768 => (12, 3.0),
+            width => ((width / 64).max(1), 2.0),
+        };
+        self.crop = if self.width < 512 { 0.9 } else { 1.0 };
     }
 
     /// N, patch tokens before any condensation.
@@ -144,9 +199,34 @@ impl VitConfig {
         self.width / self.heads.max(1)
     }
 
-    /// Pixels of a patch over its three channels.
+    /// Numbers that the projection reads for one patch: its pixels over three channels, or what a convolutional stem
+    /// made of them.
     pub fn patch_elements(&self) -> usize {
-        3 * self.patch * self.patch
+        self.patch_channels() * self.patch_side().pow(2)
+    }
+
+    /// Channels of what patches are cut from.
+    pub(crate) fn patch_channels(&self) -> usize {
+        match self.stem {
+            Stem::Patchify => 3,
+            Stem::Convolutional { channels } => channels,
+        }
+    }
+
+    /// Side of a patch where it is cut: a convolutional stem has halved the image.
+    pub(crate) fn patch_side(&self) -> usize {
+        match self.stem {
+            Stem::Patchify => self.patch,
+            Stem::Convolutional { .. } => self.patch / 2,
+        }
+    }
+
+    /// Elements of one image between a convolutional stem's layers; 0 without one.
+    pub(crate) fn stem_elements(&self) -> usize {
+        match self.stem {
+            Stem::Patchify => 0,
+            Stem::Convolutional { channels } => channels * (self.image / 2).pow(2),
+        }
     }
 
     /// A patch row as the GPU keeps it: padded to whole vec4s.
@@ -157,7 +237,7 @@ impl VitConfig {
     /// Tokens that the classifier lays side by side; 0 where it pools.
     pub(crate) fn head_tokens(&self) -> usize {
         match self.head {
-            Head::ClassToken => 1,
+            Head::ClassToken | Head::ClassAndTokenMax => 1,
             Head::ClassAndDistillation => 2,
             Head::MeanPooled => 0,
         }
@@ -192,6 +272,15 @@ impl VitConfig {
             self.head_width(),
         )?;
         require(sane(self.mlp) && self.mlp.is_multiple_of(4), "mlp", "a multiple of 4 up to 65536", self.mlp)?;
+        if let Stem::Convolutional { channels } = self.stem {
+            let whole = channels.is_multiple_of(4) && (4..=1024).contains(&channels);
+            require(whole, "stem channels", "a multiple of 4 from 4 to 1024", channels)?;
+            require(self.patch.is_multiple_of(2), "patch", "even, under a convolutional stem", self.patch)?;
+            // A thread of the projection goes over them in steps of four.
+            let numbers = self.patch_elements();
+            require(numbers <= 1 << 17, "numbers of a patch", "at most 131072, stem channels (patch / 2)^2", numbers)?;
+            require(self.image <= 1 << 13, "image", "at most 8192 pixels under a convolutional stem", self.image)?;
+        }
         require(self.classes <= 1 << 20, "classes", "at most 1048576", self.classes)?;
         require(self.registers <= 1024, "registers", "at most 1024", self.registers)?;
         let named = self.labels.is_empty() || self.labels.len() == self.classes;
@@ -203,6 +292,10 @@ impl VitConfig {
                 "a positive epsilon below 1, finite means and positive standard deviations",
                 format!("epsilon {}, mean {:?}, std {:?}", self.epsilon, self.mean, self.std),
             ));
+        }
+        if !(self.residual_divisor.is_normal() && self.residual_divisor > 0.0) {
+            let got = self.residual_divisor.to_string();
+            return Err(Error::config("model configuration: residual divisor", "a positive number", got));
         }
         Ok(())
     }

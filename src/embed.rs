@@ -4,18 +4,21 @@ use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::Recorder;
 use crate::kernels::linear::{self, Epilogue};
-use crate::kernels::{assemble, patchify};
+use crate::kernels::{assemble, convolve, patchify};
+use crate::plan::Convolution;
 
-/// Records patches, their projection, and the tokens with position and prefix.
+/// Records the stem where there is one, patches, their projection, and the tokens with position and prefix.
 pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
     let (config, workspace, weights) = (stage.config(), stage.workspace, stage.weights);
+    let (pixels, side) = record_stem(recorder, stage)?;
     let patchify = patchify::Params {
         images: stage.images as u32,
-        side: config.image as u32,
-        patch: config.patch as u32,
+        channels: config.patch_channels() as u32,
+        side: side as u32,
+        patch: config.patch_side() as u32,
         stride: config.patch_stride() as u32,
     };
-    let bindings = patchify::Bindings { pixels: &workspace.pixels, patches: &workspace.patches };
+    let bindings = patchify::Bindings { pixels, patches: &workspace.patches };
     patchify::record(recorder, patchify, bindings)?;
 
     let projection = linear::Params::new(stage.images * stage.patches, weights.patch.inner, config.width);
@@ -41,4 +44,19 @@ pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<(
         sizes: stage.sizes(),
     };
     assemble::record(recorder, assembly, bindings)
+}
+
+/// Records the convolutions of the stem. Returns what patches are cut from and the pixels along its side: the input, or
+/// what an odd number of layers leaves in `stem`.
+fn record_stem<'a>(recorder: &mut Recorder<'_>, stage: &Stage<'a>) -> Result<(&'a wgpu::Buffer, usize)> {
+    let workspace = stage.workspace;
+    let (mut from, mut to, mut side) = (&workspace.pixels, &workspace.stem, stage.config().image);
+    for (planned, weights) in Convolution::of(stage.config()).into_iter().zip(&stage.weights.stem) {
+        let params = convolve::Params::new(stage.images, planned.channels, planned.side, planned.window);
+        let bindings = convolve::Bindings { x: from, w: &weights.w, bias: &weights.bias, y: to };
+        convolve::record(recorder, params, true, bindings)?;
+        side = planned.window.out_side(planned.side);
+        (from, to) = (to, if std::ptr::eq(to, &workspace.stem) { &workspace.patches } else { &workspace.stem });
+    }
+    Ok((from, side))
 }

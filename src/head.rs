@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::Recorder;
 use crate::kernels::linear::Epilogue;
-use crate::kernels::pool;
+use crate::kernels::{pool, token_max};
+use crate::weights::Linear;
 
 /// Records the final norm, pooling and the classifier. Returns the buffer that holds the features [B, T, D]: tokens
 /// after the final norm, or, where the norm comes after pooling, the tokens themselves.
@@ -34,5 +35,28 @@ pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<w
         pooled
     };
     record_linear(recorder, stage.images, classifier, Epilogue::Store, classified, &workspace.logits)?;
+    if let Some(auxiliary) = &weights.auxiliary {
+        record_token_max(recorder, stage, auxiliary, features)?;
+    }
     Ok(features.clone())
+}
+
+/// Records the auxiliary classifier on every token, the prefix too (they lie in between), and adds half of the largest
+/// logits of the patch tokens.
+fn record_token_max(
+    recorder: &mut Recorder<'_>,
+    stage: &Stage<'_>,
+    auxiliary: &Linear,
+    features: &wgpu::Buffer,
+) -> Result<()> {
+    let workspace = stage.workspace;
+    record_linear(recorder, stage.rows(), auxiliary, Epilogue::Store, features, &workspace.token_logits)?;
+    let params = token_max::Params {
+        images: stage.images as u32,
+        tokens: stage.tokens() as u32,
+        prefix: stage.config().prefix() as u32,
+        classes: stage.config().classes as u32,
+        share: 0.5,
+    };
+    token_max::record(recorder, params, token_max::Bindings { x: &workspace.token_logits, y: &workspace.logits })
 }

@@ -2,10 +2,48 @@
 //! adapter at once. Pure arithmetic; because R is fixed by the schedule, nothing here depends on data.
 
 use crate::condensation::{Condensation, Path, Schedule};
-use crate::config::VitConfig;
+use crate::config::{Head, Stem, VitConfig};
 use crate::cost;
 use crate::error::{Error, Result};
+use crate::kernels::convolve::Window;
 use crate::kernels::top_k::MOST_PATCHES;
+
+/// The convolutions of [`Stem::Convolutional`], in order.
+const STEM: [Window; 3] = [
+    Window { kernel: 7, stride: 2, padding: 3 },
+    Window { kernel: 3, stride: 1, padding: 1 },
+    Window { kernel: 3, stride: 1, padding: 1 },
+];
+
+/// One convolution of the stem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Convolution {
+    /// Channels in, channels out.
+    pub(crate) channels: [usize; 2],
+    /// Pixels along the side of what comes in.
+    pub(crate) side: usize,
+    pub(crate) window: Window,
+}
+
+impl Convolution {
+    /// Those of `config`'s stem, in order; none where patches are cut from the pixels.
+    pub(crate) fn of(config: &VitConfig) -> Vec<Self> {
+        let Stem::Convolutional { channels } = config.stem else { return Vec::new() };
+        let (mut inputs, mut side) = (3, config.image);
+        let convolutions = STEM.into_iter().map(|window| {
+            let convolution = Self { channels: [inputs, channels], side, window };
+            (inputs, side) = (channels, window.out_side(side));
+            convolution
+        });
+        convolutions.collect()
+    }
+
+    /// Multiply-adds for one image, padding counted.
+    pub(crate) fn cost(&self) -> u64 {
+        let pixels = self.window.out_side(self.side).pow(2);
+        (pixels * self.channels[0] * self.channels[1] * self.window.kernel.pow(2)) as u64
+    }
+}
 
 /// One block's token counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +77,7 @@ pub struct Plan {
 #[allow(missing_docs)] // The names are those of `Workspace`, which documents them.
 pub struct Elements {
     pub pixels: usize,
+    pub stem: usize,
     pub patches: usize,
     pub tokens: usize,
     pub qkv: usize,
@@ -47,6 +86,7 @@ pub struct Elements {
     pub sizes: usize,
     pub pooled: usize,
     pub logits: usize,
+    pub token_logits: usize,
     pub connectivity: usize,
     pub cosine: usize,
     pub keys: usize,
@@ -128,7 +168,9 @@ impl Plan {
             |needed: fn(&Condensation) -> bool, len: usize| condensation.filter(|c| needed(c)).map_or(0, |_| len);
         Elements {
             pixels: 3 * config.image * config.image,
-            patches: patches * config.patch_stride(),
+            stem: config.stem_elements(),
+            // The stem's layers go to and fro between `stem` and this.
+            patches: (patches * config.patch_stride()).max(config.stem_elements()),
             tokens: tokens * config.width,
             qkv: tokens * 3 * config.width,
             probs: config.heads * tokens * Self::probs_stride(tokens),
@@ -136,6 +178,10 @@ impl Plan {
             sizes: tokens,
             pooled: config.head_tokens().max(1) * config.width,
             logits: config.classes,
+            token_logits: match config.head {
+                Head::ClassAndTokenMax => self.last_tokens() * config.classes,
+                _ => 0,
+            },
             connectivity: when(Condensation::uses_own_connectivity, square),
             cosine: when(Condensation::uses_cosine, square),
             keys: when(Condensation::uses_cosine, patches * self.compared_width()),
@@ -174,11 +220,14 @@ impl Elements {
         [
             ("pixels", self.pixels),
             ("patches", self.patches),
+            // After them: where they are as large, they are so because of it.
+            ("convolutional stem", self.stem),
             ("tokens", self.tokens),
             ("qkv", self.qkv),
             ("attention probabilities", self.probs),
             ("hidden layer", self.hidden),
             ("logits", self.logits),
+            ("logits of tokens", self.token_logits),
             ("connectivity", self.connectivity),
             ("cosines", self.cosine),
             ("connectivity rows", self.rows),

@@ -9,7 +9,9 @@ use crate::plan::Plan;
 pub(crate) struct Workspace {
     /// Input [B, 3, image, image].
     pub(crate) pixels: wgpu::Buffer,
-    /// Patch rows [B, N, 3 * patch^2 padded].
+    /// Between the convolutions of a stem [B, channels, image/2, image/2]; one element without one.
+    pub(crate) stem: wgpu::Buffer,
+    /// Patch rows [B, N, 3 * patch^2 padded]; before them, the stem's second layer.
     pub(crate) patches: wgpu::Buffer,
     /// The residual stream [B, T, D], before and after a fuse.
     pub(crate) tokens: [wgpu::Buffer; 2],
@@ -27,6 +29,8 @@ pub(crate) struct Workspace {
     pub(crate) pooled: [wgpu::Buffer; 2],
     /// Output [B, classes].
     pub(crate) logits: wgpu::Buffer,
+    /// Logits of every token [B, T, classes], for a head that takes their maximum.
+    pub(crate) token_logits: wgpu::Buffer,
     /// What condensing needs; `None` in a full model.
     pub(crate) condense: Option<CondenseBuffers>,
 }
@@ -117,6 +121,7 @@ impl Workspace {
         };
         Ok(Self {
             pixels: new("pixels", elements.pixels)?,
+            stem: new("stem", elements.stem)?,
             patches: new("patches", elements.patches)?,
             tokens: pair("tokens", elements.tokens)?,
             sizes: pair("sizes", elements.sizes)?,
@@ -126,6 +131,7 @@ impl Workspace {
             hidden: new("hidden", elements.hidden)?,
             pooled: pair("pooled", elements.pooled)?,
             logits: new("logits", elements.logits)?,
+            token_logits: new("token logits", elements.token_logits)?,
             condense,
         })
     }

@@ -94,12 +94,16 @@ golden! {
     dinov2_small_full: check_full("dinov2_small");
     dinov2_small_with_registers_full: check_full("dinov2_small_reg4");
     mean_pooled_full: check_full("vit_mean_pooled");
+    lvvit_s_full: check_full("lvvit_s");
+    lvvit_m_full: check_full("lvvit_m");
     bundled_full: check_full("bundled");
     deit_tiny_condensed: check_condensed("deit_tiny");
     deit_small_condensed: check_condensed("deit_small");
     deit_tiny_distilled_condensed: check_condensed("deit_tiny_distilled");
     dinov2_small_with_registers_condensed: check_condensed("dinov2_small_reg4");
     mean_pooled_condensed: check_condensed("vit_mean_pooled");
+    lvvit_s_condensed: check_condensed("lvvit_s");
+    lvvit_m_condensed: check_condensed("lvvit_m");
     bundled_condensed: check_condensed("bundled");
 }
 

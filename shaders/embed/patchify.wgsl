@@ -4,13 +4,14 @@
 
 struct Params {
     images: u32,  // B
+    channels: u32, // C
     side: u32,    // pixels along an image's side
     patch_side: u32, // pixels along a patch's side
-    stride: u32,  // elements of a patch row, at least 3 * patch_side^2
+    stride: u32,  // elements of a patch row, at least C * patch_side^2
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> pixels: array<f32>;        // [B, 3, side, side]
+@group(0) @binding(1) var<storage, read> pixels: array<f32>;        // [B, C, side, side]
 @group(0) @binding(2) var<storage, read_write> patches: array<f32>; // [B, N, stride]
 
 @compute @workgroup_size(64)
@@ -30,11 +31,11 @@ fn main(
     let image = index / params.stride / tokens;
     let area = params.patch_side * params.patch_side;
     var value = 0.0;
-    if element < 3u * area {
+    if element < params.channels * area {
         let channel = element / area;
         let y = token / across * params.patch_side + element % area / params.patch_side;
         let x = token % across * params.patch_side + element % params.patch_side;
-        value = pixels[((image * 3u + channel) * params.side + y) * params.side + x];
+        value = pixels[((image * params.channels + channel) * params.side + y) * params.side + x];
     }
     patches[index] = value;
 }

@@ -9,6 +9,7 @@ mod attention_mix;
 mod bipartite;
 mod chain;
 mod connectivity;
+mod convolve;
 mod data;
 mod difference;
 mod dominance;
@@ -25,6 +26,7 @@ mod score;
 mod similarity;
 mod softmax;
 mod texture;
+mod token_max;
 mod top_k;
 mod uniqueness;
 
@@ -48,6 +50,7 @@ pub struct Check {
 /// Every kernel's check, in the order that data flows through them.
 pub const CHECKS: &[Check] = &[
     texture::CHECK,
+    convolve::CHECK,
     patchify::CHECK,
     assemble::CHECK,
     layer_norm::CHECK,
@@ -70,6 +73,7 @@ pub const CHECKS: &[Check] = &[
     assign_lowest::CHECK,
     fuse::CHECK,
     pool::CHECK,
+    token_max::CHECK,
 ];
 
 /// One line of a doctor's report.

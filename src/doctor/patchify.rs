@@ -10,26 +10,32 @@ use crate::reference::patchify::patchify;
 
 pub(super) const CHECK: Check = Check {
     kernel: "patchify",
-    dimensions: "images, across, patch",
-    sizes: &[&[1, 1, 1], &[2, 3, 5], &[1, 8, 4], &[1, 14, 16]],
+    dimensions: "images, channels, across, patch",
+    sizes: &[&[1, 3, 1, 1], &[2, 3, 3, 5], &[1, 3, 14, 16], &[1, 64, 4, 8]],
     compare,
 };
 
 fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
-    let [images, across, patch] = dimensions(size)?;
+    let [images, channels, across, patch] = dimensions(size)?;
     let side = across * patch;
-    let pixels = Random::named("patchify", seed).tensor(images * 3 * side * side, 0.0, 2.0);
+    let pixels = Random::named("patchify", seed).tensor(images * channels * side * side, 0.0, 2.0);
     let pixels_buffer = upload(context, "pixels", &pixels)?;
-    let shortest = (3 * patch * patch).next_multiple_of(4);
+    let shortest = (channels * patch * patch).next_multiple_of(4);
     let mut worst = Difference::NONE;
     for stride in [shortest, shortest + 4] {
         let elements = images * across * across * stride;
-        let params = Params { images: images as u32, side: side as u32, patch: patch as u32, stride: stride as u32 };
+        let params = Params {
+            images: images as u32,
+            channels: channels as u32,
+            side: side as u32,
+            patch: patch as u32,
+            stride: stride as u32,
+        };
         let patches = unset(context, "patches", elements)?;
         let bindings = Bindings { pixels: &pixels_buffer, patches: &patches };
         execute(context, |recorder| record(recorder, params, bindings))?;
         let got: Vec<f32> = download(context, &patches, elements)?;
-        worst = worst.worse(Difference::of_floats(&got, &patchify(&pixels, side, patch, stride), 0.0));
+        worst = worst.worse(Difference::of_floats(&got, &patchify(&pixels, channels, side, patch, stride), 0.0));
     }
     Ok(worst)
 }

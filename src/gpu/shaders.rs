@@ -20,6 +20,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/grid.wgsl",
     "shared/row_reduce.wgsl",
     "embed/texture.wgsl",
+    "embed/convolve.wgsl",
     "embed/patchify.wgsl",
     "embed/assemble.wgsl",
     "block/layer_norm.wgsl",
@@ -42,6 +43,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "condense/similarity.wgsl",
     "condense/fuse.wgsl",
     "head/pool.wgsl",
+    "head/token_max.wgsl",
 ];
 
 /// Where shader text comes from: compiled in, or a folder of the same layout.

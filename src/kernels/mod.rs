@@ -7,6 +7,7 @@ pub mod attention_connectivity;
 pub mod attention_mix;
 pub mod bipartite;
 pub mod connectivity;
+pub mod convolve;
 pub mod dominance;
 pub mod fuse;
 pub mod key_mean;
@@ -21,6 +22,7 @@ pub mod score;
 pub mod similarity;
 pub mod softmax;
 pub mod texture;
+pub mod token_max;
 pub mod top_k;
 pub mod uniqueness;
 
@@ -35,6 +37,7 @@ pub const KERNELS: &[Kernel] = &[
     attention_mix::KERNEL,
     bipartite::KERNEL,
     connectivity::KERNEL,
+    convolve::KERNEL,
     dominance::KERNEL,
     fuse::KERNEL,
     key_mean::KERNEL,
@@ -49,6 +52,7 @@ pub const KERNELS: &[Kernel] = &[
     similarity::KERNEL,
     softmax::KERNEL,
     texture::KERNEL,
+    token_max::KERNEL,
     top_k::KERNEL,
     uniqueness::KERNEL,
 ];

@@ -20,18 +20,20 @@ pub const KERNEL: Kernel = Kernel {
 pub struct Params {
     /// B
     pub images: u32,
+    /// C
+    pub channels: u32,
     /// Pixels along an image's side.
     pub side: u32,
     /// Pixels along a patch's side; divides `side`.
     pub patch: u32,
-    /// Elements of a patch row, at least 3 * patch * patch.
+    /// Elements of a patch row, at least C * patch * patch.
     pub stride: u32,
 }
 
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, 3, side, side]
+    /// [B, C, side, side]
     pub pixels: &'a wgpu::Buffer,
     /// [B, N, stride]
     pub patches: &'a wgpu::Buffer,
@@ -58,7 +60,7 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_
         &[],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.pixels, params.images as usize * 3 * params.side.pow(2) as usize),
+            Operand::buffer(bindings.pixels, (params.images * params.channels) as usize * params.side.pow(2) as usize),
             Operand::buffer(bindings.patches, params.rows() * params.stride as usize),
         ],
         workgroups(&params),

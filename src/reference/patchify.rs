@@ -1,10 +1,10 @@
 //! Twin of `embed/patchify.wgsl`.
 
-/// `pixels` [B, 3, side, side] to rows [B, N, stride], each patch's pixels in the order channel, y, x, then zeros.
-pub fn patchify(pixels: &[f32], side: usize, patch: usize, stride: usize) -> Vec<f32> {
+/// `pixels` [B, C, side, side] to rows [B, N, stride], each patch's pixels in the order channel, y, x, then zeros.
+pub fn patchify(pixels: &[f32], channels: usize, side: usize, patch: usize, stride: usize) -> Vec<f32> {
     let across = side / patch;
     let mut rows = Vec::new();
-    for image in pixels.chunks_exact(3 * side * side) {
+    for image in pixels.chunks_exact(channels * side * side) {
         for token in 0..across * across {
             let (top, left) = (token / across * patch, token % across * patch);
             let mut row = Vec::with_capacity(stride);

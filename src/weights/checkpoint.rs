@@ -123,6 +123,10 @@ impl Source for Checkpoint {
         Ok(values)
     }
 
+    fn ignore(&mut self, name: &str) {
+        self.untaken.remove(name);
+    }
+
     fn finish(&mut self) -> Result<()> {
         if self.untaken.is_empty() {
             return Ok(());

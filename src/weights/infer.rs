@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::{Head, VitConfig};
+use crate::config::{Head, Stem, VitConfig};
 use crate::error::{Error, Result};
 
 /// timm's `config.json`, the fields that matter here.
@@ -24,6 +24,7 @@ struct ConfigFile {
 #[serde(default)]
 struct ModelArgs {
     num_heads: Option<usize>,
+    skip_lam: Option<f32>,
     no_embed_class: Option<bool>,
     global_pool: Option<String>,
 }
@@ -44,7 +45,12 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
         Some(text) => serde_json::from_str(text)
             .map_err(|error| Error::weights("read config.json", "timm's form", error.to_string()))?,
     };
-    let [width, _, patch, _] = shape(shapes, "patch_embed.proj.weight")?;
+    let [width, channels, mut patch, _] = shape(shapes, "patch_embed.proj.weight")?;
+    let convolutional = shapes.keys().any(|name| name.starts_with("patch_embed.conv"));
+    if convolutional {
+        // The stem halves the image before patches are cut.
+        patch = patch.saturating_mul(2);
+    }
     let [mlp, _] = shape(shapes, "blocks.0.mlp.fc1.weight")?;
     let rows = match rank::<3>(shapes, "pos_embed") {
         Some([_, rows, _]) => rows,
@@ -55,6 +61,7 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
     let classes = rank::<2>(shapes, "head.weight").map_or(0, |[classes, _]| classes);
     let has = |name: &str| shapes.contains_key(name);
     let head = match (has("dist_token"), has("fc_norm.weight")) {
+        _ if has("aux_head.weight") => Head::ClassAndTokenMax,
         (true, _) => Head::ClassAndDistillation,
         (_, true) => Head::MeanPooled,
         _ => Head::ClassToken,
@@ -71,7 +78,13 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
     config.position_covers_prefix = covers;
     config.qkv_bias = has("blocks.0.attn.qkv.bias");
     config.layer_scale = has("blocks.0.ls1.gamma");
-    config.heads = file.model_args.num_heads.unwrap_or_else(|| published_heads(&file.architecture, width));
+    config.heads = published_heads(&file.architecture, width);
+    if convolutional {
+        config.stem = Stem::Convolutional { channels };
+        config.published_lvvit();
+    }
+    config.heads = file.model_args.num_heads.unwrap_or(config.heads);
+    config.residual_divisor = file.model_args.skip_lam.unwrap_or(config.residual_divisor);
     config.labels = file.label_names;
     let pretrained = file.pretrained_cfg;
     config.mean = pretrained.mean.unwrap_or(config.mean);
@@ -146,6 +159,44 @@ mod tests {
         assert_eq!(grid(9, 5, None).unwrap(), (false, 3));
         assert_eq!(grid(9, 5, Some(false)).unwrap(), (true, 2));
         assert!(grid(200, 1, None).is_err() && grid(1, 1, None).is_ok() && grid(0, 1, None).is_err());
+    }
+
+    /// Shapes of what tells an LV-ViT from other models, and one LV-ViT from another.
+    fn lvvit(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
+        let (d, c) = (config.width, config.patch_channels());
+        let last = format!("blocks.{}.norm1.weight", config.depth - 1);
+        let shapes = [
+            ("patch_embed.conv1.weight", vec![c, 3, 7, 7]),
+            ("patch_embed.proj.weight", vec![d, c, 8, 8]),
+            ("pos_embed", vec![1, config.tokens(), d]),
+            ("blocks.0.mlp.fc1.weight", vec![config.mlp, d]),
+            (&last, vec![d]),
+            ("head.weight", vec![1000, d]),
+            ("aux_head.weight", vec![1000, d]),
+        ];
+        shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape)).collect()
+    }
+
+    #[test]
+    fn lvvit_is_told_by_its_shapes() {
+        for preset in ["lvvit_t", "lvvit_s", "lvvit_m", "lvvit_l"] {
+            let config = VitConfig::preset(preset).unwrap();
+            assert_eq!(infer(&lvvit(&config), None).unwrap(), config, "{preset}");
+        }
+        let heads = |preset| VitConfig::preset(preset).unwrap().heads;
+        assert_eq!(["lvvit_t", "lvvit_s", "lvvit_m", "lvvit_l"].map(heads), [4, 6, 8, 12]);
+    }
+
+    #[test]
+    fn the_file_overrides_what_the_width_tells() {
+        let config = VitConfig::preset("lvvit_s").unwrap();
+        let file = r#"{ "model_args": { "num_heads": 12, "skip_lam": 1.5 }, "pretrained_cfg": { "crop_pct": 0.8 } }"#;
+        let got = infer(&lvvit(&config), Some(file)).unwrap();
+        assert_eq!((got.heads, got.residual_divisor, got.crop), (12, 1.5, 0.8));
+        for wrong in ["0", "-1", "1e39"] {
+            let file = format!(r#"{{ "model_args": {{ "skip_lam": {wrong} }} }}"#);
+            assert!(infer(&lvvit(&config), Some(&file)).is_err(), "{wrong}");
+        }
     }
 
     #[test]

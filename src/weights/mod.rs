@@ -3,6 +3,7 @@
 mod checkpoint;
 mod infer;
 mod random;
+mod stem;
 mod vit;
 
 use crate::config::VitConfig;
@@ -18,6 +19,9 @@ pub(crate) use vit::{BlockWeights, VitWeights};
 pub(crate) trait Source {
     /// The values of tensor `name`, which must have `shape`.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
+
+    /// Lets tensor `name`, which inference has no use for, be there or not.
+    fn ignore(&mut self, _name: &str) {}
 
     /// Called once everything was taken: an error when something is left.
     fn finish(&mut self) -> Result<()>;

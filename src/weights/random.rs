@@ -21,14 +21,20 @@ impl Source for RandomWeights {
     }
 }
 
+/// Ends of the names of weights that are near 1: layer norms and batch norms.
+const NORMS: [&str; 6] = ["norm.weight", "norm1.weight", "norm2.weight", "bn1.weight", "bn2.weight", "bn3.weight"];
+
 /// Mean and half width: near what training gives, with queries and keys large enough that attention is not uniform.
 fn distribution(name: &str, shape: &[usize]) -> (f64, f64) {
     let embedding = ["cls_token", "dist_token", "reg_token", "pos_embed"].contains(&name);
     if name.ends_with(".gamma") {
         (0.5, 0.2)
-    } else if ["norm.weight", "norm1.weight", "norm2.weight"].iter().any(|norm| name.ends_with(norm)) {
+    } else if name.ends_with(".running_var") {
+        // What keeps the size of numbers through ReLU, as trained batch norms do.
+        (0.5, 0.2)
+    } else if NORMS.iter().any(|norm| name.ends_with(norm)) {
         (1.0, 0.1)
-    } else if name.ends_with(".bias") {
+    } else if name.ends_with(".bias") || name.ends_with(".running_mean") {
         (0.0, 0.1)
     } else if embedding {
         (0.0, 0.5)

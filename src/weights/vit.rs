@@ -1,5 +1,6 @@
 //! The tensors of a ViT in timm's names, and where each goes.
 
+use super::stem::{self, ConvolutionWeights};
 use super::{Linear, Norm, Source};
 use crate::config::{Head, VitConfig};
 use crate::error::Result;
@@ -10,17 +11,19 @@ pub(crate) struct BlockWeights {
     pub(crate) norm1: Norm,
     /// D to 3D: queries, keys, values.
     pub(crate) qkv: Linear,
-    /// D to D, LayerScale folded in.
+    /// D to D, LayerScale and residual scale folded in.
     pub(crate) proj: Linear,
     pub(crate) norm2: Norm,
     /// D to F.
     pub(crate) fc1: Linear,
-    /// F to D, LayerScale folded in.
+    /// F to D, LayerScale and residual scale folded in.
     pub(crate) fc2: Linear,
 }
 
 /// A model on the device.
 pub(crate) struct VitWeights {
+    /// Convolutions before patches are cut; none in most models.
+    pub(crate) stem: Vec<ConvolutionWeights>,
     /// Patch pixels to D.
     pub(crate) patch: Linear,
     /// Prefix tokens with their position [E, D].
@@ -32,24 +35,29 @@ pub(crate) struct VitWeights {
     pub(crate) norm: Norm,
     /// From pooled tokens to logits; `None` for a model without a head.
     pub(crate) head: Option<Linear>,
+    /// From each patch token to logits, whose maximum is added.
+    pub(crate) auxiliary: Option<Linear>,
 }
 
 impl VitWeights {
     pub(super) fn load(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Self> {
-        let (d, p) = (config.width, config.patch);
-        let patch = source.take("patch_embed.proj.weight", &[d, 3, p, p])?;
+        let (d, c, p) = (config.width, config.patch_channels(), config.patch_side());
+        let stem = stem::load(context, config, source)?;
+        let patch = source.take("patch_embed.proj.weight", &[d, c, p, p])?;
         let bias = source.take("patch_embed.proj.bias", &[d])?;
         let patch = Linear::new(context, "patch_embed", &patch, &bias)?;
         let (prefix, position) = embedding(config, source)?;
         let blocks = (0..config.depth).map(|i| block(context, config, source, i)).collect::<Result<_>>()?;
         let norm = if config.head == Head::MeanPooled { "fc_norm" } else { "norm" };
         Ok(Self {
+            stem,
             patch,
             prefix: upload(context, "prefix tokens", &prefix)?,
             position: upload(context, "position embedding", &position)?,
             blocks,
             norm: load_norm(context, source, norm, d)?,
             head: head(context, config, source)?,
+            auxiliary: auxiliary(context, config, source)?,
         })
     }
 }
@@ -93,8 +101,8 @@ fn block(context: &Context, config: &VitConfig, source: &mut dyn Source, index: 
     Ok(BlockWeights { norm1, qkv, proj, norm2, fc1, fc2 })
 }
 
-/// The last layer of a residual branch, its rows scaled by LayerScale where there is one: ls (W x + b) is
-/// (ls W) x + ls b, so the scale costs nothing at run time.
+/// The last layer of a residual branch, its rows scaled by LayerScale where there is one and by the model's own divisor:
+/// ls (W x + b) is (ls W) x + ls b, so the scale costs nothing at run time.
 fn scaled(
     context: &Context,
     config: &VitConfig,
@@ -104,8 +112,13 @@ fn scaled(
 ) -> Result<Linear> {
     let mut weight = source.take(&format!("{layer}.weight"), &[columns, inner])?;
     let mut bias = source.take(&format!("{layer}.bias"), &[columns])?;
-    if config.layer_scale {
-        let gamma = source.take(gamma, &[columns])?;
+    let gamma = match config.layer_scale {
+        true => Some(source.take(gamma, &[columns])?),
+        false if config.residual_divisor != 1.0 => Some(vec![1.0; columns]),
+        false => None,
+    };
+    if let Some(gamma) = gamma {
+        let gamma = gamma.into_iter().map(|gamma| gamma / config.residual_divisor);
         for ((row, bias), scale) in weight.chunks_exact_mut(inner).zip(&mut bias).zip(gamma) {
             row.iter_mut().for_each(|value| *value *= scale);
             *bias *= scale;
@@ -130,6 +143,16 @@ fn head(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Resul
         bias = bias.iter().zip(second_bias).map(|(a, b)| (a + b) * 0.5).collect();
     }
     Linear::new(context, "head", &weight, &bias).map(Some)
+}
+
+/// LV-ViT's second classifier.
+fn auxiliary(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Option<Linear>> {
+    if config.head != Head::ClassAndTokenMax || config.classes == 0 {
+        return Ok(None);
+    }
+    let weight = source.take("aux_head.weight", &[config.classes, config.width])?;
+    let bias = source.take("aux_head.bias", &[config.classes])?;
+    Linear::new(context, "aux_head", &weight, &bias).map(Some)
 }
 
 fn load_norm(context: &Context, source: &mut dyn Source, name: &str, width: usize) -> Result<Norm> {

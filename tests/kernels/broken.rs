@@ -8,6 +8,7 @@ use tcvit::gpu::{Context, ContextOptions, SHADERS};
 /// One slip in each shader, of the kind that people make.
 const SLIPS: &[(&str, &str, &str)] = &[
     ("embed/texture.wgsl", "(colour.g - params.mean_g)", "(colour.g - params.mean_r)"),
+    ("embed/convolve.wgsl", "if first_line + v >= params.side {", "if first_line + v > params.side {"),
     ("embed/patchify.wgsl", "element % area / params.patch_side", "element % area % params.patch_side"),
     ("embed/assemble.wgsl", "+ position[patch_token *", "- position[patch_token *"),
     ("block/layer_norm.wgsl", "let variance = row_sum(", "let variance = 0.999 * row_sum("),
@@ -30,6 +31,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("condense/similarity.wgsl", "-sqrt(values[i]), DISTANCE", "-values[i], DISTANCE"),
     ("condense/fuse.wgsl", "if weights != 0.0 && is_finite(weights)", "if weights != 0.0"),
     ("head/pool.wgsl", "weight += size;", "weight += 1.0;"),
+    ("head/token_max.wgsl", "x[(rows + params.prefix) * params.classes", "x[rows * params.classes"),
 ];
 
 fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {

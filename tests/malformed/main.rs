@@ -3,6 +3,7 @@
 mod configuration;
 mod files;
 mod headers;
+mod lvvit;
 mod options;
 #[path = "../support/mod.rs"]
 mod support;

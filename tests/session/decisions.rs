@@ -1,7 +1,7 @@
 //! What a condensation decides: how many stay, which, and what is refused before anything runs.
 
 use tcvit::condensation::{Condensation, Reducer};
-use tcvit::config::Head;
+use tcvit::config::{Head, Stem};
 use tcvit::trace::{BlockTrace, PRUNED};
 use tcvit::{Model, SessionOptions, Trace, VitConfig};
 
@@ -126,7 +126,9 @@ fn all_but_one_token_can_go() {
     };
     let mut pooled = VitConfig::new(32, 8, 32, 2, 2, 5);
     pooled.head = Head::MeanPooled;
-    for config in [VitConfig::new(32, 8, 32, 2, 2, 5), distilled, pooled] {
+    let mut lvvit = VitConfig::new(32, 8, 32, 2, 2, 5);
+    (lvvit.stem, lvvit.head) = (Stem::Convolutional { channels: 8 }, Head::ClassAndTokenMax);
+    for config in [VitConfig::new(32, 8, 32, 2, 2, 5), distilled, pooled, lvvit] {
         let model = Model::random(gpu(), &config, 4).unwrap();
         let any = condensations().into_iter().filter(|(_, condensation)| condensation.reducer != Reducer::Tome);
         for (name, condensation) in any {

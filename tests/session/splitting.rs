@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use tcvit::config::{Head, Stem};
 use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions, VitConfig, Wanted};
 
 use crate::support::gpu;
@@ -118,4 +119,25 @@ pub fn own_device() -> (wgpu::Device, wgpu::Queue) {
         let adapter = instance.request_adapter(&Default::default()).await.unwrap();
         adapter.request_device(&wgpu::DeviceDescriptor::default()).await.unwrap()
     })
+}
+
+/// LV-ViT's stem, and the logits of all its tokens, are larger than anything that other models hold.
+#[test]
+fn a_stem_and_logits_of_tokens_are_split_without_a_trace() {
+    for (classes, name, each) in [(10, "convolutional stem", 16 * 32 * 32), (1000, "logits of tokens", 65 * 1000)] {
+        let mut config = VitConfig::new(64, 8, 64, 2, 1, classes);
+        (config.stem, config.head, config.mlp) = (Stem::Convolutional { channels: 16 }, Head::ClassAndTokenMax, 64);
+        let images = pixels(&config, 5, 41);
+        let split = Model::random(&limited(4 * each * 3), &config, 3).unwrap();
+        let whole = Model::random(gpu(), &config, 3).unwrap();
+        for condensation in [None, Some(Condensation::paper().drop(1))] {
+            let (whole, split) = (open(&whole, 5, condensation.as_ref()), open(&split, 5, condensation.as_ref()));
+            if condensation.is_none() {
+                assert_eq!(split.plan().elements().largest(), (name, each as usize));
+                assert_eq!((whole.run_size(), split.run_size()), (5, 3));
+            }
+            let expected = whole.run(&images, EVERYTHING).unwrap();
+            assert_same_bits(name, &split.run(&images, EVERYTHING).unwrap(), &expected);
+        }
+    }
 }

@@ -56,7 +56,8 @@ impl Tensor {
     }
 
     pub fn random(name: &str, shape: &[usize]) -> Self {
-        let norm = ["norm.weight", "norm1.weight", "norm2.weight"].iter().any(|norm| name.ends_with(norm));
+        let norms = ["norm.weight", "norm1.weight", "norm2.weight", "bn1.weight", "bn2.weight", "bn3.weight"];
+        let norm = norms.iter().any(|norm| name.ends_with(norm));
         // In this order no product of a shape with a 0 in it overflows.
         let elements = if shape.contains(&0) { 0 } else { shape.iter().product() };
         let offset = if norm { 1.0 } else { 0.0 };
@@ -99,6 +100,25 @@ impl Tiny {
         tiny.insert("head.weight", &[CLASSES, WIDTH]);
         tiny.insert("head.bias", &[CLASSES]);
         tiny
+    }
+
+    /// As [`Tiny::valid`], but an LV-ViT: 4 channels in the stem, patches of 2 after it, no bias of queries, keys and
+    /// values, an auxiliary head, and the counters that PyTorch keeps.
+    pub fn lvvit() -> Self {
+        let mut tiny = Self::valid().with("patch_embed.proj.weight", &[WIDTH, 4, PATCH / 2, PATCH / 2]);
+        for (number, inputs, kernel) in [(1, 3, 7), (2, 4, 3), (3, 4, 3)] {
+            tiny.insert(&format!("patch_embed.conv{number}.weight"), &[4, inputs, kernel, kernel]);
+            let norm = |part: &str| format!("patch_embed.bn{number}.{part}");
+            for part in ["weight", "bias", "running_mean"] {
+                tiny.insert(&norm(part), &[4]);
+            }
+            tiny.0.insert(norm("running_var"), Tensor::floats(&[4], &[0.3, 1.0, 0.7, 1.6]));
+            let counter = Tensor { dtype: Dtype::I64, shape: Vec::new(), bytes: 7i64.to_le_bytes().to_vec() };
+            tiny.0.insert(norm("num_batches_tracked"), counter);
+        }
+        tiny.insert("aux_head.weight", &[CLASSES, WIDTH]);
+        tiny.insert("aux_head.bias", &[CLASSES]);
+        (0..DEPTH).fold(tiny, |tiny, block| tiny.without(&format!("blocks.{block}.attn.qkv.bias")))
     }
 
     /// Adds or replaces a tensor, with random values.

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use tcvit::condensation::{Condensation, Mean, Method, Metric, Reducer, Score, Weights};
-use tcvit::config::{Head, VitConfig};
+use tcvit::config::{Head, Stem, VitConfig};
 use tcvit::{Context, Model};
 
 /// One device for all tests of a binary.
@@ -47,6 +47,12 @@ pub struct GoldenConfig {
     fc_norm: bool,
     position_covers_prefix: bool,
     epsilon: f32,
+    /// The rest is LV-ViT's.
+    stem_channels: Option<usize>,
+    #[serde(default)]
+    token_max: bool,
+    qkv_bias: Option<bool>,
+    residual_divisor: Option<f32>,
 }
 
 /// A condensation and the tensors it names.
@@ -80,7 +86,11 @@ impl GoldenConfig {
         config.layer_scale = self.layer_scale;
         config.position_covers_prefix = self.position_covers_prefix;
         config.epsilon = self.epsilon;
+        config.stem = self.stem_channels.map_or(config.stem, |channels| Stem::Convolutional { channels });
+        config.qkv_bias = self.qkv_bias.unwrap_or(config.qkv_bias);
+        config.residual_divisor = self.residual_divisor.unwrap_or(config.residual_divisor);
         config.head = match (self.distilled, self.fc_norm) {
+            _ if self.token_max => Head::ClassAndTokenMax,
             (true, _) => Head::ClassAndDistillation,
             (_, true) => Head::MeanPooled,
             _ => Head::ClassToken,

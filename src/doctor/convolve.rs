@@ -1,0 +1,49 @@
+//! Check of `embed/convolve.wgsl`, with ReLU and without, the kernel three wide at stride 1 and others.
+
+use super::data::{rounding, unset};
+use super::{Check, Difference, at_most, dimensions, download, execute, upload};
+use crate::error::Result;
+use crate::gpu::Context;
+use crate::kernels::convolve::{Bindings, Params, Window, record};
+use crate::random::Random;
+use crate::reference::convolve::convolve;
+
+pub(super) const CHECK: Check = Check {
+    kernel: "convolve",
+    dimensions: "images, inputs, outputs, side, kernel, stride",
+    sizes: &[
+        &[1, 1, 1, 1, 1, 1],
+        &[2, 5, 9, 11, 3, 1],
+        &[1, 3, 64, 30, 7, 2],
+        &[1, 64, 64, 17, 3, 1],
+        &[1, 12, 20, 16, 8, 8],
+    ],
+    compare,
+};
+
+fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+    let [images, inputs, outputs, side, kernel, stride] = dimensions(size)?;
+    at_most("pixels of the kernel's side", kernel, side)?;
+    let row = outputs.next_multiple_of(4);
+    let taps = inputs * kernel * kernel;
+    let mut random = Random::named("convolve", seed);
+    let x = random.tensor(images * inputs * side * side, 0.0, 1.0);
+    let w = random.tensor(taps * row, 0.0, (3.0 / taps as f64).sqrt());
+    let bias = random.tensor(row, 0.0, 1.0);
+    let (x_buffer, w_buffer) = (upload(context, "x", &x)?, upload(context, "w", &w)?);
+    let bias_buffer = upload(context, "bias", &bias)?;
+    let mut worst = Difference::NONE;
+    // None, what keeps the size at stride 1, and more than the kernel covers.
+    for (padding, relu) in [(0, false), (kernel / 2, true), (kernel, false)] {
+        let window = Window { kernel, stride, padding };
+        let elements = images * outputs * window.out_side(side).pow(2);
+        let y = unset(context, "y", elements)?;
+        let params = Params::new(images, [inputs, outputs], side, window);
+        let bindings = Bindings { x: &x_buffer, w: &w_buffer, bias: &bias_buffer, y: &y };
+        execute(context, |recorder| record(recorder, params, relu, bindings))?;
+        let got: Vec<f32> = download(context, &y, elements)?;
+        let twin = convolve(&x, &w, &bias, [inputs, outputs], side, window, relu);
+        worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, rounding(taps)));
+    }
+    Ok(worst)
+}

@@ -1,0 +1,95 @@
+//! A convolutional stem as `embed/convolve.wgsl` reads it, batch norm folded in.
+
+use super::Source;
+use crate::config::VitConfig;
+use crate::error::{Error, Result};
+use crate::gpu::{Context, upload};
+use crate::plan::Convolution;
+
+/// torch's default, which LV-ViT keeps.
+const EPSILON: f64 = 1e-5;
+
+/// One convolution.
+pub(crate) struct ConvolutionWeights {
+    /// [C, K, K, O]; O is a multiple of 4.
+    pub(crate) w: wgpu::Buffer,
+    /// [O]
+    pub(crate) bias: wgpu::Buffer,
+}
+
+/// Loads `patch_embed.conv1` and `bn1` and so on, as many as the configuration has; none without a stem.
+pub(super) fn load(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Vec<ConvolutionWeights>> {
+    let load = |(planned, number): (Convolution, usize)| {
+        let [inputs, outputs] = planned.channels;
+        let kernel = planned.window.kernel;
+        let convolution = format!("patch_embed.conv{number}");
+        let weight = source.take(&format!("{convolution}.weight"), &[outputs, inputs, kernel, kernel])?;
+        let (scale, bias) = fold(source, &format!("patch_embed.bn{number}"), outputs)?;
+        Ok(ConvolutionWeights {
+            w: upload(context, &convolution, &pack(&weight, &scale))?,
+            bias: upload(context, &convolution, &bias)?,
+        })
+    };
+    Convolution::of(config).into_iter().zip(1..).map(load).collect()
+}
+
+/// What batch norm `name` does to a channel after training, as a scale and an offset: (x - mean) / sqrt(variance +
+/// epsilon) * weight + bias.
+fn fold(source: &mut dyn Source, name: &str, channels: usize) -> Result<(Vec<f64>, Vec<f32>)> {
+    let mut take = |part: &str| source.take(&format!("{name}.{part}"), &[channels]);
+    let (weight, bias) = (take("weight")?, take("bias")?);
+    let (mean, variance) = (take("running_mean")?, take("running_var")?);
+    // How many batches the averages are of: training's own.
+    source.ignore(&format!("{name}.num_batches_tracked"));
+    if let Some((at, variance)) = variance.iter().enumerate().find(|&(_, &variance)| variance < 0.0) {
+        let got = format!("{variance} at element {at}");
+        return Err(Error::weights(format!("load tensor {name}.running_var"), "variances that are not negative", got));
+    }
+    let scale: Vec<f64> = weight
+        .iter()
+        .zip(&variance)
+        .map(|(&weight, &variance)| f64::from(weight) / (f64::from(variance) + EPSILON).sqrt())
+        .collect();
+    let offset = scale.iter().zip(bias.iter().zip(&mean));
+    let bias = offset.map(|(scale, (&bias, &mean))| (f64::from(bias) - scale * f64::from(mean)) as f32).collect();
+    Ok((scale, bias))
+}
+
+/// `weight` [O, C, K, K] (torch's layout), each output channel times its `scale` [O], to [C, K, K, O].
+fn pack(weight: &[f32], scale: &[f64]) -> Vec<f32> {
+    let outputs = scale.len();
+    let mut packed = vec![0.0; weight.len()];
+    for (output, (taps, scale)) in weight.chunks_exact((weight.len() / outputs.max(1)).max(1)).zip(scale).enumerate() {
+        for (tap, &value) in taps.iter().enumerate() {
+            packed[tap * outputs + output] = (f64::from(value) * scale) as f32;
+        }
+    }
+    packed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::random::RandomWeights;
+
+    #[test]
+    fn packing_puts_output_channels_last_and_scales_them() {
+        // [2, 1, 1, 3]
+        assert_eq!(pack(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, -10.0]), [1., -40., 2., -50., 3., -60.]);
+    }
+
+    #[test]
+    fn folding_does_what_batch_norm_does() {
+        let mut source = RandomWeights { seed: 1 };
+        let (scale, offset) = fold(&mut source, "patch_embed.bn1", 8).unwrap();
+        let mut take = |part: &str| source.take(&format!("patch_embed.bn1.{part}"), &[8]).unwrap();
+        let (weight, bias, mean) = (take("weight"), take("bias"), take("running_mean"));
+        let variance = take("running_var");
+        for at in 0..8 {
+            let x = 0.7f64;
+            let normed = (x - f64::from(mean[at])) / (f64::from(variance[at]) + 1e-5).sqrt();
+            let expected = normed * f64::from(weight[at]) + f64::from(bias[at]);
+            assert!((scale[at] * x + f64::from(offset[at]) - expected).abs() < 1e-6, "channel {at}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+use tcvit::kernels::convolve::{Bindings, Params, Window, record};
+
+use crate::{AWKWARD, buffer, gpu, read, run, sweep};
+
+#[test]
+fn agrees_at_every_small_size() {
+    let sides =
+        (1..=34).map(|side| [1 + side % 3, 1 + side % 4, 1 + side % 11, side, 1 + side % 5 % side, 1 + side % 3]);
+    sweep("convolve", sides);
+    sweep("convolve", (1..=36).map(|outputs| [1, 1 + outputs % 7, outputs, 9, 3, 1]));
+    sweep("convolve", (1..=9).flat_map(|kernel| (1..=4).map(move |stride| [2, 3, 5, 9 + stride, kernel, stride])));
+}
+
+#[test]
+fn agrees_at_awkward_sizes() {
+    sweep("convolve", AWKWARD.map(|side| [1, 1 + side % 2, 1 + side % 5, side, 3, 1]));
+    sweep("convolve", AWKWARD.map(|outputs| [2, 3, outputs, 5, 3, 1 + outputs % 2]));
+    sweep("convolve", AWKWARD.map(|inputs| [1, inputs, 6, 6, 1 + inputs % 5, 1]));
+}
+
+#[test]
+fn agrees_at_the_sizes_of_a_stem() {
+    sweep(
+        "convolve",
+        [
+            [1, 3, 64, 64, 7, 2],
+            [1, 3, 9, 224, 7, 2],
+            [1, 4, 8, 112, 3, 1],
+            [2, 64, 64, 23, 3, 1],
+            [1, 64, 48, 32, 8, 8],
+            [1, 128, 128, 9, 3, 1],
+        ],
+    );
+}
+
+/// A kernel of zeros with a single one moves the image; every place of it is told apart.
+#[test]
+fn a_kernel_with_a_single_one_moves_the_image() {
+    let side = 5usize;
+    let image: Vec<f32> = (1..=25).map(|i| i as f32).collect();
+    let window = Window { kernel: 3, stride: 1, padding: 1 };
+    for (v, u) in (0..3).flat_map(|v| (0..3).map(move |u| (v, u))) {
+        let mut w = [0.0f32; 9 * 4];
+        w[(v * 3 + u) * 4] = 1.0;
+        let y = buffer(&[f32::NAN; 25]);
+        let bindings = Bindings { x: &buffer(&image), w: &buffer(&w), bias: &buffer(&[0.5f32; 4]), y: &y };
+        run(|recorder| record(recorder, Params::new(1, [1, 1], side, window), false, bindings));
+        let at = |line: usize, column: usize| match (line + v).checked_sub(1).zip((column + u).checked_sub(1)) {
+            Some((line, column)) if line < side && column < side => image[line * side + column],
+            _ => 0.0,
+        };
+        let expected: Vec<f32> = (0..25).map(|i| at(i / side, i % side) + 0.5).collect();
+        assert_eq!(read::<f32>(&y, 25), expected, "{v}, {u}");
+    }
+}
+
+/// Padding is zero whatever lies at the edge, so a NaN there reaches only the kernels that cover it.
+#[test]
+fn a_nan_reaches_only_where_the_kernel_covers_it() {
+    let side = 12usize;
+    let window = Window { kernel: 3, stride: 1, padding: 1 };
+    let mut x = vec![1.0f32; 2 * side * side];
+    x[side * side - 1] = f32::NAN;
+    for relu in [false, true] {
+        let y = buffer(&vec![0.0f32; 2 * side * side]);
+        let bindings = Bindings { x: &buffer(&x), w: &buffer(&[0.1f32; 36]), bias: &buffer(&[0.0f32; 4]), y: &y };
+        run(|recorder| record(recorder, Params::new(2, [1, 1], side, window), relu, bindings));
+        for (at, value) in read::<f32>(&y, 2 * side * side).into_iter().enumerate() {
+            let (line, column) = (at / side, at % side);
+            let covered = line < side && line + 2 >= side && column + 2 >= side;
+            assert_eq!(value.is_nan(), covered, "line {line}, column {column}: {value}");
+        }
+    }
+}
+
+#[test]
+fn a_kernel_larger_than_the_image_is_refused() {
+    let x = buffer(&[0.0f32; 64]);
+    let y = buffer(&[0.0f32; 64]);
+    let params = Params::new(1, [1, 1], 3, Window { kernel: 6, stride: 1, padding: 1 });
+    let mut recorder = tcvit::gpu::Recorder::new(gpu());
+    let error =
+        record(&mut recorder, params, false, Bindings { x: &x, w: &x, bias: &x, y: &y }).unwrap_err().to_string();
+    assert!(error.contains("kernel of 6 pixels") && error.contains("3 pixels and 1 zeros"), "{error}");
+}
