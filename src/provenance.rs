@@ -133,17 +133,17 @@ impl BlockProvenance {
         Ok(next)
     }
 
-    /// The token of each patch of one image [N]; empty for an image that is not there.
+    /// The token of each patch of one image, N of them; empty for an image that is not there.
     pub fn tokens_of(&self, image: usize) -> &[u32] {
         self.token.chunks_exact(self.patches.max(1)).nth(image).unwrap_or_default()
     }
 
-    /// The representative patch of each token of one image [T']; empty for an image that is not there.
+    /// The representative patch of each token of one image, T' of them; empty for an image that is not there.
     pub fn representatives_of(&self, image: usize) -> &[u32] {
         self.representative.chunks_exact(self.tokens.max(1)).nth(image).unwrap_or_default()
     }
 
-    /// How many patches of one image are part of each token [T'].
+    /// How many patches of one image are part of each of the T' tokens.
     pub fn sizes_of(&self, image: usize) -> Vec<usize> {
         let mut sizes = vec![0; self.tokens];
         for &token in self.tokens_of(image).iter().filter(|&&token| token != PRUNED) {
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(&spread[14..18], [14, 15, 14, 15]);
         assert_eq!(&spread[18..24], [99, 99, 16, 17, 18, 19]);
         assert!(last.spread(&values[1..], 2, 99).is_err());
-        assert_eq!(last.spread(&[], 0, 99).unwrap(), Vec::<u32>::new());
+        assert!(last.spread(&[], 0, 99).unwrap().is_empty());
     }
 
     #[test]

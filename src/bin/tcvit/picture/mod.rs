@@ -53,9 +53,12 @@ impl FromStr for PictureFile {
     }
 }
 
-/// Writes `svg` to `path`, as it is or as PNG by the extension. Whole or not at all.
-pub fn save(path: &Path, svg: Svg) -> Result<()> {
-    save_svg_text(path, &svg.finish())
+/// Writes `svg` to `path`, as it is or as PNG by the extension, whole or not at all. Returns the file's width and height.
+pub fn save(path: &Path, svg: Svg) -> Result<[u32; 2]> {
+    let scale = if Format::of(path)? == Format::Png { SCALE } else { 1 };
+    let size = svg.size();
+    save_svg_text(path, &svg.finish())?;
+    Ok([size.x as u32 * scale, size.y as u32 * scale])
 }
 
 /// Writes the SVG document `svg` to `path`, as it is or as PNG by the extension. Whole or not at all.

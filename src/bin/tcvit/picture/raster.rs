@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use image::RgbImage;
 use resvg::tiny_skia::{Pixmap, Transform};
-use resvg::usvg::{Options, Tree, fontdb};
+use resvg::usvg::{ImageRendering, Options, Tree, fontdb};
 use tcvit::{Error, Result};
 
 use super::{SCALE, svg};
@@ -45,7 +45,9 @@ fn options() -> Options<'static> {
         fonts.load_font_source(fontdb::Source::Binary(Arc::new(font)));
     }
     fonts.set_sans_serif_family(FAMILY);
-    Options { font_family: FAMILY.into(), fontdb: Arc::new(fonts), ..Options::default() }
+    // Images come in the size that they are drawn at, where the smooth way would blur them.
+    let image_rendering = ImageRendering::OptimizeSpeed;
+    Options { font_family: FAMILY.into(), fontdb: Arc::new(fonts), image_rendering, ..Options::default() }
 }
 
 #[cfg(test)]

@@ -51,6 +51,11 @@ impl Text {
         Self { upwards: true, ..self }
     }
 
+    /// From one baseline to the next: whole units, so that images below stay on whole pixels.
+    pub fn line_height(&self) -> f64 {
+        (1.4 * self.size).ceil()
+    }
+
     /// About how wide `content` is: fonts differ, so on the large side.
     pub fn width(&self, content: &str) -> f64 {
         content.chars().count() as f64 * self.size * if self.bold { 0.68 } else { 0.62 }
@@ -63,6 +68,19 @@ impl Text {
         }
         let count = (room / self.width("x")) as usize;
         content.chars().take(count.saturating_sub(1)).chain(['…']).collect()
+    }
+
+    /// `content` in lines that are no wider than `room`, broken at spaces; a longer word is cut.
+    pub fn wrap(&self, content: &str, room: f64) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        for word in content.split_whitespace() {
+            let longer = lines.last().map(|line| format!("{line} {word}"));
+            match (longer.filter(|line| self.width(line) <= room), lines.last_mut()) {
+                (Some(longer), Some(line)) => *line = longer,
+                _ => lines.push(self.fit(word, room)),
+            }
+        }
+        lines
     }
 }
 
@@ -79,6 +97,13 @@ impl Svg {
         let mut svg = Self { size, body: format!("<title>{}</title>\n", escape(title)) };
         svg.rect(DVec2::ZERO, size, "#ffffff");
         svg
+    }
+
+    /// `lines` of text, the first with its baseline at `at`.
+    pub fn lines(&mut self, at: DVec2, style: Text, lines: &[String]) {
+        for (index, line) in lines.iter().enumerate() {
+            self.text(at + DVec2::new(0.0, index as f64 * style.line_height()), style, line);
+        }
     }
 
     /// Width and height.
@@ -249,6 +274,9 @@ mod tests {
         let cut = style.fit(&"long".repeat(20), 100.0);
         assert!(cut.ends_with('…') && style.width(&cut) <= 100.0, "{cut}");
         assert_eq!(style.fit("no room", 0.0), "…");
+        assert_eq!(style.wrap("as many words as fit", 62.0), ["as many", "words as", "fit"]);
+        assert_eq!(style.wrap(&format!("a {}", "long".repeat(20)), 100.0), ["a".to_owned(), cut]);
+        assert!(style.wrap("", 62.0).is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The paper's Figure 3 on a page: |I - a W| of every block as heat maps that share one colour bar.
 
 use glam::DVec2;
+use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
 use tcvit::convergence::Convergence;
 use tcvit::{Result, Trace};
@@ -24,7 +25,12 @@ const TITLE: f64 = 30.0;
 const NAME: f64 = 24.0;
 /// The colour bar with its ticks and its name.
 const BAR: f64 = 92.0;
-const NOTE: f64 = 26.0;
+/// Above the note at the foot.
+const NOTE: f64 = 18.0;
+/// What the figures are.
+const NOTES: &str = "A = I − aW, X₀ = diag(A)⁻¹. Dominant: rows of A whose diagonal element outweighs all others together. \
+                     Newton's iteration from X₀ is sure to converge only where the norm ‖I − AX₀‖ is below 1. \
+                     The colours span 99 % of all elements.";
 /// Shares of all elements that are darker, and lighter, than the colour bar.
 const CUT: f64 = 0.005;
 
@@ -35,22 +41,21 @@ pub fn draw(title: &str, subjects: &[Subject], trace: &Trace, alpha: f32) -> Res
     let cell = DVec2::new(SIDE + GAP, HEADING + SIDE + FIGURES + GAP);
     let maps = DVec2::new(columns as f64 * cell.x - GAP, rows as f64 * cell.y - GAP);
     let each = NAME + maps.y + BREAK;
-    let note = format!(
-        "A = I − aW, X₀ = diag(A)⁻¹. Dominant: rows of A whose diagonal outweighs the rest. Newton's iteration \
-         converges from X₀ where ‖I − AX₀‖ < 1."
-    );
     let (heading, small) = (Text::new(14.0, Anchor::Start).bold(), Text::new(10.0, Anchor::Start).grey());
-    let room = (maps.x + BAR).max(heading.width(title).min(640.0)).max(small.width(&note).min(640.0));
-    let height = TITLE + subjects.len() as f64 * each - BREAK + NOTE;
+    let room = (maps.x + BAR).max(heading.width(title).min(400.0));
+    let (title_lines, notes) = (heading.wrap(title, room), small.wrap(NOTES, room));
+    let above = TITLE + title_lines.len().saturating_sub(1) as f64 * heading.line_height();
+    let foot = above + subjects.len() as f64 * each - BREAK + NOTE;
+    let height = foot + notes.len() as f64 * small.line_height();
     let mut page = Svg::new(DVec2::new(room, height) + 2.0 * MARGIN, title);
-    page.text(DVec2::new(MARGIN, MARGIN + 12.0), heading, &heading.fit(title, room));
+    page.lines(DVec2::new(MARGIN, MARGIN + 12.0), heading, &title_lines);
 
     let matrices: Vec<Vec<Vec<f64>>> = (0..subjects.len())
         .map(|image| trace.blocks.iter().map(|b| magnitudes(&b.connectivity, b.patches, image, alpha)).collect())
         .collect();
     let scale = Scale::of(matrices.iter().flatten().flatten().copied());
     for (image, subject) in subjects.iter().enumerate() {
-        let at = DVec2::new(MARGIN, MARGIN + TITLE + image as f64 * each);
+        let at = DVec2::new(MARGIN, MARGIN + above + image as f64 * each);
         if image > 0 {
             let y = at.y - BREAK / 2.0;
             page.line(DVec2::new(MARGIN, y), DVec2::new(MARGIN + room, y), HAIR, 0.5);
@@ -75,7 +80,7 @@ pub fn draw(title: &str, subjects: &[Subject], trace: &Trace, alpha: f32) -> Res
         let bar = top + DVec2::new(maps.x + 24.0, HEADING);
         colour_bar(&mut page, bar, maps.y - HEADING - FIGURES, &scale, &format!("bar{image}"), alpha);
     }
-    page.text(DVec2::new(MARGIN, MARGIN + height - 2.0), small, &small.fit(&note, room));
+    page.lines(DVec2::new(MARGIN, MARGIN + foot + 9.0), small, &notes);
     Ok(page)
 }
 
@@ -112,14 +117,15 @@ fn colour_bar(page: &mut Svg, at: DVec2, height: f64, scale: &Scale, id: &str, a
     page.text(at + DVec2::new(WIDTH + 52.0, height / 2.0), style, &format!("|I − aW|, a = {alpha}"));
 }
 
-/// `matrix` [N, N] in the pixels of a PNG.
+/// `matrix` [N, N] in the pixels of a PNG: enlarged sharply, reduced smoothly.
 fn heat_map(matrix: &[f64], patches: usize, scale: &Scale) -> RgbImage {
     let pixels = (SIDE * f64::from(SCALE)) as u32;
-    let side = if patches as u32 > pixels { patches as u32 } else { pixels };
+    let side = pixels.max(patches as u32);
     let index = |at: u32| (u64::from(at) * patches as u64 / u64::from(side)) as usize;
-    RgbImage::from_fn(side, side, |x, y| {
+    let map = RgbImage::from_fn(side, side, |x, y| {
         Rgb(matrix.get(index(y) * patches + index(x)).map_or([255; 3], |&value| viridis(scale.share(value))))
-    })
+    });
+    if side == pixels { map } else { resize(&map, pixels, pixels, FilterType::Triangle) }
 }
 
 /// Logarithmic: the elements of one map spread over several powers of ten.

@@ -93,12 +93,11 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         true => matrix::draw(&title, &report.subjects, &report.trace, alpha)?,
         false => sheet::draw(&title, &report.subjects, &report.trace, &report.provenance, model.config().patch)?,
     };
-    let size = page.size();
-    picture::save(&arguments.output.0, page)?;
+    let size = picture::save(&arguments.output.0, page)?;
     if arguments.json {
         report.json()?
     } else {
-        report.text([size.x, size.y])?
+        report.text(size)?
     }
     Ok(true)
 }
@@ -131,7 +130,7 @@ impl Report<'_> {
         format!("{}, {}", self.arguments.model.name(), describe(self.session.plan()))
     }
 
-    fn text(&self, size: [f64; 2]) -> Result<()> {
+    fn text(&self, size: [u32; 2]) -> Result<()> {
         let mut out = String::new();
         for (image, subject) in self.subjects.iter().enumerate() {
             out += &format!("{}\n", subject.file);

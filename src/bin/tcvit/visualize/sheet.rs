@@ -33,17 +33,19 @@ pub fn draw(title: &str, subjects: &[Subject], trace: &Trace, provenance: &Prove
     let bands = trace.blocks.len().div_ceil(MOST_BLOCKS).max(1);
     let blocks = trace.blocks.len().div_ceil(bands);
     let width = NAMES + (blocks + 1) as f64 * (side + GAP) - GAP;
-    let style = Text::new(14.0, Anchor::Start).bold();
+    let heading = Text::new(14.0, Anchor::Start).bold();
     // Short grids leave room for the title all the same, within reason.
-    let room = width.max(style.width(title).min(640.0));
+    let room = width.max(heading.width(title).min(400.0));
+    let title_lines = heading.wrap(title, room);
+    let above = TITLE + title_lines.len().saturating_sub(1) as f64 * heading.line_height();
     let band = HEADINGS + 3.0 * (side + GAP) - GAP;
     let each = NAME + bands as f64 * (band + BREAK);
-    let height = TITLE + subjects.len() as f64 * each - BREAK;
+    let height = above + subjects.len() as f64 * each - BREAK;
     let mut page = Svg::new(DVec2::new(room, height) + 2.0 * MARGIN, title);
-    page.text(DVec2::new(MARGIN, MARGIN + 12.0), style, &style.fit(title, room));
+    page.lines(DVec2::new(MARGIN, MARGIN + 12.0), heading, &title_lines);
 
     for (image, subject) in subjects.iter().enumerate() {
-        let mut at = DVec2::new(MARGIN, MARGIN + TITLE + image as f64 * each);
+        let mut at = DVec2::new(MARGIN, MARGIN + above + image as f64 * each);
         if image > 0 {
             let y = at.y - BREAK / 2.0;
             page.line(DVec2::new(MARGIN, y), DVec2::new(MARGIN + width, y), HAIR, 0.5);
