@@ -27,7 +27,7 @@ impl Cost {
         let (d, f, e) = (config.width as u64, config.mlp as u64, config.prefix() as u64);
         let mut cost = Self {
             embed: (config.patches() * config.patch_elements()) as u64 * d,
-            head: config.head_tokens().max(1) as u64 * d * config.classes as u64,
+            head: config.head_rows() as u64 * d * config.classes as u64,
             ..Self::default()
         };
         for block in &plan.blocks {

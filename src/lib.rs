@@ -59,7 +59,7 @@ pub use condense::connectivity_matrix;
 pub use config::VitConfig;
 pub use error::{Error, Result};
 pub use gpu::{Context, ContextOptions};
-pub use model::Model;
+pub use model::{LoadOptions, Model};
 pub use prediction::{Guess, Prediction};
 pub use session::{Session, SessionOptions, Wanted};
 pub use trace::Trace;

@@ -122,7 +122,7 @@ impl Plan {
             probs: config.heads * tokens * Self::probs_stride(tokens),
             hidden: tokens * config.mlp,
             sizes: tokens,
-            pooled: config.head_tokens().max(1) * config.width,
+            pooled: config.head_rows() * config.width,
             logits: config.classes,
             connectivity: when(Condensation::uses_connectivity, square),
             cosine: when(Condensation::uses_cosine, square),
