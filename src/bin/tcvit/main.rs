@@ -5,6 +5,7 @@ mod classify;
 mod demo;
 mod doctor;
 mod flops;
+mod hub;
 mod options;
 mod output;
 
