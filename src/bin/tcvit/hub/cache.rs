@@ -94,13 +94,13 @@ impl Cache {
         if commit.is_empty() || !snapshot.is_dir() {
             return Found::Nothing;
         }
-        let lacks = |file: &&str| !snapshot.join(file).is_file();
-        if let Some(file) = [CONFIG, WEIGHTS].iter().find(lacks) {
+        let lacks = |file: &str| !snapshot.join(file).is_file();
+        if let Some(file) = [CONFIG, WEIGHTS].into_iter().find(|file| lacks(file)) {
             return Found::Without(file);
         }
         // Without it a model of transformers would get other pixels than it was trained on, and nobody would notice.
         let needed = is_transformers(&snapshot.join(CONFIG)) && !self.absent(id, &commit, PREPROCESSOR).exists();
-        if needed && lacks(&PREPROCESSOR) {
+        if needed && lacks(PREPROCESSOR) {
             return Found::Without(PREPROCESSOR);
         }
         Found::Whole(snapshot)
