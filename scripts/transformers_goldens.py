@@ -2,12 +2,13 @@
 as `save_pretrained` writes them, and what transformers' float32 forward makes of them; and
 tests/goldens/resized.safetensors: a ViT of timm's on other image sizes than its weights are for.
 
-NAME/model.safetensors, NAME/config.json   the model (weights in float16, so that folders stay small)
+NAME/model.safetensors, NAME/config.json   the model (weights in float16: folders stay small)
 NAME/preprocessor_config.json              where the model has one
 NAME/golden.safetensors                    `logits` [B, classes] or, without a head, `features`
-                                           [B, 6, D], of the pixels of that name and the seed 5
+                                           [B, 6, D], of the pixels of that name and the seed 5;
+                                           `chelsea` [3, H, W], what the processor makes of a photo
 resized.safetensors                        `SIDE/logits` [1, classes] for random weights of a seed
-                                           (goldens.py's), made for 224 pixels, and pixels of the same
+                                           (goldens.py's), made for 224 pixels, and such pixels
 
 Run from anywhere, with the packages of goldens-requirements.txt:
   python scripts/transformers_goldens.py
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 import transformers
 from goldens import FEATURE_TOKENS, REPOSITORY, random_tensor, randomise
+from PIL import Image
 from safetensors.numpy import save_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from transformers import PreTrainedModel
@@ -44,7 +46,7 @@ def theirs(name: str, shape: tuple[int, ...]) -> torch.Tensor:
 
 
 def models() -> dict[str, PreTrainedModel]:
-    """The models by the names of their folders. No two have the same epsilon, head count or head."""
+    """The models by the names of their folders: epsilons, head counts and heads differ."""
     common = {
         "num_hidden_layers": 3,
         "image_size": 64,
@@ -110,9 +112,13 @@ def make_model(name: str, model: PreTrainedModel, out: Path) -> None:
         tensors["logits"] = output.logits.numpy()
     else:
         tensors["features"] = output.last_hidden_state[:, :FEATURE_TOKENS].numpy()
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, folder / "golden.safetensors")
     if name in processors():
-        processors()[name].save_pretrained(folder)
+        processor = processors()[name]
+        processor.save_pretrained(folder)
+        photo = Image.open(REPOSITORY / "assets/photos/chelsea.jpg").convert("RGB")
+        tensors["chelsea"] = processor(photo, return_tensors="np")["pixel_values"][0]
+    tensors = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+    save_file(tensors, folder / "golden.safetensors")
     size = sum(path.stat().st_size for path in folder.iterdir())
     print(f"{name}: {size:,} bytes, {json.dumps(model.config.architectures)}")
 
@@ -130,7 +136,8 @@ def make_resized(path: Path) -> None:
         model.load_state_dict(checkpoint_filter_fn(dict(stored.state_dict()), model))
         pixels = random_tensor("pixels", (1, 3, side, side), SEED)
         tensors[f"{side}/logits"] = model(pixels).numpy()
-    save_file(tensors, path, metadata={"golden": json.dumps({"seed": SEED, "image": 224} | arguments)})
+    golden = {"seed": SEED, "image": 224} | arguments
+    save_file(tensors, path, metadata={"golden": json.dumps(golden)})
     print(f"{path.name}: {path.stat().st_size:,} bytes")
 
 

@@ -11,6 +11,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use support::{first_tokens, gpu, relative, repository};
 use tcvit::config::Head;
+use tcvit::input::Preprocess;
 use tcvit::random::Random;
 use tcvit::weights::Checkpoint;
 use tcvit::{Condensation, LoadOptions, Model, Result, SessionOptions, VitConfig, Wanted};
@@ -61,6 +62,33 @@ fn vit() {
     assert_eq!((config.squash, config.crop, config.interpolation.as_str()), (true, 1.0, "bilinear"));
     assert_eq!((config.mean, config.std), ([0.5; 3], [0.5; 3]));
     assert!(model.preprocess().squash);
+}
+
+/// What transformers' processors, as their files describe them, make of a photograph that is not square.
+#[test]
+fn photographs_become_the_processors_pixels() {
+    let photo = tcvit::input::open_image(&repository("assets/photos/chelsea.jpg")).unwrap();
+    for name in ["vit", "deit_teacher", "dinov2_registers"] {
+        let model = Model::load(gpu(), folder(name)).unwrap();
+        let golden = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
+        let expected = floats(&golden, "chelsea").unwrap();
+        let in_bytes = |preprocess: &Preprocess| {
+            let differences: Vec<f32> =
+                preprocess.pixels(&photo).unwrap().iter().zip(&expected).map(|(g, e)| (g - e).abs()).collect();
+            assert_eq!(differences.len(), expected.len());
+            let most = differences.iter().copied().fold(0.0, f32::max) * 255.0 * preprocess.std[0];
+            let mean = differences.iter().sum::<f32>() / differences.len() as f32 * 255.0 * preprocess.std[0];
+            (most, mean)
+        };
+        let (most, mean) = in_bytes(model.preprocess());
+        println!("{name}: at most {most:.1} of 255, {mean:.2} on average");
+        assert!(most <= 5.0 && mean <= 0.5, "{name}: {most}, {mean}");
+        // Another shape, or a crop that is a little off, is seen.
+        let other = Preprocess { squash: !model.preprocess().squash, ..model.preprocess().clone() };
+        assert!(in_bytes(&other).1 > 2.0);
+        let other = Preprocess { crop: model.preprocess().crop * 0.97, ..model.preprocess().clone() };
+        assert!(in_bytes(&other).1 > 1.0);
+    }
 }
 
 /// In the names that transformers 5 has in memory, with a pooler that is left out, and a config of a model with a head.

@@ -91,10 +91,16 @@ impl State {
         let range = header("range");
         self.requests.lock().unwrap().push(format!("{path} {}", range.as_deref().unwrap_or("all")));
         let admitted = header("authorization").as_deref() == Some("Bearer secret");
-        self.answer(stream, &path, range.as_deref(), admitted)
+        self.answer(stream, &path, range.as_deref(), [header("authorization").is_some(), admitted])
     }
 
-    fn answer(&self, mut stream: TcpStream, path: &str, range: Option<&str>, admitted: bool) -> std::io::Result<()> {
+    fn answer(
+        &self,
+        mut stream: TcpStream,
+        path: &str,
+        range: Option<&str>,
+        [asked, admitted]: [bool; 2],
+    ) -> std::io::Result<()> {
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match parts.as_slice() {
             ["api", "models", "tests", "private", ..] if !admitted => status(stream, "401 Unauthorized"),
@@ -110,7 +116,8 @@ impl State {
                 let body = json!({ "sha": COMMIT, "siblings": siblings, "tags": ["ignored"] }).to_string();
                 write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
             }
-            ["tests", "gated", "resolve", COMMIT, _] if !admitted => status(stream, "403 Forbidden"),
+            ["tests", "gated", "resolve", COMMIT, _] if !admitted && asked => status(stream, "403 Forbidden"),
+            ["tests", "gated", "resolve", COMMIT, _] if !admitted => status(stream, "401 Unauthorized"),
             // Large files are elsewhere: their hash and commit are in the answer that says where.
             ["tests", name, "resolve", COMMIT, "model.safetensors"] => write!(
                 stream,
@@ -255,8 +262,8 @@ fn what_the_hub_does_not_have_is_told() {
     fails(&flops("tests/nothing", &[]), &["load model tests/nothing from the hub", "404", "nor is there a file"]);
     fails(&flops("tests/vit@v9", &[]), &["tests/vit@v9", "404", "revision"]);
     fails(&flops("tests/private", &[]), &["401", "private or gated", "HF_TOKEN"]);
-    fails(&flops("tests/gated", &[]), &["403", "gated", "accept its terms", "tests/gated", "HF_TOKEN"]);
-    fails(&flops("tests/gated", &[("HF_TOKEN", "wrong")]), &["403"]);
+    fails(&flops("tests/gated", &[]), &["401", "it is gated", "accept its terms", "tests/gated", "HF_TOKEN"]);
+    fails(&flops("tests/gated", &[("HF_TOKEN", "wrong")]), &["403", "it is gated"]);
     fails(&flops("tests/bin", &[]), &["model.safetensors", "pytorch_model.bin only", "save_pretrained"]);
     fails(&flops("tests/sharded", &[]), &["several files", "model.safetensors.index.json", "not supported"]);
     assert!(!snapshot(home.path(), "gated").join("model.safetensors").exists());
@@ -296,6 +303,15 @@ fn a_download_that_breaks_off_is_taken_up() {
     assert!(hub.requests().contains(&resumed), "what was there was not downloaded again");
     let here = std::fs::read(snapshot(home.path(), "vit").join("model.safetensors")).unwrap();
     assert_eq!(here, std::fs::read(model("vit").join("model.safetensors")).unwrap());
+
+    // A part that is longer than the whole is of no use.
+    let cache = home.path().join("other");
+    let blobs = cache.join("models--tests--vit/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(blobs.join("weights-vit.part"), vec![0; size as usize + 1]).unwrap();
+    let other = [("HF_HUB_CACHE", cache.to_str().unwrap())];
+    succeeds(&run(home.path(), &hub.endpoint(), &other, &flops));
+    assert_eq!(std::fs::read(blobs.join("weights-vit")).unwrap(), here);
 }
 
 /// A folder of that name comes before the hub.

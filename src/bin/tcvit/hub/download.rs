@@ -18,7 +18,7 @@ use super::{CONFIG, Id, PREPROCESSOR, WEIGHTS, error};
 /// download that broke off. A broken download is taken up again by the next run.
 pub fn download(id: &Id, cache: &Cache) -> Result<PathBuf> {
     let hub = Hub::new(id, cache)?;
-    let info = hub.repo(&id.revision).info().map_err(|failure| hub.explain(failure))?;
+    let info = hub.repo(&id.revision).info().map_err(|failure| hub.explain(failure, false))?;
     let files: Vec<&str> = info.siblings.iter().map(|file| file.rfilename.as_str()).collect();
     check_files(id, &files)?;
     let commit = info.sha.as_str();
@@ -97,14 +97,14 @@ impl<'a> Hub<'a> {
             return Ok(());
         }
         let repo = self.repo(commit);
-        let metadata = self.api.metadata(&repo.url(file)).map_err(|failure| self.explain(failure))?;
+        let metadata = self.api.metadata(&repo.url(file)).map_err(|failure| self.explain(failure, true))?;
         let size = metadata.size() as u64;
         // A part that is no shorter than the whole cannot be taken up.
         let part = self.cache.folder(self.id).join("blobs").join(metadata.etag()).with_extension("part");
         if std::fs::metadata(&part).is_ok_and(|part| part.len() >= size) {
             self.remove(&part)?;
         }
-        let path = repo.download_with_progress(file, Bar::new()).map_err(|failure| self.explain(failure))?;
+        let path = repo.download_with_progress(file, Bar::new()).map_err(|failure| self.explain(failure, true))?;
         let got = std::fs::metadata(&path).map(|file| file.len()).unwrap_or_default();
         if got != size {
             let blob = std::fs::canonicalize(&path);
@@ -134,8 +134,8 @@ impl<'a> Hub<'a> {
         tcvit::file::write_whole(path, text.as_bytes())
     }
 
-    /// What went wrong, and what can be done about it.
-    fn explain(&self, failure: ApiError) -> Error {
+    /// What went wrong, and what can be done about it. `known` says that the repository is there.
+    fn explain(&self, failure: ApiError, known: bool) -> Error {
         let (id, page) = (self.id, format!("{}/{}", self.endpoint, self.id.repository));
         let status = match &failure {
             ApiError::RequestError(request) => match **request {
@@ -150,12 +150,12 @@ impl<'a> Hub<'a> {
                 let got = "404, no such thing; nor is there a file or folder of that name here".to_owned();
                 error(id, format!("a model repository, with this revision, at {page}"), got)
             }
-            (Some(status @ 401), _) => {
+            (Some(status @ 401), _) if !known => {
                 let got =
                     format!("{status}: there is none of that name, or it is private or gated; for those, {access}");
                 error(id, format!("a public model at {page}"), got)
             }
-            (Some(status @ 403), _) => {
+            (Some(status @ (401 | 403)), _) => {
                 let got = format!("{status}: it is gated; accept its terms at {page} and {access}");
                 error(id, format!("access to {page}"), got)
             }
