@@ -157,10 +157,9 @@ impl Names {
                 Some((name, shape))
             })
             .collect();
-        if self.has_registers() {
-            if let Some(rows) = found.get_mut("pos_embed").and_then(|shape| shape.iter_mut().rev().nth(1)) {
-                *rows = rows.saturating_sub(1);
-            }
+        let rows = found.get_mut("pos_embed").and_then(|shape| shape.iter_mut().rev().nth(1));
+        if let Some(rows) = rows.filter(|_| self.has_registers()) {
+            *rows = rows.saturating_sub(1);
         }
         Ok(found)
     }
