@@ -1,6 +1,9 @@
 //! Models as Hugging Face transformers saves them, against transformers' own forward, and image sizes other than the
 //! checkpoint's, against timm's (`scripts/transformers_goldens.py` makes both). Run with `--nocapture` for the figures.
 
+mod image_size;
+mod refusals;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -14,7 +17,7 @@ use tcvit::config::Head;
 use tcvit::input::Preprocess;
 use tcvit::random::Random;
 use tcvit::weights::Checkpoint;
-use tcvit::{Condensation, LoadOptions, Model, Result, SessionOptions, VitConfig, Wanted};
+use tcvit::{Condensation, Model, SessionOptions, Wanted};
 
 const SEED: u64 = 5;
 const BATCH: usize = 2;
@@ -139,15 +142,18 @@ fn dinov2_with_registers() {
     assert_eq!((side, config.squash), (73.0, false));
 }
 
-/// A checkpoint's tensors as f32, by name.
-fn tensors(name: &str) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+/// Shapes and values by name.
+type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// A checkpoint's tensors as f32.
+fn tensors(name: &str) -> Tensors {
     let bytes = std::fs::read(folder(name).join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let half = |data: &[u8]| data.as_chunks::<2>().0.iter().map(|&b| half::f16::from_le_bytes(b).to_f32()).collect();
     file.tensors().into_iter().map(|(name, view)| (name, (view.shape().to_vec(), half(view.data())))).collect()
 }
 
-fn serialize(tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>) -> Vec<u8> {
+fn serialize(tensors: &Tensors) -> Vec<u8> {
     let bytes: BTreeMap<&String, Vec<u8>> =
         tensors.iter().map(|(name, (_, v))| (name, v.iter().flat_map(|v| v.to_le_bytes()).collect())).collect();
     let view = |name: &String| TensorView::new(Dtype::F32, tensors[name].0.clone(), &bytes[name]).unwrap();
@@ -192,128 +198,4 @@ fn timms_names_give_the_same() {
     // Half of the heads, and the comparison sees it.
     let wrong = json!({ "num_classes": 7, "model_args": { "num_heads": 2 } });
     assert!(relative(&logits(serialize(&timm), &wrong), &theirs) > 1e-3);
-}
-
-/// Loads folder `name` with changed tensors and configuration; must be refused, with all of `texts`.
-#[track_caller]
-fn refused(name: &str, change: impl FnOnce(&mut BTreeMap<String, (Vec<usize>, Vec<f32>)>, &mut Value), texts: &[&str]) {
-    let (mut tensors, mut config) = (tensors(name), config_json(name));
-    change(&mut tensors, &mut config);
-    let load = || -> Result<Model> {
-        let checkpoint = Checkpoint::from_bytes(serialize(&tensors), "theirs.safetensors")?;
-        Model::from_checkpoint(gpu(), checkpoint, Some(&config.to_string()))
-    };
-    let error = load().err().expect("refused").to_string();
-    println!("{error}");
-    for text in texts {
-        assert!(error.contains(text), "{text:?} is not in: {error}");
-    }
-}
-
-#[test]
-fn configurations_that_contradict_are_refused() {
-    for (name, field, value, texts) in [
-        ("vit", "hidden_size", json!(128), ["hidden_size 128", "hidden_size 64"]),
-        ("vit", "num_hidden_layers", json!(12), ["num_hidden_layers 12", "num_hidden_layers 3"]),
-        ("vit", "intermediate_size", json!(256), ["intermediate_size 256", "intermediate_size 192"]),
-        ("vit", "image_size", json!(224), ["image_size 224", "image_size 64"]),
-        ("vit", "patch_size", json!([16, 16]), ["patch_size [16, 16]", "patch_size 8"]),
-        ("vit", "id2label", json!({ "0": "a", "1": "b" }), ["num_classes 2", "7 classes"]),
-        ("vit", "num_attention_heads", json!(5), ["a divisor of the width", "got 5"]),
-        ("vit", "hidden_act", json!("gelu_new"), ["hidden_act gelu", "gelu_new"]),
-        ("vit", "model_type", json!("dinov3_vit"), ["model_type one of vit, deit", "dinov3_vit"]),
-        ("dinov2", "mlp_ratio", json!(4), ["mlp_ratio 256", "mlp_ratio 192"]),
-        ("dinov2", "use_swiglu_ffn", json!(true), ["two layers with GELU", "swiglu"]),
-        ("dinov2_registers", "num_register_tokens", json!(8), ["num_register_tokens 8", "num_register_tokens 4"]),
-    ] {
-        refused(name, |_, config| config[field] = value, &texts);
-    }
-}
-
-#[test]
-fn tensors_that_do_not_fit_are_named_in_their_own_words() {
-    let gone = "vit.encoder.layer.1.attention.attention.key.bias";
-    refused("vit", |tensors, _| drop(tensors.remove(gone)), &[gone, "no tensor of that name"]);
-    let gone = "dinov2.encoder.layer.2.layer_scale2.lambda1";
-    refused("dinov2", |tensors, _| drop(tensors.remove(gone)), &[gone, "no tensor of that name"]);
-    let gone = "deit.embeddings.cls_token";
-    refused("deit", |tensors, _| drop(tensors.remove(gone)), &[gone]);
-    refused("deit_teacher", |tensors, _| drop(tensors.remove("distillation_classifier.bias")), &["distillation_class"]);
-    let more = |name: &'static str| {
-        move |tensors: &mut BTreeMap<_, _>, _: &mut Value| {
-            drop(tensors.insert(name.to_owned(), (vec![1], vec![0.5])));
-        }
-    };
-    refused("vit", more("vit.encoder.layer.0.attention.relative"), &["left over", "attention.relative"]);
-    let name = "embeddings.position_embeddings";
-    let shorter = |tensors: &mut BTreeMap<String, (Vec<usize>, Vec<f32>)>, _: &mut Value| {
-        *tensors.get_mut(name).unwrap() = (vec![1, 1, 64], vec![0.5; 64]);
-    };
-    refused("dinov2_registers", shorter, &["position embedding"]);
-    let name = "encoder.layer.0.mlp.weights_in.weight";
-    refused("dinov2_registers", more(name), &["SwiGLU", name]);
-}
-
-fn resized_config() -> VitConfig {
-    VitConfig::new(224, 16, 96, 3, 3, 10)
-}
-
-fn resized(side: usize) -> Model {
-    Model::random_with(gpu(), &resized_config(), SEED, &LoadOptions::new().image(side)).unwrap()
-}
-
-#[test]
-fn other_image_sizes_are_timms() {
-    let golden = std::fs::read(repository("tests/goldens/resized.safetensors")).unwrap();
-    for side in [160, 224, 256, 288, 720, 736] {
-        let model = resized(side);
-        assert_eq!((model.config().image, model.preprocess().side), (side, side));
-        let session = model.session(SessionOptions::new()).unwrap();
-        let expected = floats(&golden, &format!("{side}/logits")).unwrap();
-        let error = relative(&session.logits(&pixels(1, side)).unwrap(), &expected);
-        println!("224 to {side} ({} patches): {error:.1e}", model.config().patches());
-        assert!(error <= 1e-4, "{side}: logits differ by {error:e}");
-    }
-    // 45 * 45 patches can be condensed, 46 * 46 cannot.
-    let condensed =
-        |side| resized(side).session(SessionOptions::new().condense(Condensation::training_free().drop(100)));
-    condensed(720).unwrap();
-    assert!(condensed(736).err().unwrap().to_string().contains("2048"));
-}
-
-/// What the comparison would not see if the position embedding were resized some other way.
-#[test]
-fn positions_matter() {
-    let resized = resized(160).session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
-    let config = VitConfig::new(160, 16, 96, 3, 3, 10);
-    let others = Model::random(gpu(), &config, SEED).unwrap();
-    let others = others.session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
-    assert!(relative(&resized, &others) > 1e-2);
-}
-
-#[test]
-fn image_sizes_that_do_not_fit_are_refused() {
-    for (side, texts) in [
-        (220, &["image side", "patch side 16", "208 or 224", "got 220"][..]),
-        (7, &["such as 16", "got 7"]),
-        (0, &["such as 16", "got 0"]),
-        (1 << 20, &["image", "1048576"]),
-        (usize::MAX, &["image"]),
-    ] {
-        let error = LoadOptions::new().image(side).apply(&resized_config()).unwrap_err().to_string();
-        texts.iter().for_each(|text| assert!(error.contains(text), "{text:?} is not in: {error}"));
-    }
-}
-
-/// A checkpoint with registers, whose prefix has no rows, at another size: as much of transformers' form as can be.
-#[test]
-fn a_checkpoint_is_resized_too() {
-    let load = |name: &str, side| Model::load_with(gpu(), folder(name), &LoadOptions::new().image(side)).unwrap();
-    for name in ["dinov2_registers", "deit_teacher"] {
-        let model = load(name, 96);
-        assert_eq!(model.config().patches(), 144);
-        let session = model.session(SessionOptions::new()).unwrap();
-        session.run(&pixels(1, 96), Wanted { features: true, blocks: false }).unwrap();
-        assert_eq!(load(name, 64).config(), Model::load(gpu(), folder(name)).unwrap().config());
-    }
 }
