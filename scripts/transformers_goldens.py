@@ -7,8 +7,8 @@ NAME/preprocessor_config.json              where the model has one
 NAME/golden.safetensors                    `logits` [B, classes] or, without a head, `features`
                                            [B, 6, D], of the pixels of that name and the seed 5;
                                            `chelsea` [3, H, W], what the processor makes of a photo
-resized.safetensors                        `SIDE/logits` [1, classes] for random weights of a seed
-                                           (goldens.py's), made for 224 pixels, and such pixels
+resized.safetensors                        `PREFIX/SIDE/logits` [1, classes] of weights of that seed,
+                                           made for 224 pixels, on such pixels of SIDE
 
 Run from anywhere, with the packages of goldens-requirements.txt:
   python scripts/transformers_goldens.py
@@ -16,6 +16,7 @@ Run from anywhere, with the packages of goldens-requirements.txt:
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ import transformers
 from goldens import FEATURE_TOKENS, REPOSITORY, random_tensor, randomise
 from PIL import Image
 from safetensors.numpy import save_file
+from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from transformers import PreTrainedModel
 
@@ -125,17 +127,27 @@ def make_model(name: str, model: PreTrainedModel, out: Path) -> None:
 
 @torch.no_grad()
 def make_resized(path: Path) -> None:
-    """Writes the logits of one ViT on every side, its position embedding resized by timm."""
+    """Writes the logits of ViTs on other sides, their position embeddings resized by timm."""
     arguments = {"patch_size": 16, "embed_dim": 96, "depth": 3, "num_heads": 3, "num_classes": 10}
-    stored = VisionTransformer(img_size=224, **arguments).eval()
-    randomise(stored, SEED)
+    # The prefix has one row of the position embedding, none, or two.
+    kinds = {
+        "class": (partial(VisionTransformer, **arguments), RESIZED_SIDES),
+        "registers": (
+            partial(VisionTransformer, reg_tokens=4, no_embed_class=True, **arguments),
+            [160],
+        ),
+        "distilled": (partial(VisionTransformerDistilled, **arguments), [256]),
+    }
     tensors = {}
-    for side in RESIZED_SIDES:
-        # What timm does for `create_model(..., img_size=side)`: the checkpoint's filter resizes.
-        model = VisionTransformer(img_size=side, **arguments).eval()
-        model.load_state_dict(checkpoint_filter_fn(dict(stored.state_dict()), model))
-        pixels = random_tensor("pixels", (1, 3, side, side), SEED)
-        tensors[f"{side}/logits"] = model(pixels).numpy()
+    for name, (build, sides) in kinds.items():
+        stored = build(img_size=224).eval()
+        randomise(stored, SEED)
+        for side in sides:
+            # As `create_model(..., img_size=side)` does: the checkpoint's filter resizes.
+            model = build(img_size=side).eval()
+            model.load_state_dict(checkpoint_filter_fn(dict(stored.state_dict()), model))
+            pixels = random_tensor("pixels", (1, 3, side, side), SEED)
+            tensors[f"{name}/{side}/logits"] = model(pixels).numpy()
     golden = {"seed": SEED, "image": 224} | arguments
     save_file(tensors, path, metadata={"golden": json.dumps(golden)})
     print(f"{path.name}: {path.stat().st_size:,} bytes")

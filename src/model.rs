@@ -224,7 +224,11 @@ fn locate(path: &Path) -> Result<(PathBuf, PathBuf)> {
     if path.is_dir() {
         let file = path.join("model.safetensors");
         if !file.is_file() {
-            let got = format!("{} without one", path.display());
+            let others = ["model.safetensors.index.json", "pytorch_model.bin"];
+            let got = match others.into_iter().find(|other| path.join(other).is_file()) {
+                Some(other) => format!("{} with {other}, a form that is not supported", path.display()),
+                None => format!("{} without one", path.display()),
+            };
             return Err(Error::file("load model", "a folder with model.safetensors", got));
         }
         return Ok((file, path.join("config.json")));

@@ -1,41 +1,59 @@
 //! Image sizes other than the checkpoint's.
 
+use tcvit::config::Head;
 use tcvit::{Condensation, LoadOptions, Model, SessionOptions, VitConfig, Wanted};
 
 use crate::support::{gpu, relative, repository};
 use crate::{SEED, floats, folder, pixels};
 
-fn resized_config() -> VitConfig {
+fn stored() -> VitConfig {
     VitConfig::new(224, 16, 96, 3, 3, 10)
 }
 
-fn resized(side: usize) -> Model {
-    Model::random_with(gpu(), &resized_config(), SEED, &LoadOptions::new().image(side)).unwrap()
+fn resized(stored: &VitConfig, side: usize) -> Model {
+    Model::random_with(gpu(), stored, SEED, &LoadOptions::new().image(side)).unwrap()
+}
+
+fn check(kind: &str, stored: &VitConfig, sides: &[usize]) {
+    let golden = std::fs::read(repository("tests/goldens/resized.safetensors")).unwrap();
+    for &side in sides {
+        let model = resized(stored, side);
+        assert_eq!((model.config().image, model.preprocess().side), (side, side));
+        let session = model.session(SessionOptions::new()).unwrap();
+        let expected = floats(&golden, &format!("{kind}/{side}/logits")).unwrap();
+        let error = relative(&session.logits(&pixels(1, side)).unwrap(), &expected);
+        println!("{kind}: 224 to {side} ({} patches): {error:.1e}", model.config().patches());
+        assert!(error <= 1e-4, "{kind}, {side}: logits differ by {error:e}");
+    }
 }
 
 #[test]
 fn other_image_sizes_are_timms() {
-    let golden = std::fs::read(repository("tests/goldens/resized.safetensors")).unwrap();
-    for side in [160, 224, 256, 288, 720, 736] {
-        let model = resized(side);
-        assert_eq!((model.config().image, model.preprocess().side), (side, side));
-        let session = model.session(SessionOptions::new()).unwrap();
-        let expected = floats(&golden, &format!("{side}/logits")).unwrap();
-        let error = relative(&session.logits(&pixels(1, side)).unwrap(), &expected);
-        println!("224 to {side} ({} patches): {error:.1e}", model.config().patches());
-        assert!(error <= 1e-4, "{side}: logits differ by {error:e}");
-    }
+    check("class", &stored(), &[160, 224, 256, 288, 720, 736]);
     // 45 * 45 patches can be condensed, 46 * 46 cannot.
-    let condensed =
-        |side| resized(side).session(SessionOptions::new().condense(Condensation::training_free().drop(100)));
+    let condensed = |side| {
+        let options = SessionOptions::new().condense(Condensation::training_free().drop(100));
+        resized(&stored(), side).session(options)
+    };
     condensed(720).unwrap();
     assert!(condensed(736).err().unwrap().to_string().contains("2048"));
+}
+
+/// A position embedding with no row for the prefix, and with two.
+#[test]
+fn rows_of_the_prefix_stay() {
+    let mut registers = stored();
+    (registers.registers, registers.position_covers_prefix) = (4, false);
+    check("registers", &registers, &[160]);
+    let mut distilled = stored();
+    distilled.head = Head::ClassAndDistillation;
+    check("distilled", &distilled, &[256]);
 }
 
 /// What the comparison would not see if the position embedding were resized some other way.
 #[test]
 fn positions_matter() {
-    let resized = resized(160).session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
+    let resized = resized(&stored(), 160).session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
     let config = VitConfig::new(160, 16, 96, 3, 3, 10);
     let others = Model::random(gpu(), &config, SEED).unwrap();
     let others = others.session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
@@ -51,12 +69,12 @@ fn image_sizes_that_do_not_fit_are_refused() {
         (1 << 20, &["image", "1048576"]),
         (usize::MAX, &["image"]),
     ] {
-        let error = LoadOptions::new().image(side).apply(&resized_config()).unwrap_err().to_string();
+        let error = LoadOptions::new().image(side).apply(&stored()).unwrap_err().to_string();
         texts.iter().for_each(|text| assert!(error.contains(text), "{text:?} is not in: {error}"));
     }
 }
 
-/// A checkpoint with registers, whose prefix has no rows, at another size: as much of transformers' form as can be.
+/// What is loaded from files: the sizes are right, and the checkpoint's own size changes nothing.
 #[test]
 fn a_checkpoint_is_resized_too() {
     let load = |name: &str, side| Model::load_with(gpu(), folder(name), &LoadOptions::new().image(side)).unwrap();
