@@ -7,7 +7,7 @@ NAME/preprocessor_config.json              where the model has one
 NAME/golden.safetensors                    `logits` [B, classes] or, without a head, `features`
                                            [B, 6, D], of the pixels of that name and the seed 5;
                                            `chelsea` [3, H, W], what the processor makes of a photo
-resized.safetensors                        `PREFIX/SIDE/logits` [1, classes] of weights of that seed,
+resized.safetensors                        `PREFIX/SIDE/logits` [1, classes], weights of that seed,
                                            made for 224 pixels, on such pixels of SIDE
 
 Run from anywhere, with the packages of goldens-requirements.txt:
