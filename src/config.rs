@@ -16,6 +16,9 @@ pub enum Head {
     /// LV-ViT's: a linear layer on the class token, plus half of the largest that another linear layer gives each class
     /// on any patch token, both after the final norm.
     ClassAndTokenMax,
+    /// A linear layer on the class token beside the mean of the patch tokens, both after the final norm (transformers'
+    /// DINOv2). Condensed tokens count by how many patches they stand for.
+    ClassAndMean,
 }
 
 /// How pixels become patches, before their projection to D.
@@ -72,6 +75,8 @@ pub struct VitConfig {
     pub std: [f32; 3],
     /// Share of the resized short side that the centre crop keeps (timm's `crop_pct`).
     pub crop: f64,
+    /// Whether the resize makes a square of any image, instead of keeping its shape and resizing the short side.
+    pub squash: bool,
     /// Resampling filter of the resize, in timm's words.
     pub interpolation: String,
     /// Names of the classes, by index; empty where the checkpoint gives none.
@@ -118,6 +123,7 @@ impl VitConfig {
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
             crop: 0.9,
+            squash: false,
             interpolation: "bicubic".into(),
             labels: Vec::new(),
         }
@@ -234,13 +240,20 @@ impl VitConfig {
         self.patch_elements().next_multiple_of(4)
     }
 
-    /// Tokens that the classifier lays side by side; 0 where it pools.
-    pub(crate) fn head_tokens(&self) -> usize {
+    /// What the classifier sees side by side: how many of the first tokens, and whether the mean of the patch tokens.
+    pub(crate) fn head_sees(&self) -> (usize, bool) {
         match self.head {
-            Head::ClassToken | Head::ClassAndTokenMax => 1,
-            Head::ClassAndDistillation => 2,
-            Head::MeanPooled => 0,
+            Head::ClassToken | Head::ClassAndTokenMax => (1, false),
+            Head::ClassAndDistillation => (2, false),
+            Head::MeanPooled => (0, true),
+            Head::ClassAndMean => (1, true),
         }
+    }
+
+    /// Rows of D that the classifier sees.
+    pub(crate) fn head_rows(&self) -> usize {
+        let (first, mean) = self.head_sees();
+        first + usize::from(mean)
     }
 
     /// Checks that the numbers fit each other and the kernels.

@@ -31,7 +31,7 @@ impl Cost {
         let stem: u64 = Convolution::of(config).iter().map(Convolution::cost).sum();
         let classified = match config.head {
             Head::ClassAndTokenMax => 1 + plan.last_patches(),
-            _ => config.head_tokens().max(1),
+            _ => config.head_rows(),
         };
         let mut cost = Self {
             embed: stem + (config.patches() * config.patch_elements()) as u64 * d,

@@ -19,11 +19,13 @@ pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<w
         record_norm(recorder, stage.rows(), config.width, config.epsilon, &weights.norm, stage.stream(), features)?;
     }
     let Some(classifier) = &weights.head else { return Ok(features.clone()) };
+    let (first, mean) = config.head_sees();
     let params = pool::Params {
         tokens: stage.tokens() as u32,
         prefix: config.prefix() as u32,
         width4: (config.width / 4) as u32,
-        first: config.head_tokens() as u32,
+        first: first as u32,
+        mean: mean.into(),
     };
     let [pooled, pooled_norm] = &workspace.pooled;
     let bindings = pool::Bindings { x: features, sizes: stage.sizes(), pooled };

@@ -25,7 +25,8 @@
 //! **F** MLP width. W is the connectivity of order 1, C that of orders 1 to K, c its mean, S the score.
 //!
 //! # Features
-//! `cli` (default) adds what the command-line program needs; a library user turns it off.
+//! `cli` (default) adds what the command-line program needs, `hub` (default) what it needs to download models; a library
+//! user turns both off.
 
 #![warn(missing_docs)]
 
@@ -61,7 +62,7 @@ pub use condense::connectivity_matrix;
 pub use config::VitConfig;
 pub use error::{Error, Result};
 pub use gpu::{Context, ContextOptions};
-pub use model::Model;
+pub use model::{LoadOptions, Model};
 pub use prediction::{Guess, Prediction};
 pub use provenance::Provenance;
 pub use session::{Session, SessionOptions, Wanted};

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::input::{Filter, Preprocess};
 use crate::session::{Session, SessionOptions};
-use crate::weights::{self, Checkpoint, RandomWeights, VitWeights};
+use crate::weights::{self, Checkpoint, RandomWeights, Resized, Source, VitWeights};
 
 /// A Vision Transformer whose weights are on the device. Cloning is cheap and shares them.
 #[derive(Clone)]
@@ -23,17 +23,75 @@ struct Inner {
     tuned: Option<Condensation>,
 }
 
-impl Model {
-    /// Loads a checkpoint in timm's names: a `.safetensors` file, or a folder with `model.safetensors`. A `config.json`
-    /// in timm's form beside it gives heads, normalisation and labels; without one heads are 64 wide and normalisation
-    /// is ImageNet's.
+/// How a checkpoint becomes a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// Pixels along a side of the image, a multiple of the patch side; `None` for the checkpoint's own. Another side
+    /// than the checkpoint's resizes the position embedding as timm does: bicubic, with antialiasing.
+    pub image: Option<usize>,
+}
+
+impl LoadOptions {
+    /// The checkpoint as it is.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// For images of `side` by `side` pixels.
+    pub fn image(mut self, side: usize) -> Self {
+        self.image = Some(side);
+        self
+    }
+
+    /// The configuration of the model that a checkpoint of configuration `stored` becomes.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read; [`Error::Weights`] when it is malformed, not a ViT, or has a tensor
-    /// missing, left over, of another shape or not finite: the tensor is named.
+    /// [`Error::Config`] for a side that is not a multiple of the patch side, naming those nearest to it.
+    pub fn apply(&self, stored: &VitConfig) -> Result<VitConfig> {
+        let Some(side) = self.image.filter(|side| *side != stored.image) else { return Ok(stored.clone()) };
+        let patch = stored.patch.max(1);
+        if side == 0 || !side.is_multiple_of(patch) {
+            let (below, above) = (side / patch * patch, (side / patch).saturating_add(1).saturating_mul(patch));
+            let nearest = if below == 0 { format!("such as {above}") } else { format!("such as {below} or {above}") };
+            let expected = format!("a multiple of the patch side {patch}, {nearest}");
+            return Err(Error::config("image side", expected, side.to_string()));
+        }
+        let config = VitConfig { image: side, ..stored.clone() };
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+impl Model {
+    /// Loads a checkpoint: a `.safetensors` file, or a folder with `model.safetensors`, in timm's names or in those of
+    /// transformers' ViT, DeiT (with and without teacher) and DINOv2 (with and without registers). A `config.json` of
+    /// either form beside it gives heads, epsilon and labels; timm's also normalisation and crop, which transformers
+    /// keeps in `preprocessor_config.json`. Without them heads are 64 wide and normalisation is ImageNet's. The pooler of
+    /// `ViTModel` and `DeiTModel` and the mask token of pre-training are left out.
+    ///
+    /// # Errors
+    /// [`Error::File`] when it cannot be read; [`Error::Weights`] when it is malformed, not a ViT, contradicts the files
+    /// beside it, or has a tensor missing, left over, of another shape or not finite: the tensor is named.
     pub fn load(context: &Context, path: impl AsRef<Path>) -> Result<Self> {
-        let (checkpoint, config_json) = open(path.as_ref())?;
-        Self::from_checkpoint(context, checkpoint, config_json.as_deref())
+        Self::load_with(context, path, &LoadOptions::default())
+    }
+
+    /// As [`Model::load`], for example for another image size:
+    ///
+    /// ```no_run
+    /// use tcvit::{Context, LoadOptions, Model};
+    /// let model = Model::load_with(&Context::blocking()?, "deit_small.safetensors", &LoadOptions::new().image(384))?;
+    /// # Ok::<(), tcvit::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::load`] and [`LoadOptions::apply`].
+    pub fn load_with(context: &Context, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
+        let (mut checkpoint, config_json) = open(path.as_ref())?;
+        let stored = checkpoint.config(config_json.as_deref())?;
+        let tuned = checkpoint.condensation()?;
+        Self::from_source(context, &stored, checkpoint.source(), options, tuned)
     }
 
     /// The configuration that [`Model::load`] would find, without a device.
@@ -53,15 +111,27 @@ impl Model {
         open(path.as_ref())?.0.condensation()
     }
 
-    /// Loads a parsed checkpoint; `config_json` is the text of timm's `config.json`, if there is one.
+    /// Loads a parsed checkpoint; `config_json` is the text of its `config.json`, if there is one.
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn from_checkpoint(context: &Context, mut checkpoint: Checkpoint, config_json: Option<&str>) -> Result<Self> {
-        let config = checkpoint.config(config_json)?;
+    pub fn from_checkpoint(context: &Context, checkpoint: Checkpoint, config_json: Option<&str>) -> Result<Self> {
+        Self::from_checkpoint_with(context, checkpoint, config_json, &LoadOptions::default())
+    }
+
+    /// As [`Model::from_checkpoint`], with options.
+    ///
+    /// # Errors
+    /// As [`Model::load_with`].
+    pub fn from_checkpoint_with(
+        context: &Context,
+        mut checkpoint: Checkpoint,
+        config_json: Option<&str>,
+        options: &LoadOptions,
+    ) -> Result<Self> {
+        let stored = checkpoint.config(config_json)?;
         let tuned = checkpoint.condensation()?;
-        let loaded = weights::load(context, &config, &mut checkpoint)?;
-        Self::assemble(context, config, loaded, tuned)
+        Self::from_source(context, &stored, checkpoint.source(), options, tuned)
     }
 
     /// A model of any shape with weights from a seed: for benchmarks and tests without a checkpoint.
@@ -70,8 +140,29 @@ impl Model {
     /// [`Error::Config`] for a configuration that does not hold together, [`Error::Limit`] or [`Error::Device`] when it
     /// does not fit the device.
     pub fn random(context: &Context, config: &VitConfig, seed: u64) -> Result<Self> {
-        let loaded = weights::load(context, config, &mut RandomWeights { seed })?;
-        Self::assemble(context, config.clone(), loaded, None)
+        Self::random_with(context, config, seed, &LoadOptions::default())
+    }
+
+    /// As [`Model::random`], as if a checkpoint of configuration `config` were loaded with `options`.
+    ///
+    /// # Errors
+    /// As [`Model::random`] and [`LoadOptions::apply`].
+    pub fn random_with(context: &Context, config: &VitConfig, seed: u64, options: &LoadOptions) -> Result<Self> {
+        config.validate()?;
+        Self::from_source(context, config, Box::new(RandomWeights { seed }), options, None)
+    }
+
+    /// Loads the tensors of a model of configuration `stored`.
+    fn from_source(
+        context: &Context,
+        stored: &VitConfig,
+        source: Box<dyn Source + '_>,
+        options: &LoadOptions,
+        tuned: Option<Condensation>,
+    ) -> Result<Self> {
+        let config = options.apply(stored)?;
+        let loaded = weights::load(context, &config, &mut Resized::new(source, stored, config.image))?;
+        Self::assemble(context, config, loaded, tuned)
     }
 
     fn assemble(
@@ -83,6 +174,7 @@ impl Model {
         let preprocess = Preprocess {
             side: config.image,
             crop: config.crop,
+            squash: config.squash,
             mean: config.mean,
             std: config.std,
             filter: config.interpolation.parse::<Filter>()?,
@@ -134,15 +226,21 @@ impl Model {
 /// The checkpoint at `path` and the text of the configuration beside it.
 fn open(path: &Path) -> Result<(Checkpoint, Option<String>)> {
     let (file, config) = locate(path)?;
-    let config_json = match std::fs::read_to_string(&config) {
-        Ok(text) => Some(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+    let config_json = read_beside(&config)?;
+    let preprocessor_json = read_beside(&config.with_file_name("preprocessor_config.json"))?;
+    Ok((Checkpoint::open(&file)?.with_preprocessor(preprocessor_json), config_json))
+}
+
+/// The text of a file that need not be there.
+fn read_beside(path: &Path) -> Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
-            let expected = format!("a readable {}", config.display());
-            return Err(Error::file("read config.json", expected, error.to_string()));
+            let expected = format!("a readable {}", path.display());
+            Err(Error::file("read configuration", expected, error.to_string()))
         }
-    };
-    Ok((Checkpoint::open(&file)?, config_json))
+    }
 }
 
 /// The checkpoint and the place of the configuration beside it.
@@ -150,7 +248,11 @@ fn locate(path: &Path) -> Result<(PathBuf, PathBuf)> {
     if path.is_dir() {
         let file = path.join("model.safetensors");
         if !file.is_file() {
-            let got = format!("{} without one", path.display());
+            let others = ["model.safetensors.index.json", "pytorch_model.bin"];
+            let got = match others.into_iter().find(|other| path.join(other).is_file()) {
+                Some(other) => format!("{} with {other}, a form that is not supported", path.display()),
+                None => format!("{} without one", path.display()),
+            };
             return Err(Error::file("load model", "a folder with model.safetensors", got));
         }
         return Ok((file, path.join("config.json")));

@@ -176,7 +176,7 @@ impl Plan {
             probs: config.heads * tokens * Self::probs_stride(tokens),
             hidden: tokens * config.mlp,
             sizes: tokens,
-            pooled: config.head_tokens().max(1) * config.width,
+            pooled: config.head_rows() * config.width,
             logits: config.classes,
             token_logits: match config.head {
                 Head::ClassAndTokenMax => self.last_tokens() * config.classes,

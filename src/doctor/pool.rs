@@ -1,4 +1,5 @@
-//! Check of `head/pool.wgsl`: the weighted mean of the patch tokens, and as many first tokens as there are prefix tokens.
+//! Check of `head/pool.wgsl`: the weighted mean of the patch tokens, as many first tokens as there are prefix tokens, and
+//! one token beside the mean.
 
 use super::data::{rounding, unset};
 use super::{Check, Difference, dimensions, download, execute, upload};
@@ -23,18 +24,23 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let sizes: Vec<f32> = (0..images * tokens).map(|_| 1.0 + random.below(9) as f32).collect();
     let (x_buffer, sizes_buffer) = (upload(context, "x", &x)?, upload(context, "sizes", &sizes)?);
     let mut worst = Difference::NONE;
-    for first in [0, 1, prefix] {
-        let elements = images * first.max(1) * width;
+    for (first, mean) in [(0, true), (1, false), (prefix, false), (1, true)] {
+        let elements = images * (first + usize::from(mean)) * width;
         let pooled = unset(context, "pooled", elements)?;
-        let params =
-            Params { tokens: tokens as u32, prefix: prefix as u32, width4: (width / 4) as u32, first: first as u32 };
+        let params = Params {
+            tokens: tokens as u32,
+            prefix: prefix as u32,
+            width4: (width / 4) as u32,
+            first: first as u32,
+            mean: mean.into(),
+        };
         let bindings = Bindings { x: &x_buffer, sizes: &sizes_buffer, pooled: &pooled };
         execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
         let got: Vec<f32> = download(context, &pooled, elements)?;
-        let twin = pool(&x, &sizes, tokens, prefix, first);
+        let twin = pool(&x, &sizes, tokens, prefix, first, mean);
         // The usual size of a mean of numbers between -1 and 1.
         let usual = 1.0 / (3.0 * patches as f64).sqrt();
-        let tolerance = if first > 0 { 0.0 } else { rounding(patches) };
+        let tolerance = if mean { rounding(patches) } else { 0.0 };
         worst = worst.worse(Difference::of_floats_near(&got, &twin, usual, tolerance));
     }
     Ok(worst)

@@ -1,5 +1,5 @@
-//! From an image to the network's pixels, as timm evaluates: the short side resized to `side / crop`, the centre square
-//! of `side` cut out, bytes divided by 255, normalised. The resized bytes are Pillow's.
+//! From an image to the network's pixels, as timm evaluates: the short side resized to `side / crop` (or, squashed, both
+//! sides), the centre square of `side` cut out, bytes divided by 255, normalised. The resized bytes are Pillow's.
 
 mod decode;
 mod filter;
@@ -40,6 +40,9 @@ pub struct Preprocess {
     pub side: usize,
     /// timm's `crop_pct`, above 0 and at most 1: the part of the resized image's short side that the square covers.
     pub crop: f64,
+    /// Whether both sides are resized to `side / crop`, whatever the image's shape, as transformers' ViT and DeiT do. Else
+    /// the short side is, and the shape stays.
+    pub squash: bool,
     /// What is subtracted from red, green and blue, in units of full brightness.
     pub mean: [f32; 3],
     /// What they are then divided by.
@@ -52,7 +55,7 @@ impl Preprocess {
     /// ImageNet's mean and standard deviation, a crop of 0.9, bicubic: what timm's DeiT uses.
     pub fn imagenet(side: usize) -> Self {
         let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
-        Self { side, crop: 0.9, mean, std, filter: Filter::Bicubic }
+        Self { side, crop: 0.9, squash: false, mean, std, filter: Filter::Bicubic }
     }
 
     /// Whether the numbers make sense. Every method that uses them asks this first.
@@ -206,7 +209,10 @@ impl Preprocess {
             return Err(Error::image("prepare image", expected, format!("{width} x {height}")));
         }
         let short = (self.side as f64 / self.crop).floor();
-        let resized = |source: u32| short * f64::from(source) / f64::from(width.min(height));
+        let resized = |source: u32| match self.squash {
+            true => short,
+            false => short * f64::from(source) / f64::from(width.min(height)),
+        };
         Ok([width, height].map(|source| Axis {
             source: source as usize,
             resized: resized(source) as usize,

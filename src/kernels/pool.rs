@@ -1,4 +1,4 @@
-//! What the classifier sees: the first tokens, or the mean of the patch tokens.
+//! What the classifier sees: the first tokens, the mean of the patch tokens, or both side by side.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -24,8 +24,17 @@ pub struct Params {
     pub prefix: u32,
     /// D / 4
     pub width4: u32,
-    /// Tokens to lay side by side; 0 for the size-weighted mean of the patch tokens.
+    /// Tokens to lay side by side.
     pub first: u32,
+    /// 1 for the size-weighted mean of the patch tokens after them. At least one of the two is not 0.
+    pub mean: u32,
+}
+
+impl Params {
+    /// Vec4s of an image's result.
+    fn pooled4(&self) -> u32 {
+        (self.first + self.mean) * self.width4
+    }
 }
 
 /// The buffers, in the shader's order.
@@ -35,13 +44,13 @@ pub struct Bindings<'a> {
     pub x: &'a wgpu::Buffer,
     /// [B, T]
     pub sizes: &'a wgpu::Buffer,
-    /// [B, max(first, 1) * D]
+    /// [B, (first + mean) * D]
     pub pooled: &'a wgpu::Buffer,
 }
 
 /// One thread for each vec4 of the result.
 pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
-    [(params.first.max(1) * params.width4).div_ceil(64), images, 1]
+    [params.pooled4().div_ceil(64), images, 1]
 }
 
 /// Records one dispatch for `images` images.
@@ -58,7 +67,7 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings
         &[
             Operand::buffer(bindings.x, rows * width),
             Operand::buffer(bindings.sizes, rows),
-            Operand::buffer(bindings.pooled, images as usize * params.first.max(1) as usize * width),
+            Operand::buffer(bindings.pooled, images as usize * params.pooled4() as usize * 4),
         ],
         workgroups(&params, images),
     )

@@ -1,12 +1,12 @@
 //! Twin of `head/pool.wgsl`.
 
-/// The first `first` tokens of each image side by side, or with 0 the size-weighted mean of those after `prefix`.
-pub fn pool(x: &[f32], sizes: &[f32], tokens: usize, prefix: usize, first: usize) -> Vec<f32> {
+/// The first `first` tokens of each image side by side, then, with `mean`, the size-weighted mean of those after `prefix`.
+pub fn pool(x: &[f32], sizes: &[f32], tokens: usize, prefix: usize, first: usize, mean: bool) -> Vec<f32> {
     let width = x.len() / sizes.len();
     let mut pooled = Vec::new();
     for (x, sizes) in x.chunks_exact(tokens * width).zip(sizes.chunks_exact(tokens)) {
-        if first > 0 {
-            pooled.extend_from_slice(&x[..first * width]);
+        pooled.extend_from_slice(&x[..first * width]);
+        if !mean {
             continue;
         }
         let total: f64 = sizes[prefix..].iter().map(|&size| f64::from(size)).sum();

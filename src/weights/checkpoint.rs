@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 
-use super::infer::infer;
+use super::transformers::{self, Names, Translated};
 use super::{Source, check_finite};
 use crate::condensation::Condensation;
 use crate::config::VitConfig;
@@ -20,6 +20,7 @@ pub struct Checkpoint {
     metadata: Metadata,
     origin: String,
     untaken: BTreeSet<String>,
+    preprocessor: Option<String>,
 }
 
 impl Checkpoint {
@@ -44,7 +45,13 @@ impl Checkpoint {
         check_layout(&bytes).map_err(&malformed)?;
         let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| malformed(error.to_string()))?;
         let untaken = metadata.tensors().into_keys().collect();
-        Ok(Self { data_start: header + 8, bytes, metadata, origin: origin.to_owned(), untaken })
+        Ok(Self { data_start: header + 8, bytes, metadata, origin: origin.to_owned(), untaken, preprocessor: None })
+    }
+
+    /// Adds the text of transformers' `preprocessor_config.json`, which says how images become pixels.
+    pub fn with_preprocessor(mut self, json: Option<String>) -> Self {
+        self.preprocessor = json;
+        self
     }
 
     /// Shape of every tensor.
@@ -52,12 +59,28 @@ impl Checkpoint {
         self.metadata.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
     }
 
-    /// The model's configuration, from the tensors' shapes and the text of timm's `config.json` where there is one.
+    /// The model's configuration, from the tensors' shapes and the text of the `config.json` beside them where there is
+    /// one, timm's or transformers'.
     ///
     /// # Errors
-    /// [`Error::Weights`] when the tensors are not a ViT's in timm's names, or contradict `config_json`.
+    /// [`Error::Weights`] when the tensors are not a ViT's in timm's or transformers' names, or contradict `config_json`.
     pub fn config(&self, config_json: Option<&str>) -> Result<VitConfig> {
-        infer(&self.shapes(), config_json)
+        let shapes = self.shapes();
+        let names = Names::of(&shapes);
+        transformers::configure(&shapes, names.as_ref(), config_json, self.preprocessor.as_deref())
+    }
+
+    /// The tensors by timm's names, whichever names they have.
+    pub(crate) fn source(&mut self) -> Box<dyn Source + '_> {
+        match Names::of(&self.shapes()) {
+            Some(names) => Box::new(Translated { names, checkpoint: self }),
+            None => Box::new(self),
+        }
+    }
+
+    /// Leaves a tensor out of what must be taken.
+    pub(super) fn ignore(&mut self, name: &str) {
+        self.untaken.remove(name);
     }
 
     /// The free-form metadata of the header.
@@ -136,7 +159,7 @@ impl Source for Checkpoint {
         let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
         Err(Error::weights(
             format!("load {}", self.origin),
-            "only tensors of a ViT in timm's names",
+            "only tensors of a ViT",
             format!("left over: {}{tail}", names.join(", ")),
         ))
     }

@@ -2,8 +2,10 @@
 
 mod checkpoint;
 mod infer;
+mod position;
 mod random;
 mod stem;
+mod transformers;
 mod vit;
 
 use crate::config::VitConfig;
@@ -12,6 +14,7 @@ use crate::gpu::{Context, upload};
 
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::check_layout;
+pub(crate) use position::Resized;
 pub(crate) use random::RandomWeights;
 pub(crate) use vit::{BlockWeights, VitWeights};
 
@@ -25,6 +28,16 @@ pub(crate) trait Source {
 
     /// Called once everything was taken: an error when something is left.
     fn finish(&mut self) -> Result<()>;
+}
+
+impl<T: Source + ?Sized> Source for &mut T {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        (**self).take(name, shape)
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        (**self).finish()
+    }
 }
 
 /// A dense layer as `block/linear.wgsl` reads it.

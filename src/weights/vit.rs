@@ -133,7 +133,8 @@ fn head(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Resul
     if classes == 0 {
         return Ok(None);
     }
-    let mut weight = source.take("head.weight", &[classes, d])?;
+    let inner = if config.head == Head::ClassAndMean { 2 * d } else { d };
+    let mut weight = source.take("head.weight", &[classes, inner])?;
     let mut bias = source.take("head.bias", &[classes])?;
     if config.head == Head::ClassAndDistillation {
         let second = source.take("head_dist.weight", &[classes, d])?;

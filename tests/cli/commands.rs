@@ -150,6 +150,17 @@ fn flops_of_a_model_add_up() {
 }
 
 #[test]
+fn another_image_size_has_more_tokens() {
+    let report = json(&["flops", "--json", "--model", "random:deit_tiny", "--image", "384", "--condense", "off"]);
+    assert_eq!(report["blocks"][0]["patches"], 24 * 24);
+    let chelsea = photo("chelsea");
+    let report = json(&["classify", &chelsea, "--json", "--image", "40", "--condense", "off"]);
+    assert_eq!(report["tokens"][0], 101);
+    let classes = report["images"][0]["classes"].as_array().unwrap();
+    assert!(classes.iter().take(3).any(|class| class["label"] == "cat"), "as at 32 pixels: {classes:?}");
+}
+
+#[test]
 fn help_and_version_need_nothing() {
     for subcommand in ["classify", "demo", "doctor", "flops", "visualize"] {
         assert!(succeeds(&["--help"]).contains(subcommand));

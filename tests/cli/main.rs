@@ -1,6 +1,8 @@
 //! The program as a user runs it: what it prints, where, and with which exit code.
 
 mod commands;
+#[cfg(feature = "hub")]
+mod hub;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;

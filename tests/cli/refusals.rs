@@ -77,6 +77,9 @@ fn arguments_that_make_no_sense() {
     fails(2, &["flops", "--paper", "--drop", "3"], &["--paper", "--drop"]);
     fails(2, &["flops", "--model", "nonexistent"], &["nothing at nonexistent"]);
     fails(2, &["demo", "--batch", "0"], &["batch"]);
+    for subcommand in ["flops", "demo"] {
+        fails(2, &[subcommand, "--image", "33"], &["image side", "multiple of the patch side 4", "32 or 36", "got 33"]);
+    }
 }
 
 #[test]

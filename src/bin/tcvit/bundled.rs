@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use tcvit::weights::Checkpoint;
-use tcvit::{Context, Model, Result};
+use tcvit::{Context, LoadOptions, Model, Result};
 
 /// Name of the model, for output.
 pub const MODEL: &str = "vit_cifar10_32 (bundled)";
@@ -17,9 +17,9 @@ pub fn checkpoint() -> Result<(Checkpoint, &'static str)> {
     Ok((Checkpoint::from_bytes(WEIGHTS.to_vec(), MODEL)?, CONFIG))
 }
 
-pub fn model(context: &Context) -> Result<Model> {
+pub fn model(context: &Context, options: &LoadOptions) -> Result<Model> {
     let (checkpoint, config) = checkpoint()?;
-    Model::from_checkpoint(context, checkpoint, Some(config))
+    Model::from_checkpoint_with(context, checkpoint, Some(config), options)
 }
 
 pub fn photo() -> Result<RgbImage> {

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod eval;
 mod flops;
+mod hub;
 mod options;
 mod output;
 mod picture;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use tcvit::{Condensation, Context, ContextOptions, Error, Model, Result, VitConfig};
+use tcvit::{Condensation, Context, ContextOptions, Error, LoadOptions, Model, Result, VitConfig};
 
-use crate::bundled;
+use crate::{bundled, hub};
 
 /// Which GPU.
 #[derive(Args, Clone, Debug, Default)]
@@ -31,10 +31,17 @@ impl DeviceOptions {
 /// Which model.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ModelOptions {
-    /// A .safetensors file, a folder with model.safetensors, or random:PRESET (such as random:deit_tiny) for random
-    /// weights in a published shape. Default: the bundled model.
-    #[arg(long, value_name = "PATH")]
+    /// A .safetensors file, a folder with model.safetensors, owner/name[@revision] on the Hugging Face hub, or
+    /// random:PRESET (such as random:deit_tiny) for random weights in a published shape. Default: the bundled model.
+    #[arg(long, value_name = "PATH|ID")]
     pub model: Option<String>,
+    /// Pixels along a side of the image, a multiple of the patch side [default: the model's]. Resizes the position
+    /// embedding.
+    #[arg(long, value_name = "SIDE")]
+    pub image: Option<usize>,
+    /// Take models of the hub from the cache only, as with HF_HUB_OFFLINE=1.
+    #[arg(long)]
+    pub offline: bool,
 }
 
 impl ModelOptions {
@@ -46,11 +53,18 @@ impl ModelOptions {
         self.model.as_deref()?.strip_prefix("random:")
     }
 
+    fn options(&self) -> LoadOptions {
+        let mut options = LoadOptions::new();
+        options.image = self.image;
+        options
+    }
+
     pub fn load(&self, context: &Context) -> Result<Model> {
+        let options = self.options();
         match (&self.model, self.preset()) {
-            (None, _) => bundled::model(context),
-            (_, Some(preset)) => Model::random(context, &VitConfig::preset(preset)?, 1),
-            (Some(path), None) => Model::load(context, path),
+            (None, _) => bundled::model(context, &options),
+            (_, Some(preset)) => Model::random_with(context, &VitConfig::preset(preset)?, 1, &options),
+            (Some(model), None) => Model::load_with(context, hub::locate(model, self.offline)?, &options),
         }
     }
 
@@ -59,20 +73,21 @@ impl ModelOptions {
         match (&self.model, self.preset()) {
             (None, _) => bundled::checkpoint()?.0.condensation(),
             (_, Some(_)) => Ok(None),
-            (Some(path), None) => Model::condensation_of(path),
+            (Some(model), None) => Model::condensation_of(hub::locate(model, self.offline)?),
         }
     }
 
     /// The configuration alone, without a device.
     pub fn config(&self) -> Result<VitConfig> {
-        match (&self.model, self.preset()) {
+        let stored = match (&self.model, self.preset()) {
             (None, _) => {
                 let (checkpoint, config) = bundled::checkpoint()?;
                 checkpoint.config(Some(config))
             }
             (_, Some(preset)) => VitConfig::preset(preset),
-            (Some(path), None) => Model::config_of(path),
-        }
+            (Some(model), None) => Model::config_of(hub::locate(model, self.offline)?),
+        }?;
+        self.options().apply(&stored)
     }
 }
 

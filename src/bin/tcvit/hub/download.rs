@@ -1,0 +1,206 @@
+//! From the hub into the cache, through the crate hf-hub.
+
+use std::path::{Path, PathBuf};
+
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
+use hf_hub::{Repo, RepoType};
+use indicatif::{ProgressBar, ProgressStyle};
+use tcvit::{Error, Result};
+
+use super::cache::{Cache, home, variable};
+use super::{CONFIG, Id, PREPROCESSOR, WEIGHTS, error};
+
+/// Downloads what the cache lacks of a model. Returns the folder with its files.
+///
+/// # Errors
+/// [`Error::File`] that tells apart: no such repository, no access, no weights that can be read, no network, and a
+/// download that broke off. A broken download is taken up again by the next run.
+pub fn download(id: &Id, cache: &Cache) -> Result<PathBuf> {
+    let hub = Hub::new(id, cache)?;
+    let info = hub.repo(&id.revision).info().map_err(|failure| hub.explain(failure, false))?;
+    let files: Vec<&str> = info.siblings.iter().map(|file| file.rfilename.as_str()).collect();
+    check_files(id, &files)?;
+    let commit = info.sha.as_str();
+    if !commit.chars().all(|c| c.is_ascii_alphanumeric()) || commit.is_empty() {
+        return Err(error(id, "a commit's hash", format!("{commit:?} from {}", hub.endpoint)));
+    }
+    // All from one commit, whatever happens to the branch meanwhile; the large one last.
+    for file in [CONFIG, PREPROCESSOR, WEIGHTS] {
+        if files.contains(&file) {
+            hub.file(commit, file)?;
+        } else {
+            hub.note(&cache.absent(id, commit, file), "")?;
+        }
+    }
+    if id.revision != commit {
+        hub.note(&cache.folder(id).join("refs").join(&id.revision), commit)?;
+    }
+    Ok(cache.snapshot(id, commit))
+}
+
+/// Whether a repository with these `files` has a model that can be loaded.
+fn check_files(id: &Id, files: &[&str]) -> Result<()> {
+    let ends = |ending: &str| files.iter().find(|file| file.ends_with(ending)).copied();
+    let expected = format!("a repository with {WEIGHTS} and {CONFIG}");
+    if !files.contains(&WEIGHTS) {
+        let got = if let Some(index) = ends(".safetensors.index.json") {
+            format!("weights in several files ({index}), which is not supported: save them as one")
+        } else if let Some(old) = [".bin", ".pth", ".pt", ".h5", ".msgpack"].iter().find_map(|ending| ends(ending)) {
+            format!(
+                "{old} only: load it with transformers or timm and write it with save_pretrained(FOLDER), which gives \
+                 {WEIGHTS}, then use --model FOLDER"
+            )
+        } else {
+            format!("{} other files", files.len())
+        };
+        return Err(error(id, expected, got));
+    }
+    if !files.contains(&CONFIG) {
+        return Err(error(id, expected, format!("no {CONFIG}")));
+    }
+    Ok(())
+}
+
+struct Hub<'a> {
+    id: &'a Id,
+    cache: &'a Cache,
+    endpoint: String,
+    api: Api,
+}
+
+impl<'a> Hub<'a> {
+    fn new(id: &'a Id, cache: &'a Cache) -> Result<Self> {
+        let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let token_file =
+            variable("HF_TOKEN_PATH").map_or_else(|| home().map(|home| home.join("token")), |p| Ok(p.into()));
+        let stored = || std::fs::read_to_string(token_file.ok()?).ok();
+        let token = variable("HF_TOKEN").or_else(stored).map(|token| token.trim().to_owned());
+        let api = ApiBuilder::from_cache(hf_hub::Cache::new(cache.root.clone()))
+            .with_endpoint(endpoint.clone())
+            .with_token(token.filter(|token| !token.is_empty()))
+            .with_user_agent("tcvit", env!("CARGO_PKG_VERSION"))
+            .build()
+            .map_err(|failure| error(id, "a client of the hub", failure.to_string()))?;
+        Ok(Self { id, cache, endpoint, api })
+    }
+
+    fn repo(&self, revision: &str) -> ApiRepo {
+        let (id, revision) = (self.id.repository.clone(), revision.to_owned());
+        self.api.repo(Repo::with_revision(id, RepoType::Model, revision))
+    }
+
+    /// Downloads one file of a commit unless it is there. It appears in the snapshot once it is whole.
+    fn file(&self, commit: &str, file: &str) -> Result<()> {
+        if self.cache.snapshot(self.id, commit).join(file).is_file() {
+            return Ok(());
+        }
+        let repo = self.repo(commit);
+        let metadata = self.api.metadata(&repo.url(file)).map_err(|failure| self.explain(failure, true))?;
+        let size = metadata.size() as u64;
+        // A part that is no shorter than the whole cannot be taken up.
+        let part = self.cache.folder(self.id).join("blobs").join(metadata.etag()).with_extension("part");
+        if std::fs::metadata(&part).is_ok_and(|part| part.len() >= size) {
+            self.remove(&part)?;
+        }
+        let path = repo.download_with_progress(file, Bar::new()).map_err(|failure| self.explain(failure, true))?;
+        let got = std::fs::metadata(&path).map(|file| file.len()).unwrap_or_default();
+        if got != size {
+            let blob = std::fs::canonicalize(&path);
+            self.remove(&path)?;
+            blob.map_or(Ok(()), |blob| self.remove(&blob))?;
+            return Err(error(self.id, format!("{size} bytes of {file}"), format!("{got}: run it again")));
+        }
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        match std::fs::remove_file(path) {
+            Err(failure) if path.exists() => {
+                Err(error(self.id, format!("to be able to remove {}", path.display()), failure.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a small file of the cache.
+    fn note(&self, path: &Path, text: &str) -> Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|failure| {
+                error(self.id, format!("to be able to make {}", folder.display()), failure.to_string())
+            })?;
+        }
+        tcvit::file::write_whole(path, text.as_bytes())
+    }
+
+    /// What went wrong, and what can be done about it. `known` says that the repository is there.
+    fn explain(&self, failure: ApiError, known: bool) -> Error {
+        let (id, page) = (self.id, format!("{}/{}", self.endpoint, self.id.repository));
+        let status = match &failure {
+            ApiError::RequestError(request) => match **request {
+                ureq::Error::StatusCode(status) => Some(status),
+                _ => None,
+            },
+            _ => None,
+        };
+        let access = "set HF_TOKEN to a token that has access";
+        match (status, &failure) {
+            (Some(404), _) => {
+                let got = "404, no such thing; nor is there a file or folder of that name here".to_owned();
+                error(id, format!("a model repository, with this revision, at {page}"), got)
+            }
+            (Some(status @ 401), _) if !known => {
+                let got =
+                    format!("{status}: there is none of that name, or it is private or gated; for those, {access}");
+                error(id, format!("a public model at {page}"), got)
+            }
+            (Some(status @ (401 | 403)), _) => {
+                let got = format!("{status}: it is gated; accept its terms at {page} and {access}");
+                error(id, format!("access to {page}"), got)
+            }
+            (Some(status), _) => error(id, format!("an answer from {}", self.endpoint), format!("status {status}")),
+            (None, ApiError::RequestError(_) | ApiError::IoError(_)) => {
+                let hint = "a model that is in the cache needs no network (--offline)";
+                error(id, format!("to reach {} and read from it", self.endpoint), format!("{failure}; {hint}"))
+            }
+            (None, ApiError::LockAcquisition(lock)) => {
+                let got = format!("another program is downloading it ({})", lock.display());
+                error(id, "to be the only one who downloads it", got)
+            }
+            (None, _) => {
+                error(id, format!("an answer that the hub would give from {}", self.endpoint), failure.to_string())
+            }
+        }
+    }
+}
+
+/// A progress bar on standard error, if that is a terminal.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new() -> Self {
+        let bar = ProgressBar::new(0);
+        // The template is a constant of this program; with a broken one the default style does.
+        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+}
+
+impl Progress for Bar {
+    fn init(&mut self, size: usize, file: &str) {
+        self.0.set_length(size as u64);
+        self.0.set_position(0);
+        self.0.set_message(file.to_owned());
+    }
+
+    fn update(&mut self, size: usize) {
+        self.0.inc(size as u64);
+    }
+
+    fn finish(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
