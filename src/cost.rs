@@ -69,31 +69,43 @@ impl Cost {
     }
 }
 
-/// The smallest constant R with which `config` takes what the schedule of `condensation` allows.
+/// R for each block with which `config` takes what the schedule of `condensation` allows: the smallest constant that fits,
+/// then one less from the last block on towards the first for as long as that fits too.
 ///
 /// # Errors
-/// [`Error::Config`] when no R is small enough; it says what the largest possible R costs.
-pub(crate) fn affordable_drop(config: &VitConfig, condensation: &Condensation) -> Result<usize> {
+/// [`Error::Config`] when no constant is large enough; it says what the cheapest takes.
+pub(crate) fn affordable_drops(config: &VitConfig, condensation: &Condensation) -> Result<Vec<usize>> {
     let target = match condensation.schedule {
         Schedule::Share(share) => (Cost::of(&Plan::new(config, None)?).total() as f64 * share) as u64,
         Schedule::MultiplyAdds(count) => count,
         _ => u64::MAX,
     };
-    let mut least = None;
+    let total = |drops: &[usize]| {
+        let plan = Plan::new(config, Some(&condensation.clone().schedule(drops)))?;
+        Ok::<u64, Error>(Cost::of(&plan).total())
+    };
+    let mut least = (u64::MAX, 0);
     for r in 0..config.patches() {
-        let Ok(plan) = Plan::new(config, Some(&condensation.clone().drop(r))) else { break };
-        let total = Cost::of(&plan).total();
-        if total <= target {
-            return Ok(r);
-        }
+        let mut drops = vec![r; config.depth];
+        let Ok(cost) = total(&drops) else { break };
         // Condensing itself costs something: R = 1 may exceed the full model.
-        least = Some(least.map_or((total, r), |(least, at)| if total < least { (total, r) } else { (least, at) }));
+        least = least.min((cost, r));
+        if cost > target {
+            continue;
+        }
+        for block in (0..if r > 0 { config.depth } else { 0 }).rev() {
+            drops[block] -= 1;
+            if total(&drops)? > target {
+                drops[block] += 1;
+                break;
+            }
+        }
+        return Ok(drops);
     }
-    let (least, r) = least.unwrap_or((0, 0));
     let giga = |count: u64| format!("{:.4} G", count as f64 / 1e9);
     Err(Error::config(
         "condensation schedule",
-        format!("at least {} multiply-adds, what R = {r} takes", giga(least)),
+        format!("at least {} multiply-adds, what R = {} takes", giga(least.0), least.1),
         giga(target),
     ))
 }
@@ -239,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_met_by_the_smallest_r() {
+    fn a_budget_is_met_nearly() {
         let config = VitConfig::preset("deit_tiny").unwrap();
         let full = Cost::of(&Plan::new(&config, None).unwrap()).total();
         for preset in [Condensation::paper(), Condensation::training_free(), Condensation::tome(), Condensation::evit()]
@@ -249,11 +261,19 @@ mod tests {
                 Plan::new(&config, Some(&condensation))
             };
             let plan = with(Schedule::Share(0.6)).unwrap();
-            let r = plan.blocks[0].dropped;
-            assert!(plan.blocks.iter().all(|block| block.dropped == r) && r > 1);
-            let one_less = Plan::new(&config, Some(&preset.clone().drop(r - 1))).unwrap();
+            let drops: Vec<usize> = plan.blocks.iter().map(|block| block.dropped).collect();
+            let r = drops[0];
+            assert!(
+                drops.is_sorted_by(|a, b| a >= b) && drops.iter().all(|&drop| drop == r || drop + 1 == r),
+                "{drops:?}"
+            );
+            // It fits, one token less would not, and it is near.
             let target = full as f64 * 0.6;
-            assert!(Cost::of(&plan).total() as f64 <= target && Cost::of(&one_less).total() as f64 > target);
+            let mut more = drops.clone();
+            *more.iter_mut().rfind(|drop| **drop == r).unwrap() -= 1;
+            let more = Cost::of(&Plan::new(&config, Some(&preset.clone().schedule(more))).unwrap()).total();
+            let cost = Cost::of(&plan).total() as f64;
+            assert!(cost <= target && more as f64 > target && cost > 0.995 * target, "{cost} {target}");
             assert_eq!(with(Schedule::MultiplyAdds(target as u64)).unwrap().blocks, plan.blocks);
             assert_eq!(with(Schedule::Share(1.0)).unwrap().blocks[0].dropped, 0);
             let error = with(Schedule::Share(0.2)).unwrap_err().to_string();

@@ -108,9 +108,7 @@ impl Plan {
             Some(condensation) => {
                 condensation.validate()?;
                 match condensation.schedule {
-                    Schedule::Share(_) | Schedule::MultiplyAdds(_) => {
-                        vec![cost::affordable_drop(config, condensation)?; config.depth]
-                    }
+                    Schedule::Share(_) | Schedule::MultiplyAdds(_) => cost::affordable_drops(config, condensation)?,
                     _ => condensation.drops(config.patches(), config.depth)?,
                 }
             }

@@ -1,4 +1,4 @@
-//! Deterministic numbers by name: the same tensor name and seed give the same values here and in `scripts/goldens.py`,
+//! Deterministic numbers by name: the same tensor name and seed give the same values here and in `scripts/goldens`,
 //! so that a golden output needs no committed weights.
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;

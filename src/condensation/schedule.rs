@@ -17,11 +17,11 @@ pub enum Schedule {
     /// The share of its patch tokens, above 0 and at most 1, that each block keeps, rounded up to whole tokens: one
     /// number for every block, or one for each.
     Keep(Vec<f32>),
-    /// The smallest constant R with which the whole forward, condensation included, takes at most this share of the full
-    /// model's multiply-adds.
+    /// As few tokens as it takes for the whole forward, condensation included, to cost at most this share of the full
+    /// model's multiply-adds: R in the first blocks, R - 1 in the others.
     Share(f64),
-    /// The smallest constant R with which the whole forward, condensation included, takes at most so many multiply-adds
-    /// for an image.
+    /// As few tokens as it takes for the whole forward to cost at most so many multiply-adds for an image: R in the first
+    /// blocks, R - 1 in the others.
     MultiplyAdds(u64),
 }
 

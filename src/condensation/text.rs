@@ -5,7 +5,10 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::{Condensation, Mean, Method, Metric, PRESETS, Path, Reducer, Schedule, Score, Weights};
+use super::names::{
+    MEANS, METHODS, METRICS, PATHS, SCORES, SWITCH, WEIGHTS, budget, joined, name_of, number, numbers, pick, text_of,
+};
+use super::{Condensation, PRESETS, Reducer, Schedule, Score};
 use crate::error::{Error, Result};
 
 /// The names that [`Condensation::set`] takes, in the order in which JSON is read.
@@ -32,32 +35,6 @@ pub const OPTIONS: &[&str] = &[
 
 /// The options of how much, not of how: they do not tell presets apart.
 const SCHEDULES: &[&str] = &["drop", "schedule", "keep", "flops"];
-
-const METRICS: &[(&str, Metric)] = &[
-    ("attention", Metric::Attention),
-    ("key_cosine", Metric::KeyCosine),
-    ("cosine", Metric::Cosine),
-    ("dot", Metric::Dot),
-    ("euclidean", Metric::Euclidean),
-];
-const METHODS: &[(&str, Method)] = &[
-    ("power_sum", Method::PowerSum),
-    ("newton0", Method::Newton(0)),
-    ("newton1", Method::Newton(1)),
-    ("newton2", Method::Newton(2)),
-    ("newton3", Method::Newton(3)),
-];
-const MEANS: &[(&str, Mean)] = &[("column", Mean::Column), ("row", Mean::Row)];
-const SCORES: &[(&str, Score)] = &[
-    ("combined", Score::Combined),
-    ("connectivity", Score::Connectivity),
-    ("dominance", Score::Dominance),
-    ("uniqueness", Score::Uniqueness { exponent: 0.0, size_exponent: 0.5 }),
-];
-const WEIGHTS: &[(&str, Weights)] =
-    &[("connectivity", Weights::Connectivity), ("size", Weights::Size), ("none", Weights::None)];
-const PATHS: &[(&str, Path)] = &[("thin", Path::Thin), ("dense", Path::Dense)];
-const SWITCH: &[(&str, bool)] = &[("on", true), ("off", false), ("true", true), ("false", false)];
 
 impl Condensation {
     /// Sets one option from text; [`OPTIONS`] lists the names. Schedules: `drop` 14, `schedule` 8,8,16, `keep` 0.7 or
@@ -246,67 +223,9 @@ fn base(reducer: Reducer) -> &'static str {
     }
 }
 
-fn pick<T: Copy>(option: &str, value: &str, known: &[(&str, T)]) -> Result<T> {
-    known.iter().find(|(name, _)| *name == value).map(|&(_, item)| item).ok_or_else(|| {
-        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-        Error::config(format!("condensation option {option}"), format!("one of {}", names.join(", ")), value)
-    })
-}
-
-/// The name of a value; variants count, not what they hold, but for Newton's steps, which are part of the name.
-fn name_of<T: Copy + PartialEq>(value: T, known: &[(&'static str, T)]) -> &'static str {
-    let alike = |other: &T| *other == value || std::mem::discriminant(other) == std::mem::discriminant(&value);
-    let exact = known.iter().find(|(_, item)| *item == value);
-    exact.or_else(|| known.iter().find(|(_, item)| alike(item))).map_or("other", |(name, _)| name)
-}
-
-fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T> {
-    let kind =
-        if option == "alpha" || option == "beta" || option == "exponent" { "a number" } else { "a whole number" };
-    value.trim().parse().map_err(|_| Error::config(format!("condensation option {option}"), kind, value))
-}
-
-fn numbers<T: std::str::FromStr>(option: &str, value: &str) -> Result<Vec<T>> {
-    let refused = |_| Error::config(format!("condensation option {option}"), "numbers with commas between", value);
-    value.split(',').map(|item| item.trim().parse().map_err(refused)).collect()
-}
-
-/// `55%` of the full model's multiply-adds, or `0.7G`, `700M` of them.
-fn budget(value: &str) -> Result<Schedule> {
-    let refused = || {
-        let expected =
-            "a share of the full model's multiply-adds such as 55%, or a number of them such as 0.7G or 700M";
-        Error::config("condensation option flops", expected, value)
-    };
-    let Some((unit, factor)) =
-        [("%", 0.01), ("G", 1e9), ("M", 1e6)].into_iter().find(|(unit, _)| value.ends_with(unit))
-    else {
-        return Err(refused());
-    };
-    let number: f64 = value.trim_end_matches(unit).trim().parse().map_err(|_| refused())?;
-    if !(number > 0.0 && number.is_finite()) {
-        return Err(refused());
-    }
-    Ok(if unit == "%" { Schedule::Share(number * factor) } else { Schedule::MultiplyAdds((number * factor) as u64) })
-}
-
-fn joined<T: ToString>(list: &[T]) -> String {
-    list.iter().map(T::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// A JSON value as [`Condensation::set`] takes it.
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(on) => Some(on.to_string()),
-        Value::Array(items) => items.iter().map(text_of).collect::<Option<Vec<_>>>().map(|items| items.join(",")),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Mean, Method, Metric, Path};
     use super::*;
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) trait Source {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
 
     /// Lets tensor `name`, which inference has no use for, be there or not.
-    fn ignore(&mut self, _name: &str) {}
+    fn ignore(&mut self, name: &str);
 
     /// Called once everything was taken: an error when something is left.
     fn finish(&mut self) -> Result<()>;
@@ -33,6 +33,10 @@ pub(crate) trait Source {
 impl<T: Source + ?Sized> Source for &mut T {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         (**self).take(name, shape)
+    }
+
+    fn ignore(&mut self, name: &str) {
+        (**self).ignore(name);
     }
 
     fn finish(&mut self) -> Result<()> {

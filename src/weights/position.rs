@@ -36,6 +36,10 @@ impl Source for Resized<'_> {
         }
     }
 
+    fn ignore(&mut self, name: &str) {
+        self.source.ignore(name);
+    }
+
     fn finish(&mut self) -> Result<()> {
         self.source.finish()
     }

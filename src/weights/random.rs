@@ -1,5 +1,5 @@
 //! Weights from a seed, for benchmarks without a checkpoint and for goldens without committed weights. The same rule
-//! stands in `scripts/goldens.py`.
+//! stands in `scripts/goldens`.
 
 use super::Source;
 use crate::error::Result;
@@ -15,6 +15,8 @@ impl Source for RandomWeights {
         let (offset, scale) = distribution(name, shape);
         Ok(Random::named(name, self.seed).tensor(shape.iter().product(), offset, scale))
     }
+
+    fn ignore(&mut self, _name: &str) {}
 
     fn finish(&mut self) -> Result<()> {
         Ok(())

@@ -1,11 +1,13 @@
 //! The program as a user runs it: what it prints, where, and with which exit code.
 
 mod commands;
+mod eval;
 #[cfg(feature = "hub")]
 mod hub;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod tuned;
 mod visualize;
 
 use std::process::{Command, Output};

@@ -1,4 +1,4 @@
-//! Against Pillow 13: `scripts/pillow_sheet.py` and `scripts/goldens.py` make what is compared.
+//! Against Pillow 13: `scripts/goldens/pillow_sheet.py` and `scripts/goldens` make what is compared.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use tcvit::input::{Preprocess, open_image};
 
 use crate::FILTERS;
 
-/// The tables of `scripts/pillow_sheet.py`: width, height and crop.
+/// The tables of `scripts/goldens/pillow_sheet.py`: width, height and crop.
 const TILE: u32 = 32;
 const SOURCES: [(u32, u32, f64); 14] = [
     (1, 1, 1.0),

@@ -45,7 +45,7 @@ fn check_invariants(label: &str, trace: &Trace, condensation: &Condensation) {
         for image in 0..trace.images {
             let (kept, assigned, score) = rows(block, image);
             // ToMe lists the rest of its first set before its second; the class token makes odd patches the first.
-            let place = |token: &u32| (tome && token % 2 == 0, *token);
+            let place = |token: &u32| (tome && token.is_multiple_of(2), *token);
             assert!(kept.is_sorted_by(|a, b| place(a) < place(b)), "{label}: kept is not in order: {kept:?}");
             assert!(kept.iter().all(|&token| (token as usize) < block.patches), "{label}: {kept:?}");
             assert!(score.iter().all(|score| score.is_finite()), "{label}: {score:?}");
@@ -177,5 +177,21 @@ fn features_have_the_shape_that_the_plan_says() {
             0 => drop(refused(session.classify(&[photo]), "Config", &["classify", "head", "features"])),
             _ => assert_eq!(session.classify(&[photo]).unwrap()[0].classes.len(), 10),
         }
+    }
+}
+
+/// As many patch tokens as can be ranked, near enough: 45 by 45.
+#[test]
+fn two_thousand_tokens_condense() {
+    let config = VitConfig::new(180, 4, 32, 2, 1, 5);
+    assert_eq!(config.patches(), 2025);
+    let model = Model::random(gpu(), &config, 6).unwrap();
+    for condensation in
+        [Condensation::paper(), Condensation::training_free(), Condensation::tome(), Condensation::evit()]
+    {
+        let condensation = condensation.schedule([120, 900]);
+        let trace = open(&model, 1, Some(&condensation)).run(&pixels(&config, 1, 45), EVERYTHING).unwrap();
+        check_invariants(&condensation.to_string(), &trace, &condensation);
+        assert_eq!(trace.tokens, 1 + 2025 - 1020);
     }
 }

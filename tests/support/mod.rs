@@ -1,4 +1,4 @@
-//! Golden outputs (`scripts/goldens.py` makes them) as test data.
+//! Golden outputs (`scripts/goldens` makes them) as test data.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod checkpoint;

@@ -1,5 +1,5 @@
 //! Models as Hugging Face transformers saves them, against transformers' own forward, and image sizes other than the
-//! checkpoint's, against timm's (`scripts/transformers_goldens.py` makes both). Run with `--nocapture` for the figures.
+//! checkpoint's, against timm's (`scripts/goldens/transformers_models.py` makes both). Run with `--nocapture` for the figures.
 
 mod image_size;
 mod refusals;

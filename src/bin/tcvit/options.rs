@@ -126,7 +126,7 @@ pub struct AmountOptions {
     /// Share of its patch tokens that a block keeps, as 0.7 or one for each block.
     #[arg(long, value_name = "SHARE,...")]
     pub keep: Option<String>,
-    /// The smallest R for a budget of multiply-adds: 55% of the full model's, or 0.7G of them.
+    /// As few tokens as a budget of multiply-adds takes: 55% of the full model's, or 0.7G of them.
     #[arg(long, value_name = "BUDGET")]
     pub flops: Option<String>,
 }

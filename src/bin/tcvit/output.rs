@@ -29,14 +29,31 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&(text + "\n"))
 }
 
-/// `full`, or how and how much: `training_free, R = 5`.
+/// `full`, or how and how much: `training_free, R = 5`; with several R, each with its number of blocks in turn.
 pub fn describe(plan: &Plan) -> String {
     let Some(condensation) = &plan.condensation else { return "full".into() };
-    let drops: Vec<usize> = plan.blocks.iter().map(|block| block.dropped).collect();
-    match drops.first() {
-        Some(first) if drops.iter().all(|drop| drop == first) => format!("{condensation}, R = {first}"),
-        _ => format!("{condensation}, R = {drops:?}"),
+    let mut runs: Vec<(usize, usize)> = Vec::new();
+    for block in &plan.blocks {
+        match runs.last_mut() {
+            Some((drop, count)) if *drop == block.dropped => *count += 1,
+            _ => runs.push((block.dropped, 1)),
+        }
     }
+    let amount = match runs.as_slice() {
+        [(drop, _)] => drop.to_string(),
+        // What hardly repeats is shorter as a list.
+        runs if 2 * runs.len() > plan.blocks.len() => {
+            plan.blocks.iter().map(|block| block.dropped.to_string()).collect::<Vec<_>>().join(" ")
+        }
+        runs => {
+            let text = |(index, (drop, count)): (usize, &(usize, usize))| match index {
+                0 => format!("{drop} in {count} blocks"),
+                _ => format!("{drop} in {count}"),
+            };
+            runs.iter().enumerate().map(text).collect::<Vec<_>>().join(", ")
+        }
+    };
+    format!("{condensation}, R = {amount}")
 }
 
 /// Tokens that each block's MLP works on, prefix included, and how the first came in: `65 > 60 55 50`.

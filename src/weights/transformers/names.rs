@@ -203,6 +203,12 @@ impl Source for Translated<'_> {
         Ok(values)
     }
 
+    fn ignore(&mut self, name: &str) {
+        for part in self.names.resolve(name) {
+            self.checkpoint.ignore(&part);
+        }
+    }
+
     fn finish(&mut self) -> Result<()> {
         for name in UNUSED {
             self.checkpoint.ignore(&format!("{}{name}", self.names.prefix));

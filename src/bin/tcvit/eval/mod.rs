@@ -67,12 +67,13 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let condensations = condensations(arguments)?;
-    let folder = Folder::open(&arguments.folder, &arguments.model.config()?, arguments.limit)?;
-    let context = arguments.device.open()?;
-    let model = arguments.model.load(&context)?;
-    if model.config().classes == 0 {
+    let config = arguments.model.config()?;
+    if config.classes == 0 {
         return Err(refused("a model with a classification head", arguments.model.name()));
     }
+    let folder = Folder::open(&arguments.folder, &config, arguments.limit)?;
+    let context = arguments.device.open()?;
+    let model = arguments.model.load(&context)?;
     let runners = runners(&model, &condensations, arguments.batch)?;
     let names: Vec<String> = runners.iter().map(|runner| runner.name.clone()).collect();
     let identity = format!("tcvit eval {} on {}", arguments.model.name(), arguments.folder.display());

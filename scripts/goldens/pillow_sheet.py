@@ -3,7 +3,7 @@
 
 Writes tests/goldens/pillow_sheet.png: one column of tiles per filter, one row per source. The sources are cut from the
 top left corner of tests/goldens/pillow_chelsea_224.png, which every decoder reads alike. tests/input.rs holds the same
-tables. Needs pillow, in the version of goldens-requirements.txt: the order in which tall images are resized changed
+tables. Needs pillow, in the version of goldens/requirements.txt: the order in which tall images are resized changed
 in 13.0.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
-GOLDENS = Path(__file__).resolve().parent.parent / "tests/goldens"
+GOLDENS = Path(__file__).resolve().parent.parent.parent / "tests/goldens"
 TILE = 32
 FILTERS = ["NEAREST", "BOX", "BILINEAR", "HAMMING", "BICUBIC", "LANCZOS"]
 SOURCES = [

@@ -10,8 +10,8 @@ NAME/golden.safetensors                    `logits` [B, classes] or, without a h
 resized.safetensors                        `PREFIX/SIDE/logits` [1, classes], weights of that seed,
                                            made for 224 pixels, on such pixels of SIDE
 
-Run from anywhere, with the packages of goldens-requirements.txt:
-  python scripts/transformers_goldens.py
+Run from anywhere, with the packages of goldens/requirements.txt:
+  python scripts/goldens/transformers_models.py
 """
 
 import argparse
@@ -22,12 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
-from goldens import FEATURE_TOKENS, REPOSITORY, random_tensor, randomise
 from PIL import Image
+from random_weights import random_tensor, randomise
 from safetensors.numpy import save_file
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from transformers import PreTrainedModel
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+FEATURE_TOKENS = 6
 
 SEED = 5
 BATCH = 2
@@ -40,7 +43,7 @@ def theirs(name: str, shape: tuple[int, ...]) -> torch.Tensor:
     plain = name.replace("layernorm_before", "norm1").replace("layernorm_after", "norm2")
     plain = plain.replace("layernorm", "norm").replace("lambda1", "gamma")
     tensor = random_tensor(plain, shape, SEED)
-    # goldens.py gives tokens and positions half a unit; by these names it would go by their shape.
+    # random_weights.py gives tokens and positions half a unit; by these names it would go by their shape.
     if "embeddings." in plain and "projection" not in plain:
         tensor = tensor / tensor.abs().max() * 0.5
     # Queries and keys large enough that attention is not uniform.
