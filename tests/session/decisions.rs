@@ -189,9 +189,9 @@ fn two_thousand_tokens_condense() {
     for condensation in
         [Condensation::paper(), Condensation::training_free(), Condensation::tome(), Condensation::evit()]
     {
-        let condensation = condensation.schedule([120, 900]);
+        let condensation = condensation.schedule([20, 60]);
         let trace = open(&model, 1, Some(&condensation)).run(&pixels(&config, 1, 45), EVERYTHING).unwrap();
         check_invariants(&condensation.to_string(), &trace, &condensation);
-        assert_eq!(trace.tokens, 1 + 2025 - 1020);
+        assert_eq!(trace.tokens, 1 + 2025 - 80);
     }
 }
