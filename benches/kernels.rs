@@ -7,6 +7,7 @@ use tcvit::gpu::{Context, Recorder, empty, upload};
 use tcvit::kernels::assign::Candidates;
 use tcvit::kernels::fuse::Fusion;
 use tcvit::kernels::linear::Epilogue;
+use tcvit::kernels::query_key::Products;
 use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::*;
 use tcvit::random::Random;
@@ -81,7 +82,13 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
             stride: s,
             scale: 0.125,
         };
-        query_key::record(recorder, params, 1, false, query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs })
+        query_key::record(
+            recorder,
+            params,
+            1,
+            Products::Logits,
+            query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs },
+        )
     });
     bench.run("softmax", tokens, HEADS * tokens * tokens, |recorder| {
         let params = softmax::Params { rows: h * t, columns: t, stride: s, scale: 1.0 };

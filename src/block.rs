@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::Recorder;
 use crate::kernels::linear::{self, Epilogue};
-use crate::kernels::{attention_mix, layer_norm, query_key, softmax};
+use crate::kernels::query_key::{self, Products};
+use crate::kernels::{attention_mix, layer_norm, softmax};
 use crate::plan::Plan;
 use crate::weights::{BlockWeights, Linear, Norm};
 
@@ -41,7 +42,8 @@ pub(crate) fn record_attention(
         scale: 1.0 / (config.head_width() as f32).sqrt(),
     };
     let bindings = query_key::Bindings { x: &workspace.qkv, sizes: stage.sizes(), y: &workspace.probs };
-    query_key::record(recorder, logits, images, proportional, bindings)?;
+    let products = if proportional { Products::ProportionalLogits } else { Products::Logits };
+    query_key::record(recorder, logits, images, products, bindings)?;
 
     let rows = (stage.rows() * heads) as u32;
     let softmax = softmax::Params { rows, columns: tokens as u32, stride: stride as u32, scale: 1.0 };

@@ -8,8 +8,9 @@ use crate::gpu::Recorder;
 use crate::kernels::assign::{self, Candidates};
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::{self, Fusion};
+use crate::kernels::query_key::{self, Products};
 use crate::kernels::top_k::{self, Listing};
-use crate::kernels::{assign_lowest, dominance, key_mean, query_key};
+use crate::kernels::{assign_lowest, dominance, key_mean};
 use crate::plan::Plan;
 use crate::workspace::{CondenseBuffers, Selection};
 
@@ -155,7 +156,7 @@ impl Step<'_> {
             scale: 1.0,
         };
         let bindings = query_key::Bindings { x: keys, sizes: self.stage.sizes(), y: cosine };
-        query_key::record(recorder, params, self.images(), false, bindings)
+        query_key::record(recorder, params, self.images(), Products::Cosines, bindings)
     }
 
     /// Records which tokens stay.

@@ -1,5 +1,6 @@
 // y[b, h, i, j] = scale * q[b, i, h] . k[b, j, h] (+ ln(size[b, j]) with PROPORTIONAL): attention logits, and, with unit
-// keys as both operands, the cosines that `key_cosine` needs. A thread makes 4 queries by 4 keys.
+// keys as both operands, cosines. A thread makes 4 queries by 4 keys. With SYMMETRIC, queries and keys are the same
+// elements: threads below the diagonal have nothing to do, those above it store what they make twice.
 struct Params {
     tokens: u32,     // T, queries and keys alike
     heads: u32,      // H
@@ -11,6 +12,7 @@ struct Params {
 }
 
 override PROPORTIONAL: bool = false;
+override SYMMETRIC: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;     // [B, T, row4]
@@ -28,6 +30,9 @@ fn store(base: u32, image: u32, query: u32, key: u32, products: vec4<f32>) {
                 value += log(sizes[image * params.tokens + key + i]);
             }
             y[base + query * params.stride + key + i] = value;
+            if SYMMETRIC {
+                y[base + (key + i) * params.stride + query] = value;
+            }
         }
     }
 }
@@ -43,6 +48,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let image = group.z;
     let query = tile / tiles * 4u;
     let key = tile % tiles * 4u;
+    if SYMMETRIC && key < query {
+        return;
+    }
     let last = params.tokens - 1u;
     let origin = image * params.tokens * params.row4 + head * params.head4;
     let keys = origin + params.key_offset4;

@@ -5,7 +5,7 @@ use super::data::{ULP, rounding};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::query_key::{Bindings, Params, record};
+use crate::kernels::query_key::{Bindings, Params, Products, record};
 use crate::random::Random;
 use crate::reference::query_key::query_key;
 
@@ -35,13 +35,16 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let cosine =
         Params { heads: 1, row4: (head / 4) as u32, key_offset4: 0, stride: tokens as u32, scale: 1.0, ..attention };
     let mut worst = Difference::NONE;
-    for (params, proportional) in [(attention, false), (attention, true), (cosine, false)] {
+    let variants =
+        [(attention, Products::Logits), (attention, Products::ProportionalLogits), (cosine, Products::Cosines)];
+    for (params, products) in variants {
+        let proportional = products == Products::ProportionalLogits;
         let x = &x[..images * tokens * params.row4 as usize * 4];
         // What is past T stays as it was.
         let mut twin = random.tensor(images * params.heads as usize * tokens * params.stride as usize, 0.0, 1.0);
         let y = upload(context, "y", &twin)?;
         let bindings = Bindings { x: &x_buffer, sizes: &sizes_buffer, y: &y };
-        execute(context, |recorder| record(recorder, params, images as u32, proportional, bindings))?;
+        execute(context, |recorder| record(recorder, params, images as u32, products, bindings))?;
         let got: Vec<f32> = download(context, &y, twin.len())?;
         query_key(x, proportional.then_some(&sizes), &params, &mut twin);
         // The usual size of a dot product of numbers between -1 and 1, which a single one may miss by far.

@@ -39,10 +39,21 @@ pub struct Params {
 pub struct Bindings<'a> {
     /// [B, T, row4 * 4]
     pub x: &'a wgpu::Buffer,
-    /// [B, T], read with `proportional` only
+    /// [B, T], read with [`Products::ProportionalLogits`] only
     pub sizes: &'a wgpu::Buffer,
     /// [B, H, T, stride]
     pub y: &'a wgpu::Buffer,
+}
+
+/// What the products are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Products {
+    /// Attention logits.
+    Logits,
+    /// Attention logits plus ln(size) of the key.
+    ProportionalLogits,
+    /// Cosines of unit rows that are queries and keys at once (`key_offset4` 0): half of them are made.
+    Cosines,
 }
 
 /// One thread for 4 queries by 4 keys, for each head and image.
@@ -50,7 +61,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
     [params.tokens.div_ceil(4).pow(2).div_ceil(64), params.heads, images]
 }
 
-/// Records one dispatch for `images` images; `proportional` adds ln(size) of the key.
+/// Records one dispatch for `images` images.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
@@ -58,13 +69,16 @@ pub fn record(
     recorder: &mut Recorder<'_>,
     params: Params,
     images: u32,
-    proportional: bool,
+    products: Products,
     bindings: Bindings<'_>,
 ) -> Result<()> {
     let rows = images as usize * params.tokens as usize;
     recorder.dispatch(
         &KERNEL,
-        &[("PROPORTIONAL", f64::from(u8::from(proportional)))],
+        &[
+            ("PROPORTIONAL", f64::from(u8::from(products == Products::ProportionalLogits))),
+            ("SYMMETRIC", f64::from(u8::from(products == Products::Cosines))),
+        ],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.x, rows * params.row4 as usize * 4),
