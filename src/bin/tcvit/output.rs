@@ -47,6 +47,7 @@ pub fn describe(plan: &Plan) -> String {
         }
         runs => {
             let text = |(index, (drop, count)): (usize, &(usize, usize))| match index {
+                0 if *count == 1 => format!("{drop} in 1 block"),
                 0 => format!("{drop} in {count} blocks"),
                 _ => format!("{drop} in {count}"),
             };

@@ -8,7 +8,9 @@ use tcvit::{Error, Result};
 use super::summary::Summary;
 use crate::picture::save_svg_text;
 
-const SIZE: (u32, u32) = (980, 440);
+const SIZE: (u32, u32) = (980, 400);
+/// Height of a row of the legend, below the panels.
+const ROW: u32 = 22;
 
 /// Draws two panels: top-1 with its standard error, and agreement with the full model, a line for each way of condensing.
 pub fn draw(path: &Path, summaries: &[Summary], title: &str) -> Result<()> {
@@ -33,12 +35,27 @@ fn families(summaries: &[Summary]) -> Vec<&str> {
 }
 
 fn plot(svg: &mut String, summaries: &[Summary], title: &str) -> std::result::Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+    let names = families(summaries);
+    // Two long names to a row, or four short ones.
+    let columns = if names.iter().any(|name| name.len() > 24) { 2 } else { 4 };
+    let rows = (names.len() as u32 + 1).div_ceil(columns);
+    let size = (SIZE.0, SIZE.1 + rows * ROW + 12);
+    let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE)?;
-    let root = root.titled(title, ("sans-serif", 18))?;
-    let (left, right) = root.split_horizontally(SIZE.0 / 2);
+    let (panels, legend) = root.split_vertically(SIZE.1);
+    let panels = panels.titled(title, ("sans-serif", 18))?;
+    let (left, right) = panels.split_horizontally(SIZE.0 / 2);
     panel(&left, summaries, "top-1 accuracy, %", false)?;
     panel(&right, summaries, "agreement with the full model, %", true)?;
+    for (index, name) in std::iter::once("full").chain(names).enumerate() {
+        let (column, row) = (index as u32 % columns, index as u32 / columns);
+        let at = (70 + (column * (SIZE.0 - 90) / columns) as i32, 10 + (row * ROW) as i32);
+        match index {
+            0 => legend.draw(&TriangleMarker::new(at, 6, BLACK.filled()))?,
+            _ => legend.draw(&Circle::new(at, 4, Palette99::pick(index - 1).filled()))?,
+        }
+        legend.draw(&Text::new(name.to_owned(), (at.0 + 12, at.1 - 7), ("sans-serif", 13)))?;
+    }
     root.present()?;
     Ok(())
 }
@@ -77,10 +94,7 @@ fn panel(
         let colour = Palette99::pick(index).to_rgba();
         let mut points: Vec<&Summary> = summaries.iter().filter(|summary| summary.family == *family).collect();
         points.sort_by_key(|summary| summary.multiply_adds);
-        chart
-            .draw_series(LineSeries::new(points.iter().map(|s| (x(s), y(s))), colour.stroke_width(2)))?
-            .label(*family)
-            .legend(move |(x, y)| Circle::new((x + 8, y), 4, colour.filled()));
+        chart.draw_series(LineSeries::new(points.iter().map(|s| (x(s), y(s))), colour.stroke_width(2)))?;
         if !agreement {
             let bar = |s: &&Summary| ErrorBar::new_vertical(x(s), y(s) - error(s), y(s), y(s) + error(s), colour, 6);
             chart.draw_series(points.iter().map(bar))?;
@@ -88,19 +102,7 @@ fn panel(
         chart.draw_series(points.iter().map(|s| Circle::new((x(s), y(s)), 4, colour.filled())))?;
     }
     if let Some(full) = summaries.first() {
-        chart
-            .draw_series([TriangleMarker::new((x(full), y(full)), 7, BLACK.filled())])?
-            .label("full")
-            .legend(|(x, y)| TriangleMarker::new((x + 8, y), 6, BLACK.filled()));
-    }
-    if agreement {
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .label_font(("sans-serif", 13))
-            .draw()?;
+        chart.draw_series([TriangleMarker::new((x(full), y(full)), 7, BLACK.filled())])?;
     }
     Ok(())
 }
