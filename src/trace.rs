@@ -40,7 +40,8 @@ pub struct BlockTrace {
     pub patches: usize,
     /// N - R
     pub kept_count: usize,
-    /// Indices of kept tokens among those that came in, ascending [B, N - R].
+    /// Indices of kept tokens among those that came in, in the order in which they go on [B, N - R]: ascending, but for
+    /// ToMe, which has the rest of its first set before its second.
     pub kept: Vec<u32>,
     /// For every token that came in, the index of the outgoing token it is part of now, or [`PRUNED`] [B, N].
     pub assigned: Vec<u32>,

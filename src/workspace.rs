@@ -38,11 +38,11 @@ pub(crate) struct Workspace {
 /// Buffers that condensing one block needs and the next may overwrite. A clone is the same buffers.
 #[derive(Clone)]
 pub(crate) struct CondenseBuffers {
-    /// W (attention metric) [B, N, N].
+    /// W of the metrics that are not cosines [B, N, N].
     pub(crate) connectivity: wgpu::Buffer,
-    /// Cosines of keys [B, N, N], and W of the key_cosine metric.
+    /// Cosines of keys or of tokens [B, N, N], and the W that is made of them.
     pub(crate) cosine: wgpu::Buffer,
-    /// Unit keys [B, N, Dh].
+    /// Unit keys [B, N, Dh], or unit tokens [B, N, D].
     pub(crate) keys: wgpu::Buffer,
     /// D [B, N].
     pub(crate) dominance: wgpu::Buffer,
@@ -67,7 +67,7 @@ pub(crate) struct Selection {
     pub(crate) dropped: usize,
     /// S [B, N].
     pub(crate) score: wgpu::Buffer,
-    /// Kept tokens ascending, then dropped ones [B, N].
+    /// Kept tokens in the order in which they go on, then dropped ones [B, N].
     pub(crate) order: wgpu::Buffer,
     /// Place among the kept [B, N].
     pub(crate) slot: wgpu::Buffer,

@@ -1,5 +1,5 @@
 // The mean over heads of each patch token's keys, scaled to unit length: the dot product of two is their cosine. A
-// key of length 0 stays 0, so its cosine to anything is 0.
+// key of length 0 stays 0, so its cosine to anything is 0. A whole token counts as one key of one head.
 #import shared/grid.wgsl
 
 struct Params {

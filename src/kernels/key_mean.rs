@@ -1,4 +1,4 @@
-//! Head-averaged keys of unit length.
+//! Head-averaged keys of unit length; with one head, unit tokens.
 
 use bytemuck::{Pod, Zeroable};
 
