@@ -5,7 +5,7 @@ use std::path::Path;
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
-use tcvit::gpu::{Access, Kernel, SHADERS, Shaders};
+use tcvit::gpu::{Access, Kernel, SHADERS, Shaders, Types};
 use tcvit::kernels::KERNELS;
 
 /// What every adapter has, by WebGPU's default limits.
@@ -13,14 +13,22 @@ const WORKGROUP_MEMORY: u32 = 16 << 10;
 const STORAGE_BUFFERS: usize = 8;
 const INVOCATIONS: u32 = 256;
 
-fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
-    let source = Shaders::embedded().compose(kernel.shader).unwrap();
+fn parse(kernel: &Kernel, types: Types) -> (Module, ModuleInfo) {
+    let source = Shaders::embedded().compose(kernel.shader, types).unwrap();
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&source, kernel.shader)));
-    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+    let info = Validator::new(ValidationFlags::all(), capabilities(kernel))
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&source, kernel.shader)));
     (module, info)
+}
+
+/// What the device must have.
+fn capabilities(kernel: &Kernel) -> Capabilities {
+    match kernel.features.contains(wgpu::Features::SUBGROUP) {
+        true => Capabilities::SUBGROUP,
+        false => Capabilities::empty(),
+    }
 }
 
 /// Each override at each of its values, the others at their defaults: their cross product would add little.
@@ -40,10 +48,10 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
 
 #[test]
 fn every_kernel_translates_to_spir_v_msl_and_hlsl() {
-    for kernel in KERNELS {
-        let (module, info) = parse(kernel);
+    for (kernel, types) in KERNELS.iter().flat_map(|kernel| Types::ALL.map(|types| (kernel, types))) {
+        let (module, info) = parse(kernel, types);
         for constants in variants(&module) {
-            let what = format!("{} with {constants:?}", kernel.shader);
+            let what = format!("{} with {constants:?}, {types:?}", kernel.shader);
             let entry = (ShaderStage::Compute, "main");
             let (module, info) = process_overrides(&module, &info, Some(entry), &constants)
                 .unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -105,7 +113,7 @@ fn declared(module: &Module) -> Vec<Declared> {
 #[test]
 fn bindings_are_those_that_rust_binds() {
     for kernel in KERNELS {
-        let (module, _) = parse(kernel);
+        let (module, _) = parse(kernel, Types::default());
         let declared = declared(&module);
         let path = kernel.shader;
         assert_eq!(declared.len(), kernel.bindings.len() + 1, "{path}");
@@ -136,7 +144,7 @@ fn bindings_are_those_that_rust_binds() {
 #[test]
 fn params_are_numbers_of_four_bytes_without_padding() {
     for kernel in KERNELS {
-        let (module, _) = parse(kernel);
+        let (module, _) = parse(kernel, Types::default());
         let TypeInner::Struct { members, .. } = &declared(&module)[0].inner else { panic!("{}", kernel.shader) };
         for (member, place) in members.iter().zip(0..) {
             let what = format!("{}: {:?}", kernel.shader, member.name);
@@ -150,7 +158,7 @@ fn params_are_numbers_of_four_bytes_without_padding() {
 #[test]
 fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
     for kernel in KERNELS {
-        let (module, _) = parse(kernel);
+        let (module, _) = parse(kernel, Types::default());
         let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
         assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
         assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);
@@ -198,7 +206,7 @@ fn every_shader_with_an_entry_point_is_a_kernel_of_its_stem() {
         assert_eq!(stem, kernel.name);
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for folder in ["src/kernels", "src/reference", "src/doctor", "tests/kernels"] {
-            let file = root.join(folder).join(stem).with_extension("rs");
+            let file = root.join(folder).join(kernel.family()).with_extension("rs");
             assert!(file.exists(), "{} is missing", file.display());
         }
     }

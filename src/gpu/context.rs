@@ -7,6 +7,10 @@ use super::pipelines::PipelineTable;
 use super::shaders::Shaders;
 use crate::error::{Error, Result};
 
+/// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
+const USEFUL: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::SUBGROUP).union(wgpu::Features::SHADER_F16);
+
 /// A device and queue, the caller's own or one made here. Cloning is cheap and shares the compiled pipelines.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
@@ -78,7 +82,7 @@ impl Context {
         let adapter = choose(adapters, options.adapter.as_deref())?;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tcvit"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features() & USEFUL,
             required_limits: options.limits.unwrap_or_else(|| adapter.limits()),
             ..Default::default()
         };

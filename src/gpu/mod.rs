@@ -3,6 +3,7 @@
 mod buffers;
 mod context;
 mod pipelines;
+mod precision;
 mod profiler;
 mod recorder;
 mod shaders;
@@ -10,6 +11,7 @@ mod shaders;
 pub use buffers::{download, empty, upload};
 pub use context::{AdapterSummary, Context, ContextOptions};
 pub use pipelines::{Access, Binding, Kernel};
+pub use precision::{Precision, Types};
 pub use profiler::{KernelTime, profile};
 pub use recorder::{Operand, Recorder, Recording, grid};
 pub use shaders::{SHADERS, Shaders};

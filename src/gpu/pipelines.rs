@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Context;
+use super::{Context, Types};
 use crate::error::{Error, Result};
 
 /// How a shader uses one binding.
@@ -40,6 +40,18 @@ pub struct Kernel {
     pub params_size: usize,
     /// Threads in a workgroup.
     pub workgroup_size: [u32; 3],
+    /// What a device must have for it, beyond what every device has.
+    pub features: wgpu::Features,
+    /// The kernel that computes the same, plainly, where this is another way to do it: twin, check and test are under
+    /// that one's stem.
+    pub variant_of: Option<&'static str>,
+}
+
+impl Kernel {
+    /// The stem of twin, check and test.
+    pub fn family(&self) -> &'static str {
+        self.variant_of.unwrap_or(self.name)
+    }
 }
 
 /// Short forms for the tables in `kernels/`.
@@ -65,26 +77,32 @@ pub(crate) struct Pipeline {
     pub(crate) layout: wgpu::BindGroupLayout,
 }
 
-type Key = (&'static str, Vec<(&'static str, u64)>);
+type Key = (&'static str, Types, Vec<(&'static str, u64)>);
 
-/// Pipelines by kernel and constants: each is compiled once per context.
+/// Pipelines by kernel, types and constants: each is compiled once per context.
 #[derive(Default)]
 pub(crate) struct PipelineTable(Mutex<HashMap<Key, Arc<Pipeline>>>);
 
 impl PipelineTable {
-    pub(crate) fn get(&self, context: &Context, kernel: &Kernel, constants: &Constants) -> Result<Arc<Pipeline>> {
-        let key = (kernel.name, constants.iter().map(|&(name, value)| (name, value.to_bits())).collect());
+    pub(crate) fn get(
+        &self,
+        context: &Context,
+        kernel: &Kernel,
+        types: Types,
+        constants: &Constants,
+    ) -> Result<Arc<Pipeline>> {
+        let key = (kernel.name, types, constants.iter().map(|&(name, value)| (name, value.to_bits())).collect());
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pipeline) = table.get(&key) {
             return Ok(pipeline.clone());
         }
-        let pipeline = Arc::new(compile(context, kernel, constants)?);
+        let pipeline = Arc::new(compile(context, kernel, types, constants)?);
         table.insert(key, pipeline.clone());
         Ok(pipeline)
     }
 }
 
-fn compile(context: &Context, kernel: &Kernel, constants: &Constants) -> Result<Pipeline> {
+fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constants) -> Result<Pipeline> {
     let op = format!("compile {}", kernel.shader);
     let limits = context.limits();
     let invocations: u32 = kernel.workgroup_size.iter().product();
@@ -97,7 +115,7 @@ fn compile(context: &Context, kernel: &Kernel, constants: &Constants) -> Result<
             format!("at most {} on {}", limits.max_compute_invocations_per_workgroup, context.info().name),
         ));
     }
-    let source = context.shaders().compose(kernel.shader)?;
+    let source = context.shaders().compose(kernel.shader, types)?;
     let device = context.device();
     let compiled = context.checked(&op, || {
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pipelines::{Constants, Kernel, Pipeline};
-use super::{Access, Context};
+use super::{Access, Context, Types};
 use crate::error::{Error, Result};
 
 /// What is bound at one slot.
@@ -78,6 +78,22 @@ impl<'c> Recorder<'c> {
         operands: &[Operand<'_>],
         workgroups: [u32; 3],
     ) -> Result<()> {
+        self.dispatch_typed(kernel, Types::default(), constants, params, operands, workgroups)
+    }
+
+    /// As [`Recorder::dispatch`], of a kernel that takes its buffers in several `types`.
+    ///
+    /// # Errors
+    /// As [`Recorder::dispatch`].
+    pub fn dispatch_typed(
+        &mut self,
+        kernel: &Kernel,
+        types: Types,
+        constants: &Constants,
+        params: &[u8],
+        operands: &[Operand<'_>],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
         check_operands(self.context, kernel, params, operands)?;
         let most = self.context.limits().max_compute_workgroups_per_dimension;
         if workgroups.iter().any(|&count| count > most) {
@@ -90,7 +106,7 @@ impl<'c> Recorder<'c> {
         if workgroups.contains(&0) {
             return Ok(());
         }
-        let pipeline = self.context.pipelines().get(self.context, kernel, constants)?;
+        let pipeline = self.context.pipelines().get(self.context, kernel, types, constants)?;
         let start = self.params.len() as u64;
         self.params.extend_from_slice(params);
         let range = start..self.params.len() as u64;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::Types;
 use crate::error::{Error, Result};
 
 macro_rules! table {
@@ -18,6 +19,10 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/float.wgsl",
     "shared/gelu.wgsl",
     "shared/grid.wgsl",
+    "shared/input_f16.wgsl",
+    "shared/input_f32.wgsl",
+    "shared/output_f16.wgsl",
+    "shared/output_f32.wgsl",
     "shared/row_reduce.wgsl",
     "embed/texture.wgsl",
     "embed/convolve.wgsl",
@@ -73,17 +78,17 @@ impl Shaders {
         Ok(Self(SHADERS.iter().map(read).collect::<Result<_>>()?))
     }
 
-    /// The text of `path` with its imports in place, each once, dependencies first.
+    /// The text of `path` with its imports in place, each once, dependencies first, for buffers of `types`.
     ///
     /// # Errors
     /// [`Error::Shader`] when `path` or an import is not in the table.
-    pub fn compose(&self, path: &str) -> Result<String> {
+    pub fn compose(&self, path: &str, types: Types) -> Result<String> {
         let mut text = String::new();
-        self.append(path, &mut Vec::new(), &mut text)?;
+        self.append(path, types, &mut Vec::new(), &mut text)?;
         Ok(text)
     }
 
-    fn append<'a>(&'a self, path: &'a str, done: &mut Vec<&'a str>, out: &mut String) -> Result<()> {
+    fn append<'a>(&'a self, path: &'a str, types: Types, done: &mut Vec<&'a str>, out: &mut String) -> Result<()> {
         if done.contains(&path) {
             return Ok(());
         }
@@ -95,7 +100,7 @@ impl Shaders {
         let import = |line: &'a str| line.strip_prefix("#import ").map(str::trim);
         for line in text.lines() {
             if let Some(imported) = import(line) {
-                self.append(imported, done, out)?;
+                self.append(types.resolve(imported), types, done, out)?;
             }
         }
         for line in text.lines().filter(|line| import(line).is_none()) {
@@ -126,7 +131,9 @@ mod tests {
         assert_eq!(found, SHADERS.len());
         let shaders = Shaders::embedded();
         for (path, _) in SHADERS {
-            assert!(!shaders.compose(path).unwrap().contains("#import"), "{path}");
+            for types in Types::ALL {
+                assert!(!shaders.compose(path, types).unwrap().contains("#import"), "{path}");
+            }
         }
     }
 
@@ -139,7 +146,7 @@ mod tests {
             ("c", text("C")),
             ("d", text("#import nowhere")),
         ]));
-        assert_eq!(shaders.compose("a").unwrap(), "C\nB\nA\n");
-        assert!(shaders.compose("d").unwrap_err().to_string().contains("nowhere"));
+        assert_eq!(shaders.compose("a", Types::default()).unwrap(), "C\nB\nA\n");
+        assert!(shaders.compose("d", Types::default()).unwrap_err().to_string().contains("nowhere"));
     }
 }

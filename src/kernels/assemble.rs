@@ -18,6 +18,8 @@ pub const KERNEL: Kernel = Kernel {
     ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
 };
 
 /// The shader's uniform.

@@ -13,6 +13,8 @@ pub const KERNEL: Kernel = Kernel {
     bindings: &[Binding::read("w"), Binding::read("list"), Binding::write("result")],
     params_size: size_of::<Params>(),
     workgroup_size: [128, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
 };
 
 /// The most patch tokens whose vectors fit the shader's arrays.

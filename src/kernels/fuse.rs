@@ -21,6 +21,8 @@ pub const KERNEL: Kernel = Kernel {
     ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
 };
 
 /// How members of a group count.

@@ -12,6 +12,8 @@ pub const KERNEL: Kernel = Kernel {
     bindings: &[Binding::read("x"), Binding::read("sizes"), Binding::write("pooled")],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
 };
 
 /// The shader's uniform.

@@ -12,6 +12,8 @@ pub const KERNEL: Kernel = Kernel {
     bindings: &[Binding::read("connectivity"), Binding::read("dominance"), Binding::write("score")],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
 };
 
 /// The shader's uniform.

@@ -12,6 +12,8 @@ pub const KERNEL: Kernel = Kernel {
     bindings: &[Binding::texture("view"), Binding::write("pixels")],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
 };
 
 /// The shader's uniform. [`Preprocess::texture_params`](crate::input::Preprocess::texture_params) fills it in.

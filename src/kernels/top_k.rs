@@ -12,6 +12,8 @@ pub const KERNEL: Kernel = Kernel {
     bindings: &[Binding::read("score"), Binding::write("order"), Binding::write("slot")],
     params_size: size_of::<Params>(),
     workgroup_size: [256, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
 };
 
 /// The shader's uniform.

@@ -1,0 +1,6 @@
+// Four numbers as they are read: f16, packed in pairs, which needs no feature of the adapter.
+alias Input4 = vec2<u32>;
+
+fn widen(stored: Input4) -> vec4<f32> {
+    return vec4(unpack2x16float(stored.x), unpack2x16float(stored.y));
+}

@@ -1,0 +1,7 @@
+// Four numbers as they are written: f16, packed in pairs and rounded to nearest. What is past 65,504 becomes infinite, so
+// that it is found at the end and not taken for a number.
+alias Output4 = vec2<u32>;
+
+fn narrow(value: vec4<f32>) -> Output4 {
+    return vec2(pack2x16float(value.xy), pack2x16float(value.zw));
+}

@@ -1,0 +1,6 @@
+// Four numbers as they are written: f32. (shared/output_f16.wgsl is the other choice.)
+alias Output4 = vec4<f32>;
+
+fn narrow(value: vec4<f32>) -> Output4 {
+    return value;
+}

@@ -1,0 +1,90 @@
+//! In what numbers buffers are kept. Arithmetic is f32 everywhere; only what lies in memory may be narrower.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::Error;
+
+/// How weights and activations are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// 4 bytes a number.
+    #[default]
+    F32,
+    /// 2 bytes a number, IEEE binary16, rounded to nearest: 11 significant bits, at most 65,504.
+    F16,
+}
+
+impl Precision {
+    /// Every precision.
+    pub const ALL: [Self; 2] = [Self::F32, Self::F16];
+
+    /// Its name, as [`FromStr`] reads it: `f32`, `f16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// 4-byte words that hold `len` numbers.
+    pub fn words(self, len: usize) -> usize {
+        match self {
+            Self::F32 => len,
+            Self::F16 => len.div_ceil(2),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::ALL
+            .into_iter()
+            .find(|precision| precision.name() == text)
+            .ok_or_else(|| Error::config("precision", "f32 or f16", text))
+    }
+}
+
+/// What a kernel that can do with either reads and writes: which of `shared/input_*.wgsl` and `shared/output_*.wgsl` its
+/// `#import shared/input.wgsl` and `#import shared/output.wgsl` stand for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Types {
+    /// Of what is read.
+    pub input: Precision,
+    /// Of what is written.
+    pub output: Precision,
+}
+
+impl Types {
+    /// Every pair.
+    pub const ALL: [Self; 4] = [
+        Self::new(Precision::F32, Precision::F32),
+        Self::new(Precision::F16, Precision::F32),
+        Self::new(Precision::F32, Precision::F16),
+        Self::new(Precision::F16, Precision::F16),
+    ];
+
+    /// From `input` to `output`.
+    pub const fn new(input: Precision, output: Precision) -> Self {
+        Self { input, output }
+    }
+
+    /// The file that `path`, an import, stands for.
+    pub(super) fn resolve(self, path: &str) -> &str {
+        match (path, self.input, self.output) {
+            ("shared/input.wgsl", Precision::F32, _) => "shared/input_f32.wgsl",
+            ("shared/input.wgsl", Precision::F16, _) => "shared/input_f16.wgsl",
+            ("shared/output.wgsl", _, Precision::F32) => "shared/output_f32.wgsl",
+            ("shared/output.wgsl", _, Precision::F16) => "shared/output_f16.wgsl",
+            (path, ..) => path,
+        }
+    }
+}
