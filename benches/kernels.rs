@@ -3,10 +3,10 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tcvit::condensation::Chain;
-use tcvit::gpu::{Context, Recorder, empty, upload};
+use tcvit::gpu::{Context, Precision, Recorder, Types, empty, upload};
 use tcvit::kernels::assign::Candidates;
 use tcvit::kernels::fuse::Fusion;
-use tcvit::kernels::linear::Epilogue;
+use tcvit::kernels::linear::{Epilogue, Variant};
 use tcvit::kernels::query_key::Products;
 use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::*;
@@ -64,13 +64,25 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
     let (t, h, s) = (tokens as u32, HEADS as u32, stride as u32);
     let (width4, head4) = ((WIDTH / 4) as u32, (WIDTH / HEADS / 4) as u32);
 
-    bench.run("linear", tokens, tokens * WIDTH * WIDTH * 3, |recorder| {
-        let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y };
-        linear::record(recorder, linear::Params::new(tokens, WIDTH, WIDTH * 3), Epilogue::Store, bindings)
-    });
+    let types = Types::default();
+    let product = linear::Params::new(tokens, WIDTH, WIDTH * 3);
+    let chosen = tcvit::tune::variant(&bench.gpu, types, &product);
+    let each =
+        Variant::all(&bench.gpu, types).into_iter().map(|variant| (variant, format!("linear {}", variant.name())));
+    for (variant, label) in std::iter::once((chosen, "linear".to_owned())).chain(each) {
+        bench.run(&label, tokens, tokens * WIDTH * WIDTH * 3, |recorder| {
+            let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y };
+            linear::record(recorder, variant, types, product, Epilogue::Store, bindings)
+        });
+    }
     bench.run("layer_norm", tokens, tokens * WIDTH, |recorder| {
         let params = layer_norm::Params { rows: t, width4, epsilon: 1e-6 };
-        layer_norm::record(recorder, params, layer_norm::Bindings { x: &x, weight: &bias, bias: &bias, y: &y })
+        layer_norm::record(
+            recorder,
+            Precision::F32,
+            params,
+            layer_norm::Bindings { x: &x, weight: &bias, bias: &bias, y: &y },
+        )
     });
     bench.run("query_key", tokens, tokens * tokens * WIDTH, |recorder| {
         let params = query_key::Params {

@@ -1,9 +1,9 @@
 //! From pixels to the first tokens.
 
+use crate::block::{Output, record_linear};
 use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::Recorder;
-use crate::kernels::linear::{self, Epilogue};
 use crate::kernels::{assemble, convolve, patchify};
 use crate::plan::Convolution;
 
@@ -16,19 +16,13 @@ pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<(
         channels: config.patch_channels() as u32,
         side: side as u32,
         patch: config.patch_side() as u32,
-        stride: config.patch_stride() as u32,
+        stride4: (config.patch_stride() / 4) as u32,
     };
     let bindings = patchify::Bindings { pixels, patches: &workspace.patches };
-    patchify::record(recorder, patchify, bindings)?;
+    patchify::record(recorder, weights.patch.precision, patchify, bindings)?;
 
-    let projection = linear::Params::new(stage.images * stage.patches, weights.patch.inner, config.width);
-    let bindings = linear::Bindings {
-        x: &workspace.patches,
-        w: &weights.patch.w,
-        bias: &weights.patch.bias,
-        y: &workspace.normed,
-    };
-    linear::record(recorder, projection, Epilogue::Store, bindings)?;
+    let rows = stage.images * stage.patches;
+    record_linear(recorder, rows, &weights.patch, Output::PLAIN, &workspace.patches, &workspace.normed)?;
 
     let assembly = assemble::Params {
         images: stage.images as u32,

@@ -2,7 +2,7 @@
 
 use crate::config::VitConfig;
 use crate::error::Result;
-use crate::gpu::{Context, Recorder};
+use crate::gpu::{Context, Precision, Recorder};
 use crate::plan::Plan;
 use crate::weights::VitWeights;
 use crate::workspace::{Selection, Workspace};
@@ -36,6 +36,11 @@ impl Stage<'_> {
     /// Rows of all images together.
     pub(crate) fn rows(&self) -> usize {
         self.images * self.tokens()
+    }
+
+    /// How activations are stored between kernels.
+    pub(crate) fn precision(&self) -> Precision {
+        self.weights.precision
     }
 
     /// The residual stream.

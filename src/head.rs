@@ -1,12 +1,11 @@
 //! From the last tokens to features and logits.
 
-use crate::block::{record_linear, record_norm};
+use crate::block::{Output, record_linear, record_norm};
 use crate::config::Head;
 use crate::error::Result;
 use crate::forward::Stage;
-use crate::gpu::Recorder;
-use crate::kernels::linear::Epilogue;
-use crate::kernels::{pool, token_max};
+use crate::gpu::{Precision, Recorder};
+use crate::kernels::{pool, token_max, trim};
 use crate::weights::Linear;
 
 /// Records the final norm, pooling and the classifier. Returns the buffer that holds the features [B, T, D]: tokens
@@ -16,7 +15,7 @@ pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<w
     let pools = config.head == Head::MeanPooled;
     let features = if pools { stage.stream() } else { &workspace.normed };
     if !pools {
-        record_norm(recorder, stage.rows(), config.width, config.epsilon, &weights.norm, stage.stream(), features)?;
+        record_norm(recorder, stage.rows(), Precision::F32, config, &weights.norm, stage.stream(), features)?;
     }
     let Some(classifier) = &weights.head else { return Ok(features.clone()) };
     let (first, mean) = config.head_sees();
@@ -31,14 +30,20 @@ pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<w
     let bindings = pool::Bindings { x: features, sizes: stage.sizes(), pooled };
     pool::record(recorder, params, stage.images as u32, bindings)?;
     let classified = if pools {
-        record_norm(recorder, stage.images, config.width, config.epsilon, &weights.norm, pooled, pooled_norm)?;
+        record_norm(recorder, stage.images, Precision::F32, config, &weights.norm, pooled, pooled_norm)?;
         pooled_norm
     } else {
         pooled
     };
-    record_linear(recorder, stage.images, classifier, Epilogue::Store, classified, &workspace.logits)?;
+    record_linear(recorder, stage.images, classifier, Output::PLAIN, classified, &workspace.padded_logits)?;
     if let Some(auxiliary) = &weights.auxiliary {
         record_token_max(recorder, stage, auxiliary, features)?;
+    }
+    if workspace.padded_logits != workspace.logits {
+        let stride = config.classes.next_multiple_of(4);
+        let params = trim::Params { rows: stage.images as u32, columns: config.classes as u32, stride: stride as u32 };
+        let bindings = trim::Bindings { padded: &workspace.padded_logits, rows: &workspace.logits };
+        trim::record(recorder, params, bindings)?;
     }
     Ok(features.clone())
 }
@@ -52,13 +57,14 @@ fn record_token_max(
     features: &wgpu::Buffer,
 ) -> Result<()> {
     let workspace = stage.workspace;
-    record_linear(recorder, stage.rows(), auxiliary, Epilogue::Store, features, &workspace.token_logits)?;
+    record_linear(recorder, stage.rows(), auxiliary, Output::PLAIN, features, &workspace.token_logits)?;
     let params = token_max::Params {
         images: stage.images as u32,
         tokens: stage.tokens() as u32,
         prefix: stage.config().prefix() as u32,
-        classes: stage.config().classes as u32,
+        // Padding columns are 0 in both, and stay so.
+        classes: stage.config().classes.next_multiple_of(4) as u32,
         share: 0.5,
     };
-    token_max::record(recorder, params, token_max::Bindings { x: &workspace.token_logits, y: &workspace.logits })
+    token_max::record(recorder, params, token_max::Bindings { x: &workspace.token_logits, y: &workspace.padded_logits })
 }

@@ -48,6 +48,7 @@ pub mod random;
 pub mod reference;
 pub mod session;
 pub mod trace;
+pub mod tune;
 pub mod weights;
 
 mod block;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::Context;
+use crate::gpu::{Context, Precision};
 use crate::input::{Filter, Preprocess};
 use crate::session::{Session, SessionOptions};
 use crate::weights::{self, Checkpoint, RandomWeights, Resized, Source, VitWeights};
@@ -30,6 +30,8 @@ pub struct LoadOptions {
     /// Pixels along a side of the image, a multiple of the patch side; `None` for the checkpoint's own. Another side
     /// than the checkpoint's resizes the position embedding as timm does: bicubic, with antialiasing.
     pub image: Option<usize>,
+    /// How weights and activations are stored; `None` for [`Context::preferred_precision`].
+    pub precision: Option<Precision>,
 }
 
 impl LoadOptions {
@@ -41,6 +43,12 @@ impl LoadOptions {
     /// For images of `side` by `side` pixels.
     pub fn image(mut self, side: usize) -> Self {
         self.image = Some(side);
+        self
+    }
+
+    /// Stored in `precision`.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = Some(precision);
         self
     }
 
@@ -161,7 +169,8 @@ impl Model {
         tuned: Option<Condensation>,
     ) -> Result<Self> {
         let config = options.apply(stored)?;
-        let loaded = weights::load(context, &config, &mut Resized::new(source, stored, config.image))?;
+        let precision = options.precision.unwrap_or_else(|| context.preferred_precision());
+        let loaded = weights::load(context, &config, precision, &mut Resized::new(source, stored, config.image))?;
         Self::assemble(context, config, loaded, tuned)
     }
 
@@ -211,6 +220,11 @@ impl Model {
     /// How images become this model's input.
     pub fn preprocess(&self) -> &Preprocess {
         &self.0.preprocess
+    }
+
+    /// How its weights and activations are stored.
+    pub fn precision(&self) -> Precision {
+        self.0.weights.precision
     }
 
     /// The device it is on.

@@ -89,7 +89,7 @@ impl Session {
         let context = model.context().clone();
         let plan = Plan::new(model.config(), options.condensation.as_ref())?;
         let chunk = plan.chunk(options.batch, context.max_binding())?;
-        let workspace = Workspace::new(&context, &plan, chunk)?;
+        let workspace = Workspace::new(&context, &plan, model.precision(), chunk)?;
         let mut recorder = Recorder::new(&context);
         let mut selections = Vec::new();
         let mut stage = Stage {

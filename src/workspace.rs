@@ -2,7 +2,7 @@
 //! writes are never one buffer, so tokens and sizes ping-pong.
 
 use crate::error::Result;
-use crate::gpu::{Context, empty};
+use crate::gpu::{Context, Precision, empty};
 use crate::plan::Plan;
 
 /// Buffers of one session. Shapes are for B images at the largest token count; later blocks use a part of each.
@@ -29,7 +29,9 @@ pub(crate) struct Workspace {
     pub(crate) pooled: [wgpu::Buffer; 2],
     /// Output [B, classes].
     pub(crate) logits: wgpu::Buffer,
-    /// Logits of every token [B, T, classes], for a head that takes their maximum.
+    /// The same with rows rounded up to vec4s, as dense layers write them; `logits` itself where that is no difference.
+    pub(crate) padded_logits: wgpu::Buffer,
+    /// Logits of every token [B, T, classes rounded up to 4], for a head that takes their maximum.
     pub(crate) token_logits: wgpu::Buffer,
     /// What condensing needs; `None` in a full model.
     pub(crate) condense: Option<CondenseBuffers>,
@@ -95,10 +97,11 @@ impl CondenseBuffers {
 }
 
 impl Workspace {
-    /// Allocates for `images` images under `plan`.
-    pub(crate) fn new(context: &Context, plan: &Plan, images: usize) -> Result<Self> {
+    /// Allocates for `images` images under `plan`, activations stored in `precision`.
+    pub(crate) fn new(context: &Context, plan: &Plan, precision: Precision, images: usize) -> Result<Self> {
         let elements = plan.elements();
         let new = |name: &str, each: usize| empty(context, name, each * images);
+        let stored = |name: &str, each: usize| empty(context, name, precision.words(each * images));
         let pair = |name: &str, each: usize| Ok([new(name, each)?, new(name, each)?]);
         let condense = match plan.condenses() {
             false => None,
@@ -119,6 +122,7 @@ impl Workspace {
                 ],
             }),
         };
+        let logits = new("logits", elements.logits)?;
         Ok(Self {
             pixels: new("pixels", elements.pixels)?,
             stem: new("stem", elements.stem)?,
@@ -126,11 +130,15 @@ impl Workspace {
             tokens: pair("tokens", elements.tokens)?,
             sizes: pair("sizes", elements.sizes)?,
             normed: new("normed", elements.tokens)?,
-            qkv: new("qkv", elements.qkv)?,
+            qkv: stored("qkv", elements.qkv)?,
             probs: new("probs", elements.probs)?,
-            hidden: new("hidden", elements.hidden)?,
+            hidden: stored("hidden", elements.hidden)?,
             pooled: pair("pooled", elements.pooled)?,
-            logits: new("logits", elements.logits)?,
+            padded_logits: match elements.padded_logits == elements.logits {
+                true => logits.clone(),
+                false => new("padded logits", elements.padded_logits)?,
+            },
+            logits,
             token_logits: new("token logits", elements.token_logits)?,
             condense,
         })

@@ -18,17 +18,20 @@ fn parse(kernel: &Kernel, types: Types) -> (Module, ModuleInfo) {
     let module = naga::front::wgsl::parse_str(&source)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&source, kernel.shader)));
     let info = Validator::new(ValidationFlags::all(), capabilities(kernel))
+        .subgroup_operations(naga::valid::SubgroupOperationSet::all())
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&source, kernel.shader)));
     (module, info)
 }
 
-/// What the device must have.
+/// What the device must have. Packing and unpacking f16 is WGSL's own; only some OpenGL devices cannot.
 fn capabilities(kernel: &Kernel) -> Capabilities {
-    match kernel.features.contains(wgpu::Features::SUBGROUP) {
+    let subgroup = match kernel.features.contains(wgpu::Features::SUBGROUP) {
         true => Capabilities::SUBGROUP,
         false => Capabilities::empty(),
-    }
+    };
+    subgroup | Capabilities::SHADER_FLOAT16_IN_FLOAT32
 }
 
 /// Each override at each of its values, the others at their defaults: their cross product would add little.
@@ -38,6 +41,11 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
         let name = constant.name.clone().unwrap();
         let most = match module.types[constant.ty].inner {
             TypeInner::Scalar(naga::Scalar::BOOL) => 1,
+            // Threads of a workgroup: whole subgroups, of 8 threads or more.
+            TypeInner::Scalar(naga::Scalar::U32) if name == "THREADS" => {
+                variants.extend([16, 64, 128].map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
+                continue;
+            }
             TypeInner::Scalar(naga::Scalar::U32) => 3,
             ref other => panic!("an override of type {other:?}"),
         };
@@ -158,7 +166,8 @@ fn params_are_numbers_of_four_bytes_without_padding() {
 #[test]
 fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
     for kernel in KERNELS {
-        let (module, _) = parse(kernel, Types::default());
+        let (module, info) = parse(kernel, Types::default());
+        let (module, _) = process_overrides(&module, &info, None, &Default::default()).unwrap();
         let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
         assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
         assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);

@@ -2,6 +2,7 @@
 // loses everything and the mean of x a few units in its last place: so the variance is of centred values (two passes),
 // and the mean is of differences to the row's first element, which are exact where the mean is large.
 #import shared/grid.wgsl
+#import shared/output.wgsl
 #import shared/row_reduce.wgsl
 
 struct Params {
@@ -14,7 +15,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;  // [D/4]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;    // [D/4]
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<f32>>; // [rows, D/4]
+@group(0) @binding(4) var<storage, read_write> y: array<Output4>;   // [rows, D/4]
 
 @compute @workgroup_size(64)
 fn main(
@@ -45,7 +46,7 @@ fn main(
 
     if row < params.rows {
         for (var i = lane; i < params.width4; i += LANES) {
-            y[base + i] = (x[base + i] - origin - mean) * scale * weight[i] + bias[i];
+            y[base + i] = narrow((x[base + i] - origin - mean) * scale * weight[i] + bias[i]);
         }
     }
 }

@@ -1,44 +1,25 @@
 // y = x w + bias, then nothing, GELU, or adding to what y already holds. A thread keeps 8 rows by 2 vec4 columns in
 // registers: per 4 steps of k it loads 16 vec4 for 256 multiply-adds, with no barrier and no workgroup memory. (One vec4
-// column, 12 loads for 128, ran at 0.7 of the speed on llvmpipe, where loads are what costs.)
-#import shared/gelu.wgsl
+// column, 12 loads for 128, ran at 0.7 of the speed on llvmpipe, where loads are what costs.) This is the plain form, for
+// any device; the others are checked against the same twin.
+#import shared/epilogue.wgsl
 #import shared/grid.wgsl
+#import shared/input.wgsl
 
 struct Params {
     rows: u32,     // M
     inner4: u32,   // K / 4
-    columns: u32,  // columns of y that exist
-    columns4: u32, // vec4s in a row of w: columns / 4, rounded up
+    columns4: u32, // columns / 4, rounded up
 }
 
-override GELU: bool = false;
-override ACCUMULATE: bool = false;
-
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;    // [M, K/4]
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;    // [K, columns4], zero past `columns`
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [columns4]
-@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [M, columns]
+@group(0) @binding(1) var<storage, read> x: array<Input4>;        // [M, K/4]
+@group(0) @binding(2) var<storage, read> w: array<Input4>;        // [K, columns4], zero past the columns that exist
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
+@group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
 
 fn fma4(acc: vec4<f32>, a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>) -> vec4<f32> {
     return acc + a.x * w0 + a.y * w1 + a.z * w2 + a.w * w3;
-}
-
-fn store(row: u32, column4: u32, acc: vec4<f32>) {
-    if row >= params.rows {
-        return;
-    }
-    var value = acc + bias[column4];
-    if GELU {
-        value = gelu4(value);
-    }
-    let column = column4 * 4u;
-    let index = row * params.columns + column;
-    for (var i = 0u; i < 4u; i++) {
-        if column + i < params.columns {
-            y[index + i] = select(0.0, y[index + i], ACCUMULATE) + value[i];
-        }
-    }
 }
 
 @compute @workgroup_size(64)
@@ -86,36 +67,36 @@ fn main(
     var b7 = vec4<f32>(0.0);
     var at = column;
     for (var k = 0u; k < k4; k++) {
-        let w0 = w[at + 0u * params.columns4];
-        let w1 = w[at + 1u * params.columns4];
-        let w2 = w[at + 2u * params.columns4];
-        let w3 = w[at + 3u * params.columns4];
-        let v0 = w[at + jump + 0u * params.columns4];
-        let v1 = w[at + jump + 1u * params.columns4];
-        let v2 = w[at + jump + 2u * params.columns4];
-        let v3 = w[at + jump + 3u * params.columns4];
-        let c0 = x[x0 + k];
+        let w0 = widen(w[at + 0u * params.columns4]);
+        let w1 = widen(w[at + 1u * params.columns4]);
+        let w2 = widen(w[at + 2u * params.columns4]);
+        let w3 = widen(w[at + 3u * params.columns4]);
+        let v0 = widen(w[at + jump + 0u * params.columns4]);
+        let v1 = widen(w[at + jump + 1u * params.columns4]);
+        let v2 = widen(w[at + jump + 2u * params.columns4]);
+        let v3 = widen(w[at + jump + 3u * params.columns4]);
+        let c0 = widen(x[x0 + k]);
         a0 = fma4(a0, c0, w0, w1, w2, w3);
         b0 = fma4(b0, c0, v0, v1, v2, v3);
-        let c1 = x[x1 + k];
+        let c1 = widen(x[x1 + k]);
         a1 = fma4(a1, c1, w0, w1, w2, w3);
         b1 = fma4(b1, c1, v0, v1, v2, v3);
-        let c2 = x[x2 + k];
+        let c2 = widen(x[x2 + k]);
         a2 = fma4(a2, c2, w0, w1, w2, w3);
         b2 = fma4(b2, c2, v0, v1, v2, v3);
-        let c3 = x[x3 + k];
+        let c3 = widen(x[x3 + k]);
         a3 = fma4(a3, c3, w0, w1, w2, w3);
         b3 = fma4(b3, c3, v0, v1, v2, v3);
-        let c4 = x[x4 + k];
+        let c4 = widen(x[x4 + k]);
         a4 = fma4(a4, c4, w0, w1, w2, w3);
         b4 = fma4(b4, c4, v0, v1, v2, v3);
-        let c5 = x[x5 + k];
+        let c5 = widen(x[x5 + k]);
         a5 = fma4(a5, c5, w0, w1, w2, w3);
         b5 = fma4(b5, c5, v0, v1, v2, v3);
-        let c6 = x[x6 + k];
+        let c6 = widen(x[x6 + k]);
         a6 = fma4(a6, c6, w0, w1, w2, w3);
         b6 = fma4(b6, c6, v0, v1, v2, v3);
-        let c7 = x[x7 + k];
+        let c7 = widen(x[x7 + k]);
         a7 = fma4(a7, c7, w0, w1, w2, w3);
         b7 = fma4(b7, c7, v0, v1, v2, v3);
         at += 4u * params.columns4;

@@ -5,3 +5,7 @@ alias Output4 = vec2<u32>;
 fn narrow(value: vec4<f32>) -> Output4 {
     return vec2(pack2x16float(value.xy), pack2x16float(value.zw));
 }
+
+fn widen_output(stored: Output4) -> vec4<f32> {
+    return vec4(unpack2x16float(stored.x), unpack2x16float(stored.y));
+}

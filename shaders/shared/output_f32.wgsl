@@ -4,3 +4,7 @@ alias Output4 = vec4<f32>;
 fn narrow(value: vec4<f32>) -> Output4 {
     return value;
 }
+
+fn widen_output(stored: Output4) -> vec4<f32> {
+    return stored;
+}

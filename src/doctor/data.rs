@@ -1,7 +1,9 @@
 //! What several checks share: inputs of the kind that a network produces, and what rounding makes of sums of them.
 
+use half::f16;
+
 use crate::error::Result;
-use crate::gpu::{Context, upload};
+use crate::gpu::{Context, Precision, download, upload};
 use crate::kernels::top_k::{DROPPED, Listing};
 use crate::random::Random;
 use crate::reference::top_k::top_k;
@@ -18,6 +20,45 @@ pub(super) const ULP: f64 = 2.0 * UNIT;
 /// in the last place by WGSL) included.
 pub(super) fn rounding(terms: usize) -> f64 {
     UNIT * (4.0 + 2.0 * (terms as f64).sqrt())
+}
+
+/// The largest relative error of one rounding to f16, and the largest error below its normal numbers.
+const UNIT_F16: f64 = 1.0 / (1u64 << 11) as f64;
+const SUBNORMAL_F16: f64 = 1.0 / (1u64 << 25) as f64;
+
+/// What storing a result in `precision` adds to its relative error, for numbers of about 1 and larger.
+pub(super) fn storing(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 0.0,
+        Precision::F16 => UNIT_F16 + SUBNORMAL_F16,
+    }
+}
+
+/// Rounds `values` to what `precision` holds and uploads them as it is stored.
+pub(super) fn stored(context: &Context, label: &str, precision: Precision, values: &mut [f32]) -> Result<wgpu::Buffer> {
+    if precision == Precision::F32 {
+        return upload(context, label, values);
+    }
+    let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+    for (value, half) in values.iter_mut().zip(&halves) {
+        *value = half.to_f32();
+    }
+    upload(context, label, &halves)
+}
+
+/// The first `len` numbers of a buffer that is stored in `precision`.
+pub(super) fn read_stored(
+    context: &Context,
+    precision: Precision,
+    buffer: &wgpu::Buffer,
+    len: usize,
+) -> Result<Vec<f32>> {
+    if precision == Precision::F32 {
+        return download(context, buffer, len);
+    }
+    // Mapped ranges come in fours of bytes.
+    let halves: Vec<f16> = download(context, buffer, len.next_multiple_of(2))?;
+    Ok(halves[..len].iter().map(|half| half.to_f32()).collect())
 }
 
 /// A buffer for results that holds NaN (as integers, nonsense) so far: an element that a kernel forgets is found.

@@ -1,9 +1,9 @@
 //! Check of `block/layer_norm.wgsl`, with the epsilons of timm, transformers and LV-ViT.
 
-use super::data::{rounding, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::data::{read_stored, rounding, storing, unset};
+use super::{Check, Difference, dimensions, execute, upload};
 use crate::error::Result;
-use crate::gpu::Context;
+use crate::gpu::{Context, Precision};
 use crate::kernels::layer_norm::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::layer_norm::layer_norm;
@@ -29,15 +29,15 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let x_buffer = upload(context, "x", &x)?;
     let (weight_buffer, bias_buffer) = (upload(context, "weight", &weight)?, upload(context, "bias", &bias)?);
     let mut worst = Difference::NONE;
-    for epsilon in [1e-6, 1e-12, 1e-5] {
+    for (epsilon, output) in [1e-6, 1e-12, 1e-5].into_iter().flat_map(|e| Precision::ALL.map(|output| (e, output))) {
         let y = unset(context, "y", rows * width)?;
         let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
         let bindings = Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y };
-        execute(context, |recorder| record(recorder, params, bindings))?;
-        let got: Vec<f32> = download(context, &y, rows * width)?;
+        execute(context, |recorder| record(recorder, output, params, bindings))?;
+        let got = read_stored(context, output, &y, rows * width)?;
         let twin = layer_norm(&x, &weight, &bias, epsilon);
         // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
-        let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon);
+        let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon) + storing(output);
         worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
     }
     Ok(worst)

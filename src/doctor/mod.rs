@@ -28,6 +28,7 @@ mod softmax;
 mod texture;
 mod token_max;
 mod top_k;
+mod trim;
 mod uniqueness;
 
 pub use difference::Difference;
@@ -74,6 +75,7 @@ pub const CHECKS: &[Check] = &[
     fuse::CHECK,
     pool::CHECK,
     token_max::CHECK,
+    trim::CHECK,
 ];
 
 /// One line of a doctor's report.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Precision;
 use super::pipelines::PipelineTable;
 use super::shaders::Shaders;
 use crate::error::{Error, Result};
@@ -158,6 +159,18 @@ impl Context {
     /// Whether the adapter measures GPU time, for [`Session::profile`](crate::Session::profile).
     pub fn can_profile(&self) -> bool {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Threads of a subgroup, where the device has them and their number is known beforehand.
+    pub fn subgroup_size(&self) -> Option<u32> {
+        let info = self.info();
+        let fixed = info.subgroup_min_size == info.subgroup_max_size;
+        (fixed && self.device().features().contains(wgpu::Features::SUBGROUP)).then_some(info.subgroup_min_size)
+    }
+
+    /// What numbers are stored in unless the caller says otherwise.
+    pub fn preferred_precision(&self) -> Precision {
+        Precision::F32
     }
 
     pub(crate) fn pipelines(&self) -> &PipelineTable {

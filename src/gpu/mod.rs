@@ -10,6 +10,7 @@ mod shaders;
 
 pub use buffers::{download, empty, upload};
 pub use context::{AdapterSummary, Context, ContextOptions};
+pub(crate) use pipelines::Constants;
 pub use pipelines::{Access, Binding, Kernel};
 pub use precision::{Precision, Types};
 pub use profiler::{KernelTime, profile};

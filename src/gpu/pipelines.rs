@@ -115,6 +115,14 @@ fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constan
             format!("at most {} on {}", limits.max_compute_invocations_per_workgroup, context.info().name),
         ));
     }
+    let missing = kernel.features - context.device().features();
+    if !missing.is_empty() {
+        return Err(Error::shader(
+            op,
+            format!("a device with {missing:?}"),
+            format!("{} without", context.info().name),
+        ));
+    }
     let source = context.shaders().compose(kernel.shader, types)?;
     let device = context.device();
     let compiled = context.checked(&op, || {

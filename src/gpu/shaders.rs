@@ -16,6 +16,7 @@ macro_rules! table {
 
 /// Every shader of the crate, path below `shaders/` and text.
 pub const SHADERS: &[(&str, &str)] = table![
+    "shared/epilogue.wgsl",
     "shared/float.wgsl",
     "shared/gelu.wgsl",
     "shared/grid.wgsl",
@@ -30,6 +31,8 @@ pub const SHADERS: &[(&str, &str)] = table![
     "embed/assemble.wgsl",
     "block/layer_norm.wgsl",
     "block/linear.wgsl",
+    "block/linear_subgroup.wgsl",
+    "block/linear_tiled.wgsl",
     "block/query_key.wgsl",
     "block/softmax.wgsl",
     "block/attention_mix.wgsl",
@@ -49,6 +52,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "condense/fuse.wgsl",
     "head/pool.wgsl",
     "head/token_max.wgsl",
+    "head/trim.wgsl",
 ];
 
 /// Where shader text comes from: compiled in, or a folder of the same layout.

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -52,20 +52,21 @@ impl Params {
     }
 }
 
-/// Records one dispatch.
+/// Records one dispatch; y is stored in `output`.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
-    recorder.dispatch(
+pub fn record(recorder: &mut Recorder<'_>, output: Precision, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    recorder.dispatch_typed(
         &KERNEL,
+        Types::new(Precision::F32, output),
         &[],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.x, params.rows as usize * params.width()),
             Operand::buffer(bindings.weight, params.width()),
             Operand::buffer(bindings.bias, params.width()),
-            Operand::buffer(bindings.y, params.rows as usize * params.width()),
+            Operand::buffer(bindings.y, output.words(params.rows as usize * params.width())),
         ],
         workgroups(&params),
     )

@@ -1,15 +1,21 @@
-//! Matrix product with bias and an epilogue: every dense layer of the network.
+//! Dense layers: y = x w + bias, with GELU or onto a residual stream. One product, several ways to make it: which of them
+//! is fastest depends on the device and on the shape, so the caller says ([`crate::tune`] knows).
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::error::{Error, Result};
+use crate::gpu::{Binding, Constants, Context, Kernel, Operand, Precision, Recorder, Types, grid};
+
+pub mod subgroup;
+pub mod tiled;
+
+const BINDINGS: &[Binding] = &[Binding::read("x"), Binding::read("w"), Binding::read("bias"), Binding::write("y")];
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "linear",
     shader: "block/linear.wgsl",
-    bindings: &[Binding::read("x"), Binding::read("w"), Binding::read("bias"), Binding::write("y")],
+    bindings: BINDINGS,
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
@@ -18,55 +24,115 @@ pub const KERNEL: Kernel = Kernel {
 
 /// The shader's uniform.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
 pub struct Params {
     /// M
     pub rows: u32,
     /// K / 4
     pub inner4: u32,
-    /// Columns of y.
-    pub columns: u32,
-    /// `columns` / 4, rounded up.
+    /// Columns / 4, rounded up.
     pub columns4: u32,
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, in the shader's order. x and w are of the dispatch's input type, y of its output type.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [M, K]
     pub x: &'a wgpu::Buffer,
-    /// [K, columns4 * 4], zero past `columns`
+    /// [K, columns rounded up to 4], zero in the columns that do not exist
     pub w: &'a wgpu::Buffer,
-    /// [columns4 * 4]
+    /// [columns rounded up to 4], always f32
     pub bias: &'a wgpu::Buffer,
-    /// [M, columns]
+    /// [M, columns rounded up to 4]
     pub y: &'a wgpu::Buffer,
 }
 
-/// What happens to x w + bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What happens to the product on its way into y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Epilogue {
-    /// y = it.
+    /// y = x w + bias.
     Store,
-    /// y = gelu(it).
+    /// y = gelu(x w + bias).
     Gelu,
-    /// y = y + it: the residual connection.
+    /// y += x w + bias: the residual connection.
     Accumulate,
+}
+
+/// How the product is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// 8 rows by two vec4s in each thread's registers, on any device.
+    Plain,
+    /// 8, 16 or 24 rows (`eights` 1 to 3) shared by a subgroup.
+    Subgroup {
+        /// Rows of a subgroup / 8.
+        eights: u32,
+    },
+    /// Through workgroup memory, 4 or 8 rows to a thread.
+    Tiled {
+        /// Rows of a thread.
+        rows: u32,
+    },
 }
 
 impl Params {
     /// Sizes of a product of [rows, inner] by [inner, columns]; `inner` is a multiple of 4.
     pub fn new(rows: usize, inner: usize, columns: usize) -> Self {
-        Self {
-            rows: rows as u32,
-            inner4: (inner / 4) as u32,
-            columns: columns as u32,
-            columns4: columns.div_ceil(4) as u32,
+        Self { rows: rows as u32, inner4: (inner / 4) as u32, columns4: columns.div_ceil(4) as u32 }
+    }
+
+    /// Multiply-adds, those of padding columns included.
+    pub fn cost(&self) -> u64 {
+        u64::from(self.rows) * u64::from(self.inner4) * u64::from(self.columns4) * 16
+    }
+}
+
+impl Variant {
+    /// Every variant that `context` can run on buffers of `types`.
+    pub fn all(context: &Context, _types: Types) -> Vec<Self> {
+        let mut all = vec![Self::Plain, Self::Tiled { rows: 4 }, Self::Tiled { rows: 8 }];
+        if subgroup::lanes(context).is_some() {
+            all.extend((1..=3).map(|eights| Self::Subgroup { eights }));
+        }
+        all
+    }
+
+    /// A short name: `plain`, `subgroup 24`, `tiled 64`, the number being rows of a tile.
+    pub fn name(self) -> String {
+        match self {
+            Self::Plain => "plain".into(),
+            Self::Subgroup { eights } => format!("subgroup {}", 8 * eights),
+            Self::Tiled { rows } => format!("tiled {}", 8 * rows),
+        }
+    }
+
+    fn kernel(self) -> &'static Kernel {
+        match self {
+            Self::Plain => &KERNEL,
+            Self::Subgroup { .. } => &subgroup::KERNEL,
+            Self::Tiled { .. } => &tiled::KERNEL,
+        }
+    }
+
+    fn constants(self, context: &Context) -> Vec<(&'static str, f64)> {
+        match self {
+            Self::Plain => Vec::new(),
+            Self::Subgroup { eights } => subgroup::constants(context, eights),
+            Self::Tiled { rows } => vec![("ROWS", f64::from(rows))],
+        }
+    }
+
+    /// Workgroups for `params`.
+    pub fn workgroups(self, context: &Context, params: &Params) -> [u32; 3] {
+        match self {
+            Self::Plain => workgroups(params),
+            Self::Subgroup { eights } => subgroup::workgroups(context, eights, params),
+            Self::Tiled { rows } => tiled::workgroups(rows, params),
         }
     }
 }
 
-/// One thread for 8 rows by two vec4s of columns.
+/// Of [`Variant::Plain`]: one thread for 8 rows by two vec4s of columns.
 pub fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows.div_ceil(8) as usize * params.columns4.div_ceil(2) as usize).div_ceil(64))
 }
@@ -74,21 +140,35 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, epilogue: Epilogue, bindings: Bindings<'_>) -> Result<()> {
-    recorder.dispatch(
-        &KERNEL,
-        &[
-            ("GELU", f64::from(u8::from(epilogue == Epilogue::Gelu))),
-            ("ACCUMULATE", f64::from(u8::from(epilogue == Epilogue::Accumulate))),
-        ],
+/// As [`Recorder::dispatch`]; [`Error::Config`] for a sum onto f16, which would round at every addition.
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    variant: Variant,
+    types: Types,
+    params: Params,
+    epilogue: Epilogue,
+    bindings: Bindings<'_>,
+) -> Result<()> {
+    if epilogue == Epilogue::Accumulate && types.output != Precision::F32 {
+        return Err(Error::config("linear", "f32 to add to", types.output.to_string()));
+    }
+    let mut constants = variant.constants(recorder.context());
+    constants.push(("GELU", f64::from(u8::from(epilogue == Epilogue::Gelu))));
+    constants.push(("ACCUMULATE", f64::from(u8::from(epilogue == Epilogue::Accumulate))));
+    let constants: &Constants = &constants;
+    let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
+    let workgroups = variant.workgroups(recorder.context(), &params);
+    recorder.dispatch_typed(
+        variant.kernel(),
+        types,
+        constants,
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.x, params.rows as usize * params.inner4 as usize * 4),
-            Operand::buffer(bindings.w, params.inner4 as usize * params.columns4 as usize * 16),
-            Operand::buffer(bindings.bias, params.columns4 as usize * 4),
-            Operand::buffer(bindings.y, params.rows as usize * params.columns as usize),
+            Operand::buffer(bindings.x, types.input.words(rows * inner)),
+            Operand::buffer(bindings.w, types.input.words(inner * columns)),
+            Operand::buffer(bindings.bias, columns),
+            Operand::buffer(bindings.y, types.output.words(rows * columns)),
         ],
-        workgroups(&params),
+        workgroups,
     )
 }

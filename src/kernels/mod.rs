@@ -24,6 +24,7 @@ pub mod softmax;
 pub mod texture;
 pub mod token_max;
 pub mod top_k;
+pub mod trim;
 pub mod uniqueness;
 
 use crate::gpu::Kernel;
@@ -43,6 +44,8 @@ pub const KERNELS: &[Kernel] = &[
     key_mean::KERNEL,
     layer_norm::KERNEL,
     linear::KERNEL,
+    linear::subgroup::KERNEL,
+    linear::tiled::KERNEL,
     matrix_product::KERNEL,
     newton_start::KERNEL,
     patchify::KERNEL,
@@ -54,5 +57,6 @@ pub const KERNELS: &[Kernel] = &[
     texture::KERNEL,
     token_max::KERNEL,
     top_k::KERNEL,
+    trim::KERNEL,
     uniqueness::KERNEL,
 ];

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -28,8 +28,8 @@ pub struct Params {
     pub side: u32,
     /// Pixels along a patch's side; divides `side`.
     pub patch: u32,
-    /// Elements of a patch row, at least C * patch * patch.
-    pub stride: u32,
+    /// vec4s of a patch row, at least C * patch * patch / 4.
+    pub stride4: u32,
 }
 
 /// The buffers, in the shader's order.
@@ -47,23 +47,24 @@ impl Params {
     }
 }
 
-/// One thread for each element.
+/// One thread for each vec4.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid((params.rows() * params.stride as usize).div_ceil(64))
+    grid((params.rows() * params.stride4 as usize).div_ceil(64))
 }
 
-/// Records one dispatch.
+/// Records one dispatch; patches are stored in `output`.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
-    recorder.dispatch(
+pub fn record(recorder: &mut Recorder<'_>, output: Precision, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    recorder.dispatch_typed(
         &KERNEL,
+        Types::new(Precision::F32, output),
         &[],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.pixels, (params.images * params.channels) as usize * params.side.pow(2) as usize),
-            Operand::buffer(bindings.patches, params.rows() * params.stride as usize),
+            Operand::buffer(bindings.patches, output.words(params.rows() * params.stride4 as usize * 4)),
         ],
         workgroups(&params),
     )

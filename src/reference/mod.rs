@@ -25,4 +25,5 @@ pub mod softmax;
 pub mod texture;
 pub mod token_max;
 pub mod top_k;
+pub mod trim;
 pub mod uniqueness;

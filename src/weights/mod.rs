@@ -10,7 +10,7 @@ mod vit;
 
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, upload};
+use crate::gpu::{Context, Precision, upload};
 
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::check_layout;
@@ -46,7 +46,7 @@ impl<T: Source + ?Sized> Source for &mut T {
 
 /// A dense layer as `block/linear.wgsl` reads it.
 pub(crate) struct Linear {
-    /// [inner, columns rounded up to 4]
+    /// [inner, columns rounded up to 4], stored in `precision`
     pub(crate) w: wgpu::Buffer,
     /// [columns rounded up to 4]
     pub(crate) bias: wgpu::Buffer,
@@ -54,32 +54,53 @@ pub(crate) struct Linear {
     pub(crate) inner: usize,
     /// Columns that exist.
     pub(crate) columns: usize,
+    /// How the weights are stored, and what the layer reads.
+    pub(crate) precision: Precision,
 }
 
 impl Linear {
-    /// Packs `weight` [columns, inner] (torch's layout) and `bias` [columns].
-    pub(crate) fn new(context: &Context, name: &str, weight: &[f32], bias: &[f32]) -> Result<Self> {
+    /// Packs `weight` [columns, inner] (torch's layout), to be stored in `precision`, and `bias` [columns].
+    pub(crate) fn new(
+        context: &Context,
+        name: &str,
+        precision: Precision,
+        weight: &[f32],
+        bias: &[f32],
+    ) -> Result<Self> {
         let columns = bias.len();
         let inner = weight.len() / columns.max(1);
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(columns.next_multiple_of(4), 0.0);
         Ok(Self {
-            w: upload(context, name, &pack_linear(weight, inner, columns))?,
+            w: match precision {
+                Precision::F32 => upload(context, name, &pack_linear(weight, inner, columns, |value| value))?,
+                Precision::F16 => {
+                    check_range(name, weight)?;
+                    upload(context, name, &pack_linear(weight, inner, columns, half::f16::from_f32))?
+                }
+            },
             bias: upload(context, name, &padded_bias)?,
             inner: inner.next_multiple_of(4),
             columns,
+            precision,
         })
     }
 }
 
 /// Transposes `weight` [columns, inner] to [inner, columns], both rounded up to multiples of 4 with zeros, so that
 /// neighbouring threads read neighbouring columns.
-pub(crate) fn pack_linear(weight: &[f32], inner: usize, columns: usize) -> Vec<f32> {
+/// Each number is stored as `store` makes it.
+pub(crate) fn pack_linear<T: Copy + Default>(
+    weight: &[f32],
+    inner: usize,
+    columns: usize,
+    store: impl Fn(f32) -> T,
+) -> Vec<T> {
     let stride = columns.next_multiple_of(4);
-    let mut packed = vec![0.0; inner.next_multiple_of(4) * stride];
+    let mut packed = vec![T::default(); inner.next_multiple_of(4) * stride];
     for (column, row) in weight.chunks_exact(inner.max(1)).enumerate() {
         for (k, &value) in row.iter().enumerate() {
-            packed[k * stride + column] = value;
+            packed[k * stride + column] = store(value);
         }
     }
     packed
@@ -92,11 +113,29 @@ pub(crate) struct Norm {
 }
 
 /// Loads a model's tensors from `source` and packs them onto the device.
-pub(crate) fn load(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<VitWeights> {
+pub(crate) fn load(
+    context: &Context,
+    config: &VitConfig,
+    precision: Precision,
+    source: &mut dyn Source,
+) -> Result<VitWeights> {
     config.validate()?;
-    let weights = VitWeights::load(context, config, source)?;
+    let weights = VitWeights::load(context, config, precision, source)?;
     source.finish()?;
     Ok(weights)
+}
+
+/// A weight that f16 cannot hold would become infinite.
+fn check_range(name: &str, values: &[f32]) -> Result<()> {
+    let most = half::f16::MAX.to_f32();
+    match values.iter().find(|value| value.abs() > most) {
+        None => Ok(()),
+        Some(value) => Err(Error::weights(
+            format!("load tensor {name} as f16"),
+            format!("numbers of at most {most}; load it in f32 instead (--precision f32)"),
+            value.to_string(),
+        )),
+    }
 }
 
 /// NaN or infinity in a weight makes every answer wrong without a word: refuse it by name.
@@ -118,7 +157,7 @@ mod tests {
     #[test]
     fn packing_transposes_and_pads() {
         // [2, 3]: two columns of three inner elements.
-        let packed = pack_linear(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 2);
+        let packed = pack_linear(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 2, |value| value);
         assert_eq!(packed, [1., 4., 0., 0., 2., 5., 0., 0., 3., 6., 0., 0., 0., 0., 0., 0.]);
     }
 }

@@ -4,7 +4,7 @@ use super::stem::{self, ConvolutionWeights};
 use super::{Linear, Norm, Source};
 use crate::config::{Head, VitConfig};
 use crate::error::Result;
-use crate::gpu::{Context, upload};
+use crate::gpu::{Context, Precision, upload};
 
 /// One block's layers.
 pub(crate) struct BlockWeights {
@@ -22,6 +22,9 @@ pub(crate) struct BlockWeights {
 
 /// A model on the device.
 pub(crate) struct VitWeights {
+    /// Of the blocks' layers, and of activations between kernels. The classifiers are f32: they are small, and nothing
+    /// after them evens errors out.
+    pub(crate) precision: Precision,
     /// Convolutions before patches are cut; none in most models.
     pub(crate) stem: Vec<ConvolutionWeights>,
     /// Patch pixels to D.
@@ -40,16 +43,24 @@ pub(crate) struct VitWeights {
 }
 
 impl VitWeights {
-    pub(super) fn load(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Self> {
+    pub(super) fn load(
+        context: &Context,
+        config: &VitConfig,
+        precision: Precision,
+        source: &mut dyn Source,
+    ) -> Result<Self> {
         let (d, c, p) = (config.width, config.patch_channels(), config.patch_side());
         let stem = stem::load(context, config, source)?;
         let patch = source.take("patch_embed.proj.weight", &[d, c, p, p])?;
         let bias = source.take("patch_embed.proj.bias", &[d])?;
-        let patch = Linear::new(context, "patch_embed", &patch, &bias)?;
+        // What a convolutional stem hands on is f32.
+        let patch_precision = if stem.is_empty() { precision } else { Precision::F32 };
+        let patch = Linear::new(context, "patch_embed", patch_precision, &patch, &bias)?;
         let (prefix, position) = embedding(config, source)?;
-        let blocks = (0..config.depth).map(|i| block(context, config, source, i)).collect::<Result<_>>()?;
+        let blocks = (0..config.depth).map(|i| block(context, config, precision, source, i)).collect::<Result<_>>()?;
         let norm = if config.head == Head::MeanPooled { "fc_norm" } else { "norm" };
         Ok(Self {
+            precision,
             stem,
             patch,
             prefix: upload(context, "prefix tokens", &prefix)?,
@@ -82,7 +93,13 @@ fn embedding(config: &VitConfig, source: &mut dyn Source) -> Result<(Vec<f32>, V
     Ok((prefix, patches))
 }
 
-fn block(context: &Context, config: &VitConfig, source: &mut dyn Source, index: usize) -> Result<BlockWeights> {
+fn block(
+    context: &Context,
+    config: &VitConfig,
+    precision: Precision,
+    source: &mut dyn Source,
+    index: usize,
+) -> Result<BlockWeights> {
     let (d, f) = (config.width, config.mlp);
     let name = |layer: &str| format!("blocks.{index}.{layer}");
     let norm1 = load_norm(context, source, &name("norm1"), d)?;
@@ -91,13 +108,13 @@ fn block(context: &Context, config: &VitConfig, source: &mut dyn Source, index: 
         true => source.take(&name("attn.qkv.bias"), &[3 * d])?,
         false => vec![0.0; 3 * d],
     };
-    let qkv = Linear::new(context, &name("attn.qkv"), &qkv_weight, &qkv_bias)?;
-    let proj = scaled(context, config, source, [&name("attn.proj"), &name("ls1.gamma")], [d, d])?;
+    let qkv = Linear::new(context, &name("attn.qkv"), precision, &qkv_weight, &qkv_bias)?;
+    let proj = scaled(context, config, precision, source, [&name("attn.proj"), &name("ls1.gamma")], [d, d])?;
     let norm2 = load_norm(context, source, &name("norm2"), d)?;
     let fc1 = source.take(&name("mlp.fc1.weight"), &[f, d])?;
     let fc1_bias = source.take(&name("mlp.fc1.bias"), &[f])?;
-    let fc1 = Linear::new(context, &name("mlp.fc1"), &fc1, &fc1_bias)?;
-    let fc2 = scaled(context, config, source, [&name("mlp.fc2"), &name("ls2.gamma")], [d, f])?;
+    let fc1 = Linear::new(context, &name("mlp.fc1"), precision, &fc1, &fc1_bias)?;
+    let fc2 = scaled(context, config, precision, source, [&name("mlp.fc2"), &name("ls2.gamma")], [d, f])?;
     Ok(BlockWeights { norm1, qkv, proj, norm2, fc1, fc2 })
 }
 
@@ -106,6 +123,7 @@ fn block(context: &Context, config: &VitConfig, source: &mut dyn Source, index: 
 fn scaled(
     context: &Context,
     config: &VitConfig,
+    precision: Precision,
     source: &mut dyn Source,
     [layer, gamma]: [&str; 2],
     [columns, inner]: [usize; 2],
@@ -124,7 +142,7 @@ fn scaled(
             *bias *= scale;
         }
     }
-    Linear::new(context, layer, &weight, &bias)
+    Linear::new(context, layer, precision, &weight, &bias)
 }
 
 /// The classifier. Two heads are one layer on both tokens side by side: (W x + b + V y + c) / 2.
@@ -143,7 +161,7 @@ fn head(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Resul
         weight = rows.flat_map(|(a, b)| a.iter().chain(b)).map(|value| value * 0.5).collect();
         bias = bias.iter().zip(second_bias).map(|(a, b)| (a + b) * 0.5).collect();
     }
-    Linear::new(context, "head", &weight, &bias).map(Some)
+    Linear::new(context, "head", Precision::F32, &weight, &bias).map(Some)
 }
 
 /// LV-ViT's second classifier.
@@ -153,7 +171,7 @@ fn auxiliary(context: &Context, config: &VitConfig, source: &mut dyn Source) -> 
     }
     let weight = source.take("aux_head.weight", &[config.classes, config.width])?;
     let bias = source.take("aux_head.bias", &[config.classes])?;
-    Linear::new(context, "aux_head", &weight, &bias).map(Some)
+    Linear::new(context, "aux_head", Precision::F32, &weight, &bias).map(Some)
 }
 
 fn load_norm(context: &Context, source: &mut dyn Source, name: &str, width: usize) -> Result<Norm> {

@@ -1,3 +1,4 @@
+use tcvit::gpu::Precision;
 use tcvit::kernels::layer_norm::{Bindings, Params, record};
 use tcvit::random::Random;
 use tcvit::reference::layer_norm::layer_norm;
@@ -22,7 +23,7 @@ fn normalise(x: &[f32], width: usize, epsilon: f32) -> (Vec<f32>, Vec<f32>) {
     let y = buffer(&vec![f32::NAN; x.len()]);
     let params = Params { rows: (x.len() / width) as u32, width4: (width / 4) as u32, epsilon };
     let bindings = Bindings { x: &buffer(x), weight: &buffer(&weight), bias: &buffer(&bias), y: &y };
-    run(|recorder| record(recorder, params, bindings));
+    run(|recorder| record(recorder, Precision::F32, params, bindings));
     (read(&y, x.len()), layer_norm(x, &weight, &bias, epsilon))
 }
 

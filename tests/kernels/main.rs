@@ -25,6 +25,7 @@ mod softmax;
 mod texture;
 mod token_max;
 mod top_k;
+mod trim;
 mod uniqueness;
 mod whole;
 

@@ -1,3 +1,4 @@
+use tcvit::gpu::Precision;
 use tcvit::kernels::patchify::{Bindings, Params, record};
 
 use crate::{buffer, read, run, sweep};
@@ -18,8 +19,8 @@ fn pixels_come_by_channel_then_line_and_the_rest_is_zero() {
     // A 4 x 4 image in patches of 2: the second patch is the top right one.
     let pixels: Vec<f32> = (0..48).map(|i| i as f32).collect();
     let patches = buffer(&[f32::NAN; 64]);
-    let params = Params { images: 1, channels: 3, side: 4, patch: 2, stride: 16 };
-    run(|recorder| record(recorder, params, Bindings { pixels: &buffer(&pixels), patches: &patches }));
+    let params = Params { images: 1, channels: 3, side: 4, patch: 2, stride4: 4 };
+    run(|recorder| record(recorder, Precision::F32, params, Bindings { pixels: &buffer(&pixels), patches: &patches }));
     let got: Vec<f32> = read(&patches, 64);
     let expected = [2, 3, 6, 7, 18, 19, 22, 23, 34, 35, 38, 39, 0, 0, 0, 0].map(|i| i as f32);
     assert_eq!(got[16..32], expected);

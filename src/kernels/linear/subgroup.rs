@@ -1,0 +1,34 @@
+//! [`Variant::Subgroup`](super::Variant::Subgroup): operands broadcast between the threads of a subgroup.
+
+use super::{BINDINGS, Params};
+use crate::gpu::{Context, Kernel, grid};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "linear_subgroup",
+    shader: "block/linear_subgroup.wgsl",
+    bindings: BINDINGS,
+    params_size: size_of::<Params>(),
+    workgroup_size: [64, 1, 1],
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("linear"),
+};
+
+/// Subgroups of a workgroup. Few, so that products of few rows still make work for every core.
+const SUBGROUPS: u32 = 2;
+
+/// Threads of a subgroup, where `context` has subgroups of one size, at least 8: lanes 0 to 7 are broadcast from.
+pub fn lanes(context: &Context) -> Option<u32> {
+    context.subgroup_size().filter(|lanes| (8..=64).contains(lanes))
+}
+
+pub(super) fn constants(context: &Context, eights: u32) -> Vec<(&'static str, f64)> {
+    let threads = SUBGROUPS * lanes(context).unwrap_or(32);
+    vec![("EIGHTS", f64::from(eights)), ("THREADS", f64::from(threads))]
+}
+
+pub(super) fn workgroups(context: &Context, eights: u32, params: &Params) -> [u32; 3] {
+    let across = params.columns4.div_ceil(2 * lanes(context).unwrap_or(32));
+    let down = params.rows.div_ceil(8 * eights);
+    grid((across as usize * down as usize).div_ceil(SUBGROUPS as usize))
+}
