@@ -1,13 +1,162 @@
-//! Which way to make a product.
+//! Which way to make a product: by a table that needs no measuring, or by a short search on the device, whose results the
+//! [`Context`] remembers. Whichever it is, a variant is used on a device only after it has given the twin's result there:
+//! wrong results on some GPU are what users of every peer complain about most.
 
-use crate::gpu::{Context, Types};
-use crate::kernels::linear::{Params, Variant, subgroup};
+use std::time::{Duration, Instant};
 
-/// The variant for `params` on `context`'s device.
-pub fn variant(context: &Context, _types: Types, params: &Params) -> Variant {
-    if subgroup::lanes(context).is_some() && context.info().device_type == wgpu::DeviceType::Cpu {
-        let rows = |eights: u32| params.rows.next_multiple_of(8 * eights) * [0, 14, 11, 10][eights as usize];
-        return Variant::Subgroup { eights: (1..=3).rev().min_by_key(|&eights| rows(eights)).unwrap_or(3) };
+use crate::doctor;
+use crate::error::Result;
+use crate::gpu::{Context, Recorder, Types, empty, profile};
+use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant, subgroup};
+
+/// Sizes at which a variant must give the twin's result: below, at and past every tile's edge.
+const PROOFS: [[usize; 3]; 3] = [[7, 20, 12], [65, 64, 68], [130, 72, 192]];
+
+/// How often each candidate is timed; the shortest counts, since nothing makes a kernel faster by accident.
+const REPEATS: usize = 3;
+
+/// A candidate replaces the table's choice when it takes less than this share of its time.
+const CLEARLY: f64 = 0.95;
+
+/// What all searches of one context may take together. Beyond it the table decides.
+const BUDGET: Duration = Duration::from_secs(5);
+
+/// The variant of [`linear`] for `params` on `context`'s device: remembered, or found by a search where `context` tunes,
+/// or the table's.
+pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
+    let measured = Params { rows: bucket(params.rows), ..*params };
+    let name = format!(
+        "linear {} {} {} {} {}",
+        measured.rows,
+        params.inner4 * 4,
+        params.columns4 * 4,
+        types.input,
+        types.output
+    );
+    let candidates = Variant::all(context, types);
+    let remembered = context.choices().get(&name);
+    if let Some(known) = candidates.iter().find(|variant| Some(variant.name()) == remembered)
+        && is_right(context, *known, types)
+    {
+        return *known;
     }
-    Variant::Plain
+    let default = default_variant(context, types, params);
+    let default = if is_right(context, default, types) { default } else { Variant::Plain };
+    if !context.tunes() || context.tuning_time() > BUDGET {
+        return default;
+    }
+    let start = Instant::now();
+    let right: Vec<Variant> = candidates.into_iter().filter(|&variant| is_right(context, variant, types)).collect();
+    let best = search(context, types, &measured, default, &right).unwrap_or(default);
+    context.spent_tuning(start.elapsed());
+    tracing::info!(shape = name, variant = best.name(), "tuned");
+    context.choices().set(name, best.name());
+    best
+}
+
+/// The variant that needs no measuring. A CPU's loads are dear, so there operands are broadcast, in the tile that wastes
+/// the fewest rows; a GPU reads through workgroup memory, in tiles small enough to occupy it.
+pub fn default_variant(context: &Context, types: Types, params: &Params) -> Variant {
+    let candidates = Variant::all(context, types);
+    if context.info().device_type == wgpu::DeviceType::Cpu {
+        // Time per row of a tile of 8, 16 and 24 rows, as measured on llvmpipe.
+        let time = |eights: u32| params.rows.next_multiple_of(8 * eights) * [0, 15, 11, 10][eights as usize];
+        let eights = (1..=3).rev().min_by_key(|&eights| time(eights)).unwrap_or(3);
+        let wanted = Variant::Subgroup { eights };
+        return if subgroup::lanes(context).is_some() { wanted } else { Variant::Plain };
+    }
+    // Four workgroups for each of some hundred cores keep a large GPU busy.
+    const ENOUGH: u32 = 512;
+    let tiles = |rows: u32| params.rows.div_ceil(8 * rows) * params.columns4.div_ceil(16);
+    let tiled = Variant::Tiled { rows: if tiles(8) >= ENOUGH { 8 } else { 4 } };
+    if candidates.contains(&tiled) { tiled } else { Variant::Plain }
+}
+
+/// Row counts that are tuned for: powers of two and one and a half times them, so that a network whose tokens dwindle
+/// does not need a search in every block.
+fn bucket(rows: u32) -> u32 {
+    let power = rows.max(8).next_power_of_two();
+    if rows <= power / 4 * 3 { power / 4 * 3 } else { power }
+}
+
+/// Whether `variant` gives the twin's results on this device; asked once for each context.
+fn is_right(context: &Context, variant: Variant, types: Types) -> bool {
+    if variant == Variant::Plain {
+        // There is nothing to fall back to; the doctor and the tests check it.
+        return true;
+    }
+    let name = format!("linear {} {} {} matches its twin", variant.name(), types.input, types.output);
+    if let Some(known) = context.choices().get(&name) {
+        return known == "yes";
+    }
+    let wrong = PROOFS.iter().find_map(|size| doctor::compare_linear(context, variant, types, size).err());
+    if let Some(error) = &wrong {
+        tracing::warn!(%error, variant = variant.name(), "a kernel is wrong on this device and not used");
+    }
+    // A device that is lost says nothing about the kernel.
+    if context.healthy("").is_ok() {
+        context.choices().set(name, if wrong.is_none() { "yes" } else { "no" });
+    }
+    wrong.is_none()
+}
+
+/// The fastest of `candidates`, if it is clearly faster than `default`.
+fn search(
+    context: &Context,
+    types: Types,
+    params: &Params,
+    default: Variant,
+    candidates: &[Variant],
+) -> Result<Variant> {
+    let mut best = (seconds(context, default, types, params)? * CLEARLY, default);
+    for &candidate in candidates.iter().filter(|&&candidate| candidate != default) {
+        let time = seconds(context, candidate, types, params)?;
+        if time < best.0 {
+            best = (time, candidate);
+        }
+    }
+    Ok(best.1)
+}
+
+/// Time of one product, on the device's own clock where it has one.
+pub(crate) fn seconds(context: &Context, variant: Variant, types: Types, params: &Params) -> Result<f64> {
+    let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
+    let x = empty(context, "tuned x", types.input.words(rows * inner))?;
+    let w = empty(context, "tuned w", types.input.words(inner * columns))?;
+    let bias = empty(context, "tuned bias", columns)?;
+    let y = empty(context, "tuned y", types.output.words(rows * columns))?;
+    let mut recorder = Recorder::new(context);
+    let repeats = if context.can_profile() { REPEATS + 1 } else { 1 };
+    for _ in 0..repeats {
+        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+        linear::record(&mut recorder, variant, types, *params, Epilogue::Store, bindings)?;
+    }
+    let recording = recorder.finish()?;
+    if context.can_profile() {
+        // The first one warms caches and clocks.
+        let times = profile(context, &recording)?;
+        return Ok(times.iter().skip(1).map(|time| time.nanoseconds / 1e9).fold(f64::INFINITY, f64::min));
+    }
+    let mut shortest = f64::INFINITY;
+    for _ in 0..=REPEATS {
+        let start = Instant::now();
+        recording.submit(context)?;
+        context.wait("tune")?;
+        shortest = shortest.min(start.elapsed().as_secs_f64());
+    }
+    Ok(shortest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_not_below_and_at_most_half_above_the_rows() {
+        for rows in 1..5000 {
+            let bucket = bucket(rows);
+            assert!(bucket >= rows && (rows < 8 || bucket * 2 <= rows * 3), "{rows}: {bucket}");
+        }
+        assert_eq!([8, 9, 13, 1576].map(bucket), [8, 12, 16, 2048]);
+    }
 }

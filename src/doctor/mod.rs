@@ -34,7 +34,7 @@ mod uniqueness;
 pub use difference::Difference;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Recorder, download, upload};
+use crate::gpu::{Context, Recorder, Types, download, upload};
 
 /// How one kernel is compared with its twin.
 pub struct Check {
@@ -132,6 +132,16 @@ fn examine(context: &Context, check: &Check, size: &[usize], seed: u64) -> Findi
         size: named.join(", "),
         outcome: (check.compare)(context, size, seed).map_err(|error| error.to_string()),
     }
+}
+
+/// One variant of `linear` against its twin: an error where they differ.
+pub(crate) fn compare_linear(
+    context: &Context,
+    variant: crate::kernels::linear::Variant,
+    types: Types,
+    size: &[usize],
+) -> Result<Difference> {
+    linear::compare_variant(context, variant, types, size, 1)
 }
 
 /// A size as the numbers that a check takes apart, none of them zero.

@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use super::Precision;
 use super::pipelines::PipelineTable;
 use super::shaders::Shaders;
+use super::{Choices, Precision};
 use crate::error::{Error, Result};
 
 /// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
@@ -23,6 +24,9 @@ struct Inner {
     info: wgpu::AdapterInfo,
     pipelines: PipelineTable,
     shaders: Shaders,
+    choices: Choices,
+    tune: bool,
+    tuning: Mutex<Duration>,
     fault: Arc<Mutex<Option<String>>>,
 }
 
@@ -36,6 +40,9 @@ pub struct ContextOptions {
     pub limits: Option<wgpu::Limits>,
     /// Read shaders from this folder instead of those compiled in: to try an edit without a rebuild.
     pub shaders: Option<PathBuf>,
+    /// Find out which kernels are fastest on this device, the first time that a shape is met: a fraction of a second for
+    /// each. Otherwise a fixed table decides ([`tune`](crate::tune)).
+    pub tune: bool,
 }
 
 /// One adapter of this machine, as [`Context::adapters`] lists it.
@@ -97,7 +104,7 @@ impl Context {
         device.set_device_lost_callback(move |reason, message| {
             note(&lost, format!("device lost ({reason:?}): {message}"));
         });
-        Ok(Self::assemble(device, queue, shaders, fault))
+        Ok(Self::assemble(device, queue, shaders, options.tune, fault))
     }
 
     /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
@@ -110,12 +117,29 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::assemble(device, queue, Shaders::embedded(), Arc::default())
+        Self::assemble(device, queue, Shaders::embedded(), false, Arc::default())
     }
 
-    fn assemble(device: wgpu::Device, queue: wgpu::Queue, shaders: Shaders, fault: Arc<Mutex<Option<String>>>) -> Self {
+    fn assemble(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        shaders: Shaders,
+        tune: bool,
+        fault: Arc<Mutex<Option<String>>>,
+    ) -> Self {
         let (limits, info) = (device.limits(), device.adapter_info());
-        Self(Arc::new(Inner { device, queue, limits, info, pipelines: PipelineTable::default(), shaders, fault }))
+        Self(Arc::new(Inner {
+            device,
+            queue,
+            limits,
+            info,
+            pipelines: PipelineTable::default(),
+            shaders,
+            choices: Choices::default(),
+            tune,
+            tuning: Mutex::default(),
+            fault,
+        }))
     }
 
     /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.
@@ -171,6 +195,25 @@ impl Context {
     /// What numbers are stored in unless the caller says otherwise.
     pub fn preferred_precision(&self) -> Precision {
         Precision::F32
+    }
+
+    /// What was found out about this device.
+    pub fn choices(&self) -> &Choices {
+        &self.0.choices
+    }
+
+    /// Whether the fastest kernels are searched for ([`ContextOptions::tune`]).
+    pub fn tunes(&self) -> bool {
+        self.0.tune
+    }
+
+    /// What searching has taken so far.
+    pub(crate) fn tuning_time(&self) -> Duration {
+        *self.0.tuning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn spent_tuning(&self, time: Duration) {
+        *self.0.tuning.lock().unwrap_or_else(PoisonError::into_inner) += time;
     }
 
     pub(crate) fn pipelines(&self) -> &PipelineTable {

@@ -1,6 +1,7 @@
 //! What knows wgpu and nothing of transformers: device, buffers, shaders, pipelines, recordings, profiles.
 
 mod buffers;
+mod choices;
 mod context;
 mod pipelines;
 mod precision;
@@ -9,6 +10,7 @@ mod recorder;
 mod shaders;
 
 pub use buffers::{download, empty, upload};
+pub use choices::Choices;
 pub use context::{AdapterSummary, Context, ContextOptions};
 pub(crate) use pipelines::Constants;
 pub use pipelines::{Access, Binding, Kernel};

@@ -10,3 +10,4 @@ mod splitting;
 #[path = "../support/mod.rs"]
 mod support;
 mod traces;
+mod tuning;
