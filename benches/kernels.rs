@@ -3,7 +3,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tcvit::condensation::Chain;
-use tcvit::gpu::{Context, Recorder, empty, upload};
+use tcvit::gpu::{Context, Recorder, Types, Variant, empty, upload};
 use tcvit::kernels::assign::Candidates;
 use tcvit::kernels::fuse::Fusion;
 use tcvit::kernels::linear::Epilogue;
@@ -61,6 +61,7 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
     let (weight, bias) = (bench.floats(WIDTH * WIDTH * 3), bench.floats(WIDTH * 3));
     let (y, probs) = (bench.output(tokens * WIDTH * 3), bench.floats(HEADS * tokens * stride));
     let sizes = bench.floats(tokens);
+    let variant = Variant::preferred(&bench.gpu);
     let (t, h, s) = (tokens as u32, HEADS as u32, stride as u32);
     let (width4, head4) = ((WIDTH / 4) as u32, (WIDTH / HEADS / 4) as u32);
 
@@ -82,17 +83,12 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
             stride: s,
             scale: 0.125,
         };
-        query_key::record(
-            recorder,
-            params,
-            1,
-            Products::Logits,
-            query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs },
-        )
+        let bindings = query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs };
+        query_key::record(recorder, variant, Types::default(), params, 1, Products::Logits, bindings)
     });
     bench.run("softmax", tokens, HEADS * tokens * tokens, |recorder| {
         let params = softmax::Params { rows: h * t, columns: t, stride: s, scale: 1.0 };
-        softmax::record(recorder, params, softmax::Bindings { x: &probs })
+        softmax::record(recorder, variant, params, softmax::Bindings { x: &probs })
     });
     bench.run("attention_mix", tokens, tokens * tokens * WIDTH, |recorder| {
         let params = attention_mix::Params {
@@ -103,7 +99,23 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
             value_offset4: 2 * width4,
             head4,
         };
-        attention_mix::record(recorder, params, 1, attention_mix::Bindings { probs: &probs, qkv: &qkv, y: &y })
+        let bindings = attention_mix::Bindings { probs: &probs, qkv: &qkv, y: &y };
+        attention_mix::record(recorder, variant, Types::default(), params, 1, bindings)
+    });
+    let rows = bench.output(HEADS * tokens * 2);
+    bench.run("attention", tokens, 2 * tokens * tokens * WIDTH, |recorder| {
+        let params = attention::Params {
+            tokens: t,
+            heads: h,
+            images: 1,
+            row4: 3 * width4,
+            key_offset4: width4,
+            value_offset4: 2 * width4,
+            head4,
+            scale: 0.125,
+        };
+        let bindings = attention::Bindings { qkv: &qkv, sizes: &sizes, y: &y, rows: &rows };
+        attention::record(recorder, variant, Types::default(), params, false, bindings)
     });
 }
 

@@ -25,9 +25,11 @@ fn parse(kernel: &Kernel, types: Types) -> (Module, ModuleInfo) {
 
 /// What the device must have.
 fn capabilities(kernel: &Kernel) -> Capabilities {
+    // Packing and unpacking f16, which every device of wgpu's native backends does.
+    let always = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
     match kernel.features.contains(wgpu::Features::SUBGROUP) {
-        true => Capabilities::SUBGROUP,
-        false => Capabilities::empty(),
+        true => always | Capabilities::SUBGROUP,
+        false => always,
     }
 }
 

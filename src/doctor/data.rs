@@ -1,7 +1,9 @@
 //! What several checks share: inputs of the kind that a network produces, and what rounding makes of sums of them.
 
+use half::f16;
+
 use crate::error::Result;
-use crate::gpu::{Context, upload};
+use crate::gpu::{Context, Precision, download, upload};
 use crate::kernels::top_k::{DROPPED, Listing};
 use crate::random::Random;
 use crate::reference::top_k::top_k;
@@ -23,6 +25,50 @@ pub(super) fn rounding(terms: usize) -> f64 {
 /// A buffer for results that holds NaN (as integers, nonsense) so far: an element that a kernel forgets is found.
 pub(super) fn unset(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
     upload(context, label, &vec![0x7fc0_dead_u32; len])
+}
+
+/// The largest relative error of storing one number in `precision`, past what arithmetic in f32 does.
+pub(super) fn storing(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 0.0,
+        Precision::F16 => 1.0 / (1u64 << 11) as f64,
+    }
+}
+
+/// `values` as a buffer of `precision` holds them.
+pub(super) fn stored(values: Vec<f32>, precision: Precision) -> Vec<f32> {
+    match precision {
+        Precision::F32 => values,
+        Precision::F16 => values.into_iter().map(|value| f16::from_f32(value).to_f32()).collect(),
+    }
+}
+
+/// A buffer of `precision` that holds `values`.
+pub(super) fn upload_as(context: &Context, label: &str, values: &[f32], precision: Precision) -> Result<wgpu::Buffer> {
+    match precision {
+        Precision::F32 => upload(context, label, values),
+        Precision::F16 => {
+            let mut halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+            halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+            upload(context, label, &halves)
+        }
+    }
+}
+
+/// The first `len` numbers of a buffer of `precision`.
+pub(super) fn download_as(
+    context: &Context,
+    buffer: &wgpu::Buffer,
+    len: usize,
+    precision: Precision,
+) -> Result<Vec<f32>> {
+    match precision {
+        Precision::F32 => download(context, buffer, len),
+        Precision::F16 => {
+            let halves: Vec<f16> = download(context, buffer, len.next_multiple_of(2))?;
+            Ok(halves[..len].iter().map(|half| half.to_f32()).collect())
+        }
+    }
 }
 
 /// Attention probabilities: [rows, stride], each row a softmax over `columns` of peaked logits, then zeros.
