@@ -3,10 +3,10 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tcvit::condensation::Chain;
-use tcvit::gpu::{Context, Precision, Recorder, Types, empty, upload};
+use tcvit::gpu::{Context, Precision, Recorder, Types, Variant, empty, upload};
 use tcvit::kernels::assign::Candidates;
 use tcvit::kernels::fuse::Fusion;
-use tcvit::kernels::linear::{Epilogue, Variant};
+use tcvit::kernels::linear::Epilogue;
 use tcvit::kernels::query_key::Products;
 use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::*;
@@ -61,14 +61,16 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
     let (weight, bias) = (bench.floats(WIDTH * WIDTH * 3), bench.floats(WIDTH * 3));
     let (y, probs) = (bench.output(tokens * WIDTH * 3), bench.floats(HEADS * tokens * stride));
     let sizes = bench.floats(tokens);
+    let variant = Variant::preferred(&bench.gpu);
     let (t, h, s) = (tokens as u32, HEADS as u32, stride as u32);
     let (width4, head4) = ((WIDTH / 4) as u32, (WIDTH / HEADS / 4) as u32);
 
     let types = Types::default();
     let product = linear::Params::new(tokens, WIDTH, WIDTH * 3);
     let chosen = tcvit::tune::variant(&bench.gpu, types, &product);
-    let each =
-        Variant::all(&bench.gpu, types).into_iter().map(|variant| (variant, format!("linear {}", variant.name())));
+    let each = linear::Variant::all(&bench.gpu, types)
+        .into_iter()
+        .map(|variant| (variant, format!("linear {}", variant.name())));
     for (variant, label) in std::iter::once((chosen, "linear".to_owned())).chain(each) {
         bench.run(&label, tokens, tokens * WIDTH * WIDTH * 3, |recorder| {
             let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y };
@@ -94,17 +96,12 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
             stride: s,
             scale: 0.125,
         };
-        query_key::record(
-            recorder,
-            params,
-            1,
-            Products::Logits,
-            query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs },
-        )
+        let bindings = query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs };
+        query_key::record(recorder, variant, Types::default(), params, 1, Products::Logits, bindings)
     });
     bench.run("softmax", tokens, HEADS * tokens * tokens, |recorder| {
         let params = softmax::Params { rows: h * t, columns: t, stride: s, scale: 1.0 };
-        softmax::record(recorder, params, softmax::Bindings { x: &probs })
+        softmax::record(recorder, variant, params, softmax::Bindings { x: &probs })
     });
     bench.run("attention_mix", tokens, tokens * tokens * WIDTH, |recorder| {
         let params = attention_mix::Params {
@@ -115,7 +112,23 @@ fn block(bench: &mut Bench<'_>, tokens: usize) {
             value_offset4: 2 * width4,
             head4,
         };
-        attention_mix::record(recorder, params, 1, attention_mix::Bindings { probs: &probs, qkv: &qkv, y: &y })
+        let bindings = attention_mix::Bindings { probs: &probs, qkv: &qkv, y: &y };
+        attention_mix::record(recorder, variant, Types::default(), params, 1, bindings)
+    });
+    let rows = bench.output(HEADS * tokens * 2);
+    bench.run("attention", tokens, 2 * tokens * tokens * WIDTH, |recorder| {
+        let params = attention::Params {
+            tokens: t,
+            heads: h,
+            images: 1,
+            row4: 3 * width4,
+            key_offset4: width4,
+            value_offset4: 2 * width4,
+            head4,
+            scale: 0.125,
+        };
+        let bindings = attention::Bindings { qkv: &qkv, sizes: &sizes, y: &y, rows: &rows };
+        attention::record(recorder, variant, Types::default(), params, false, bindings)
     });
 }
 

@@ -1,59 +1,23 @@
 //! A transformer block's two halves; condensing comes between them.
 
+use crate::attention;
 use crate::config::VitConfig;
 use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::{Precision, Recorder, Types};
+use crate::kernels::layer_norm;
 use crate::kernels::linear::{self, Epilogue};
-use crate::kernels::query_key::{self, Products};
-use crate::kernels::{attention_mix, layer_norm, softmax};
-use crate::plan::Plan;
 use crate::tune;
 use crate::weights::{BlockWeights, Linear, Norm};
 
-/// Records x += proj(attention(norm1(x))). Leaves the probabilities in `probs` and the keys in `qkv`.
-pub(crate) fn record_attention(
-    recorder: &mut Recorder<'_>,
-    stage: &Stage<'_>,
-    weights: &BlockWeights,
-    proportional: bool,
-) -> Result<()> {
+/// Records x += proj(attention(norm1(x))). Leaves the keys in `qkv`, and what W and dominance are made of.
+pub(crate) fn record_attention(recorder: &mut Recorder<'_>, stage: &Stage<'_>, weights: &BlockWeights) -> Result<()> {
     let (config, workspace) = (stage.config(), stage.workspace);
-    let (tokens, heads, images) = (stage.tokens(), config.heads, stage.images as u32);
-    let (width4, head4) = ((config.width / 4) as u32, (config.head_width() / 4) as u32);
-    let stride = Plan::probs_stride(tokens);
-
     record_norm(recorder, stage.rows(), stage.precision(), config, &weights.norm1, stage.stream(), &workspace.normed)?;
     let qkv = Output { epilogue: Epilogue::Store, precision: stage.precision() };
     record_linear(recorder, stage.rows(), &weights.qkv, qkv, &workspace.normed, &workspace.qkv)?;
 
-    let logits = query_key::Params {
-        tokens: tokens as u32,
-        heads: heads as u32,
-        row4: 3 * width4,
-        key_offset4: width4,
-        head4,
-        stride: stride as u32,
-        scale: 1.0 / (config.head_width() as f32).sqrt(),
-    };
-    let bindings = query_key::Bindings { x: &workspace.qkv, sizes: stage.sizes(), y: &workspace.probs };
-    let products = if proportional { Products::ProportionalLogits } else { Products::Logits };
-    query_key::record(recorder, logits, images, products, bindings)?;
-
-    let rows = (stage.rows() * heads) as u32;
-    let softmax = softmax::Params { rows, columns: tokens as u32, stride: stride as u32, scale: 1.0 };
-    softmax::record(recorder, softmax, softmax::Bindings { x: &workspace.probs })?;
-
-    let mix = attention_mix::Params {
-        tokens: tokens as u32,
-        heads: heads as u32,
-        stride4: (stride / 4) as u32,
-        row4: 3 * width4,
-        value_offset4: 2 * width4,
-        head4,
-    };
-    let bindings = attention_mix::Bindings { probs: &workspace.probs, qkv: &workspace.qkv, y: &workspace.normed };
-    attention_mix::record(recorder, mix, images, bindings)?;
+    attention::record(recorder, stage)?;
 
     record_linear(recorder, stage.rows(), &weights.proj, Output::RESIDUAL, &workspace.normed, stage.stream())
 }

@@ -1,17 +1,17 @@
 //! Between attention and MLP: which tokens go, and into which they are fused (DESIGN section 2). In order: the reducer's
 //! score, selection, matching, fusion. Reducers differ in what [`decide`] returns; the rest they share.
 
+use crate::attention;
 use crate::condensation::{Chain, Condensation, Reducer};
 use crate::error::Result;
 use crate::forward::Stage;
-use crate::gpu::Recorder;
+use crate::gpu::{Recorder, Types, Variant};
 use crate::kernels::assign::{self, Candidates};
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::{self, Fusion};
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::top_k::{self, Listing};
-use crate::kernels::{assign_lowest, dominance, key_mean};
-use crate::plan::Plan;
+use crate::kernels::{assign_lowest, key_mean};
 use crate::workspace::{CondenseBuffers, Selection};
 
 mod baselines;
@@ -99,15 +99,7 @@ impl Step<'_> {
 
     /// Records D.
     fn dominance(&self, recorder: &mut Recorder<'_>, result: &wgpu::Buffer) -> Result<()> {
-        let (config, tokens) = (self.stage.config(), self.stage.tokens());
-        let params = dominance::Params {
-            tokens: tokens as u32,
-            prefix: config.prefix() as u32,
-            heads: config.heads as u32,
-            stride: Plan::probs_stride(tokens) as u32,
-        };
-        let bindings = dominance::Bindings { probs: &self.stage.workspace.probs, dominance: result };
-        dominance::record(recorder, params, self.images(), bindings)
+        attention::record_dominance(recorder, self.stage, result)
     }
 
     /// Records the cosines of head-averaged keys.
@@ -156,7 +148,8 @@ impl Step<'_> {
             scale: 1.0,
         };
         let bindings = query_key::Bindings { x: keys, sizes: self.stage.sizes(), y: cosine };
-        query_key::record(recorder, params, self.images(), Products::Cosines, bindings)
+        let variant = Variant::preferred(recorder.context());
+        query_key::record(recorder, variant, Types::default(), params, self.images(), Products::Cosines, bindings)
     }
 
     /// Records which tokens stay.

@@ -33,6 +33,11 @@ impl Stage<'_> {
         self.config().prefix() + self.patches
     }
 
+    /// Whether ln(size) of a key counts in its logits.
+    pub(crate) fn proportional(&self) -> bool {
+        self.plan.condensation.as_ref().is_some_and(|condensation| condensation.proportional_attention)
+    }
+
     /// Rows of all images together.
     pub(crate) fn rows(&self) -> usize {
         self.images * self.tokens()
@@ -66,8 +71,7 @@ pub(crate) fn record(
     for (index, planned) in stage.plan.blocks.iter().enumerate() {
         recorder.section(format!("block.{index}"));
         let weights = &stage.weights.blocks[index];
-        let proportional = stage.plan.condensation.as_ref().is_some_and(|c| c.proportional_attention);
-        block::record_attention(recorder, stage, weights, proportional)?;
+        block::record_attention(recorder, stage, weights)?;
         if let Some(condensation) = stage.plan.condensation.as_ref().filter(|_| planned.dropped > 0) {
             let mut selection = Selection::new(context, index, planned.patches, planned.dropped, stage.images)?;
             if let Some(shared) = stage.workspace.condense.as_ref().filter(|_| stage.inspect) {

@@ -51,6 +51,7 @@ pub mod trace;
 pub mod tune;
 pub mod weights;
 
+mod attention;
 mod block;
 mod condense;
 mod embed;
@@ -64,6 +65,7 @@ pub use config::VitConfig;
 pub use error::{Error, Result};
 pub use gpu::{Context, ContextOptions, Precision};
 pub use model::{LoadOptions, Model};
+pub use plan::Attention;
 pub use prediction::{Guess, Prediction};
 pub use provenance::Provenance;
 pub use session::{Session, SessionOptions, Wanted};

@@ -5,6 +5,8 @@ use crate::condensation::{Condensation, Path, Schedule};
 use crate::config::{Head, Stem, VitConfig};
 use crate::cost;
 use crate::error::{Error, Result};
+use crate::gpu::Variant;
+use crate::kernels::attention::WIDEST_HEAD;
 use crate::kernels::convolve::Window;
 use crate::kernels::top_k::MOST_PATCHES;
 
@@ -45,6 +47,38 @@ impl Convolution {
     }
 }
 
+/// How attention runs: with which kernels, and which variant of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Attention {
+    /// Logits, softmax and the product with the values one after the other: P [B, H, T, T] is stored.
+    Stored(Variant),
+    /// In one kernel, which never stores P. Where a condensation needs W or dominance, they are made from queries and
+    /// keys once more. For heads of at most [`WIDEST_HEAD`] dimensions.
+    Fused(Variant),
+}
+
+impl Attention {
+    /// Every way.
+    pub const ALL: [Self; 4] = [
+        Self::Stored(Variant::Plain),
+        Self::Stored(Variant::Subgroup),
+        Self::Fused(Variant::Plain),
+        Self::Fused(Variant::Subgroup),
+    ];
+
+    /// The variant of its kernels.
+    pub fn variant(self) -> Variant {
+        match self {
+            Self::Stored(variant) | Self::Fused(variant) => variant,
+        }
+    }
+
+    /// Whether heads of `head` dimensions can run so.
+    pub fn takes(self, head: usize) -> bool {
+        matches!(self, Self::Stored(_)) || head <= WIDEST_HEAD
+    }
+}
+
 /// One block's token counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockPlan {
@@ -70,6 +104,8 @@ pub struct Plan {
     pub condensation: Option<Condensation>,
     /// L blocks.
     pub blocks: Vec<BlockPlan>,
+    /// How attention runs: plain and stored, which runs everywhere, unless [`Plan::with_attention`] said otherwise.
+    pub attention: Attention,
 }
 
 /// Elements (4 bytes each) of each buffer for one image.
@@ -82,6 +118,7 @@ pub struct Elements {
     pub tokens: usize,
     pub qkv: usize,
     pub probs: usize,
+    pub softmax_rows: usize,
     pub hidden: usize,
     pub sizes: usize,
     pub pooled: usize,
@@ -127,7 +164,18 @@ impl Plan {
             patches = block.kept();
             block
         });
-        Ok(Self { config: config.clone(), condensation: condensation.cloned(), blocks: blocks.collect() })
+        Ok(Self {
+            config: config.clone(),
+            condensation: condensation.cloned(),
+            blocks: blocks.collect(),
+            attention: Attention::Stored(Variant::Plain),
+        })
+    }
+
+    /// The same with attention run so.
+    #[must_use]
+    pub fn with_attention(self, attention: Attention) -> Self {
+        Self { attention, ..self }
     }
 
     /// Patch tokens after the last block.
@@ -172,7 +220,14 @@ impl Plan {
             patches: (patches * config.patch_stride()).max(config.stem_elements()),
             tokens: tokens * config.width,
             qkv: tokens * 3 * config.width,
-            probs: config.heads * tokens * Self::probs_stride(tokens),
+            probs: match self.attention {
+                Attention::Stored(_) => config.heads * tokens * Self::probs_stride(tokens),
+                Attention::Fused(_) => 0,
+            },
+            softmax_rows: match self.attention {
+                Attention::Stored(_) => 0,
+                Attention::Fused(_) => config.heads * tokens * 2,
+            },
             hidden: tokens * config.mlp,
             sizes: tokens,
             pooled: config.head_rows() * config.width,

@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use crate::attention;
 use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
@@ -9,7 +10,7 @@ use crate::forward::{self, Stage};
 use crate::gpu::{KernelTime, Recorder, Recording, download, profile};
 use crate::kernels::texture;
 use crate::model::Model;
-use crate::plan::Plan;
+use crate::plan::{Attention, Plan};
 use crate::prediction::Prediction;
 use crate::trace::{BlockTrace, Trace};
 use crate::workspace::{Selection, Workspace};
@@ -20,11 +21,12 @@ pub struct SessionOptions {
     batch: usize,
     condensation: Option<Condensation>,
     inspect: bool,
+    attention: Option<Attention>,
 }
 
 impl Default for SessionOptions {
     fn default() -> Self {
-        Self { batch: 1, condensation: None, inspect: false }
+        Self { batch: 1, condensation: None, inspect: false, attention: None }
     }
 }
 
@@ -52,6 +54,14 @@ impl SessionOptions {
     #[must_use]
     pub fn condensation(mut self, condensation: Option<Condensation>) -> Self {
         self.condensation = condensation;
+        self
+    }
+
+    /// Run attention so, instead of as is expected to be fastest on the adapter. A device or model that cannot is an error
+    /// when the session is opened.
+    #[must_use]
+    pub fn attention(mut self, attention: Attention) -> Self {
+        self.attention = Some(attention);
         self
     }
 
@@ -87,7 +97,10 @@ pub struct Session {
 impl Session {
     pub(crate) fn new(model: Model, options: SessionOptions) -> Result<Self> {
         let context = model.context().clone();
-        let plan = Plan::new(model.config(), options.condensation.as_ref())?;
+        let (config, condensation) = (model.config(), options.condensation.as_ref());
+        let attention = options.attention.unwrap_or_else(|| attention::preferred(&context, config, condensation));
+        attention::check(&context, config, attention)?;
+        let plan = Plan::new(config, condensation)?.with_attention(attention);
         let chunk = plan.chunk(options.batch, context.max_binding())?;
         let workspace = Workspace::new(&context, &plan, model.precision(), chunk)?;
         let mut recorder = Recorder::new(&context);
@@ -103,7 +116,13 @@ impl Session {
         };
         let features = forward::record(&context, &mut recorder, &mut stage, &mut selections)?;
         let recording = recorder.finish()?;
-        tracing::info!(batch = options.batch, run = chunk, dispatches = recording.len(), "session recorded");
+        tracing::info!(
+            batch = options.batch,
+            run = chunk,
+            dispatches = recording.len(),
+            ?attention,
+            "session recorded"
+        );
         Ok(Self { batch: options.batch, model, plan, chunk, workspace, features, selections, recording })
     }
 

@@ -89,15 +89,16 @@ fn is_right(context: &Context, variant: Variant, types: Types) -> bool {
     if let Some(known) = context.choices().get(&name) {
         return known == "yes";
     }
-    let wrong = PROOFS.iter().find_map(|size| doctor::compare_linear(context, variant, types, size).err());
-    if let Some(error) = &wrong {
-        tracing::warn!(%error, variant = variant.name(), "a kernel is wrong on this device and not used");
+    let compare = |size: &[usize; 3]| doctor::compare_linear(context, variant, types, size, 1);
+    let right = PROOFS.iter().all(|size| compare(size).is_ok_and(|difference| difference.passed()));
+    if !right {
+        tracing::warn!(variant = variant.name(), ?types, "a kernel is wrong on this device and not used");
     }
     // A device that is lost says nothing about the kernel.
     if context.healthy("").is_ok() {
-        context.choices().set(name, if wrong.is_none() { "yes" } else { "no" });
+        context.choices().set(name, if right { "yes" } else { "no" });
     }
-    wrong.is_none()
+    right
 }
 
 /// The fastest of `candidates`, if it is clearly faster than `default`.

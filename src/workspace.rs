@@ -21,8 +21,11 @@ pub(crate) struct Workspace {
     pub(crate) normed: wgpu::Buffer,
     /// Queries, keys, values [B, T, 3D].
     pub(crate) qkv: wgpu::Buffer,
-    /// Attention logits, then probabilities [B, H, T, T padded].
+    /// Attention logits, then probabilities [B, H, T, T padded]; one element where attention is fused.
     pub(crate) probs: wgpu::Buffer,
+    /// What fused attention leaves of its softmax, the largest logit and 1 / the sum of each row [B, H, T, 2]; else one
+    /// element.
+    pub(crate) softmax_rows: wgpu::Buffer,
     /// MLP's hidden layer [B, T, F].
     pub(crate) hidden: wgpu::Buffer,
     /// What the classifier sees [B, D or 2D], before and after fc_norm.
@@ -132,6 +135,7 @@ impl Workspace {
             normed: new("normed", elements.tokens)?,
             qkv: stored("qkv", elements.qkv)?,
             probs: new("probs", elements.probs)?,
+            softmax_rows: new("softmax rows", elements.softmax_rows)?,
             hidden: stored("hidden", elements.hidden)?,
             pooled: pair("pooled", elements.pooled)?,
             padded_logits: match elements.padded_logits == elements.logits {

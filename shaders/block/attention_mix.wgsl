@@ -1,5 +1,8 @@
 // y[b, i, h] = sum over j of probs[b, h, i, j] v[b, j, h]. A thread makes 8 queries by 4 dimensions, as in linear.wgsl.
 // Columns of probs past T hold 0, so a clamped value row adds nothing.
+#import shared/input.wgsl
+#import shared/output.wgsl
+
 struct Params {
     tokens: u32,       // T
     heads: u32,        // H
@@ -11,8 +14,8 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> probs: array<vec4<f32>>;   // [B, H, T, stride4]
-@group(0) @binding(2) var<storage, read> qkv: array<vec4<f32>>;     // [B, T, row4]
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>; // [B, T, H * head4]
+@group(0) @binding(2) var<storage, read> qkv: array<Input4>;        // [B, T, row4]
+@group(0) @binding(3) var<storage, read_write> y: array<Output4>;   // [B, T, H * head4]
 
 fn fma4(acc: vec4<f32>, p: vec4<f32>, v0: vec4<f32>, v1: vec4<f32>, v2: vec4<f32>, v3: vec4<f32>) -> vec4<f32> {
     return acc + p.x * v0 + p.y * v1 + p.z * v2 + p.w * v3;
@@ -49,10 +52,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var a7 = vec4<f32>(0.0);
     for (var j = 0u; j < params.stride4; j++) {
         let key = j * 4u;
-        let v0 = qkv[values + min(key, last) * params.row4];
-        let v1 = qkv[values + min(key + 1u, last) * params.row4];
-        let v2 = qkv[values + min(key + 2u, last) * params.row4];
-        let v3 = qkv[values + min(key + 3u, last) * params.row4];
+        let v0 = widen(qkv[values + min(key, last) * params.row4]);
+        let v1 = widen(qkv[values + min(key + 1u, last) * params.row4]);
+        let v2 = widen(qkv[values + min(key + 2u, last) * params.row4]);
+        let v3 = widen(qkv[values + min(key + 3u, last) * params.row4]);
         a0 = fma4(a0, probs[p0 + j], v0, v1, v2, v3);
         a1 = fma4(a1, probs[p1 + j], v0, v1, v2, v3);
         a2 = fma4(a2, probs[p2 + j], v0, v1, v2, v3);
@@ -65,12 +68,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let width = params.heads * params.head4;
     let out = (image * params.tokens + row) * width + head * params.head4 + element;
     let rest = params.tokens - row;
-    y[out] = a0;
-    if rest > 1u { y[out + width] = a1; }
-    if rest > 2u { y[out + 2u * width] = a2; }
-    if rest > 3u { y[out + 3u * width] = a3; }
-    if rest > 4u { y[out + 4u * width] = a4; }
-    if rest > 5u { y[out + 5u * width] = a5; }
-    if rest > 6u { y[out + 6u * width] = a6; }
-    if rest > 7u { y[out + 7u * width] = a7; }
+    y[out] = narrow(a0);
+    if rest > 1u { y[out + width] = narrow(a1); }
+    if rest > 2u { y[out + 2u * width] = narrow(a2); }
+    if rest > 3u { y[out + 3u * width] = narrow(a3); }
+    if rest > 4u { y[out + 4u * width] = narrow(a4); }
+    if rest > 5u { y[out + 5u * width] = narrow(a5); }
+    if rest > 6u { y[out + 6u * width] = narrow(a6); }
+    if rest > 7u { y[out + 7u * width] = narrow(a7); }
 }

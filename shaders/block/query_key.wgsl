@@ -1,6 +1,8 @@
 // y[b, h, i, j] = scale * q[b, i, h] . k[b, j, h] (+ ln(size[b, j]) with PROPORTIONAL): attention logits, and, with unit
 // keys as both operands, cosines. A thread makes 4 queries by 4 keys. With SYMMETRIC, queries and keys are the same
 // elements: threads below the diagonal have nothing to do, those above it store what they make twice.
+#import shared/input.wgsl
+
 struct Params {
     tokens: u32,     // T, queries and keys alike
     heads: u32,      // H
@@ -15,7 +17,7 @@ override PROPORTIONAL: bool = false;
 override SYMMETRIC: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;     // [B, T, row4]
+@group(0) @binding(1) var<storage, read> x: array<Input4>;        // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;       // [B, T], read with PROPORTIONAL only
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;     // [B, H, T, stride]
 
@@ -67,14 +69,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var a2 = vec4<f32>(0.0);
     var a3 = vec4<f32>(0.0);
     for (var d = 0u; d < params.head4; d++) {
-        let b0 = x[k0 + d];
-        let b1 = x[k1 + d];
-        let b2 = x[k2 + d];
-        let b3 = x[k3 + d];
-        let c0 = x[q0 + d];
-        let c1 = x[q1 + d];
-        let c2 = x[q2 + d];
-        let c3 = x[q3 + d];
+        let b0 = widen(x[k0 + d]);
+        let b1 = widen(x[k1 + d]);
+        let b2 = widen(x[k2 + d]);
+        let b3 = widen(x[k3 + d]);
+        let c0 = widen(x[q0 + d]);
+        let c1 = widen(x[q1 + d]);
+        let c2 = widen(x[q2 + d]);
+        let c3 = widen(x[q3 + d]);
         a0 += vec4(dot(c0, b0), dot(c0, b1), dot(c0, b2), dot(c0, b3));
         a1 += vec4(dot(c1, b0), dot(c1, b1), dot(c1, b2), dot(c1, b3));
         a2 += vec4(dot(c2, b0), dot(c2, b1), dot(c2, b2), dot(c2, b3));

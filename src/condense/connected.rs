@@ -1,16 +1,16 @@
 //! Connectivity-based condensation (TC-ViT): W by the metric, C's mean and dominance in the score, matches by C.
 
 use super::{Decision, Matching, Step, dense};
+use crate::attention;
 use crate::condensation::{Chain, Condensation, Mean, Method, Metric, Path, Score, Weights};
 use crate::error::Result;
-use crate::gpu::Recorder;
+use crate::gpu::{Recorder, Variant};
 use crate::kernels::assign::Candidates;
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::Fusion;
 use crate::kernels::similarity::{self, Kind};
 use crate::kernels::top_k::Listing;
-use crate::kernels::{attention_connectivity, score, softmax, uniqueness};
-use crate::plan::Plan;
+use crate::kernels::{score, softmax, uniqueness};
 
 /// Cosines are divided by this before the row softmax that makes W of them.
 const TEMPERATURE: f32 = 0.1;
@@ -86,16 +86,7 @@ fn record_connectivity<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Resu
     let own = &buffers.connectivity;
     match step.condensation.metric {
         Metric::Attention => {
-            let tokens = step.stage.tokens();
-            let params = attention_connectivity::Params {
-                images: step.images(),
-                tokens: tokens as u32,
-                prefix: config.prefix() as u32,
-                heads: config.heads as u32,
-                stride: Plan::probs_stride(tokens) as u32,
-            };
-            let bindings = attention_connectivity::Bindings { probs: &step.stage.workspace.probs, w: own };
-            attention_connectivity::record(recorder, params, bindings)?;
+            attention::record_connectivity(recorder, step.stage, own)?;
             Ok(own)
         }
         Metric::KeyCosine | Metric::Cosine => {
@@ -129,7 +120,7 @@ fn record_similarity(recorder: &mut Recorder<'_>, step: &Step<'_>, kind: Kind, y
 fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, x: &wgpu::Buffer) -> Result<()> {
     let columns = step.stage.patches as u32;
     let params = softmax::Params { rows: step.images() * columns, columns, stride: columns, scale };
-    softmax::record(recorder, params, softmax::Bindings { x })
+    softmax::record(recorder, Variant::preferred(recorder.context()), params, softmax::Bindings { x })
 }
 
 /// Records the score from c and D, unless it is there already.

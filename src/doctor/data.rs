@@ -22,48 +22,53 @@ pub(super) fn rounding(terms: usize) -> f64 {
     UNIT * (4.0 + 2.0 * (terms as f64).sqrt())
 }
 
-/// The largest relative error of one rounding to f16, and the largest error below its normal numbers.
-const UNIT_F16: f64 = 1.0 / (1u64 << 11) as f64;
-const SUBNORMAL_F16: f64 = 1.0 / (1u64 << 25) as f64;
-
-/// What storing a result in `precision` adds to its relative error, for numbers of about 1 and larger.
-pub(super) fn storing(precision: Precision) -> f64 {
-    match precision {
-        Precision::F32 => 0.0,
-        Precision::F16 => UNIT_F16 + SUBNORMAL_F16,
-    }
-}
-
-/// Rounds `values` to what `precision` holds and uploads them as it is stored.
-pub(super) fn stored(context: &Context, label: &str, precision: Precision, values: &mut [f32]) -> Result<wgpu::Buffer> {
-    if precision == Precision::F32 {
-        return upload(context, label, values);
-    }
-    let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
-    for (value, half) in values.iter_mut().zip(&halves) {
-        *value = half.to_f32();
-    }
-    upload(context, label, &halves)
-}
-
-/// The first `len` numbers of a buffer that is stored in `precision`.
-pub(super) fn read_stored(
-    context: &Context,
-    precision: Precision,
-    buffer: &wgpu::Buffer,
-    len: usize,
-) -> Result<Vec<f32>> {
-    if precision == Precision::F32 {
-        return download(context, buffer, len);
-    }
-    // Mapped ranges come in fours of bytes.
-    let halves: Vec<f16> = download(context, buffer, len.next_multiple_of(2))?;
-    Ok(halves[..len].iter().map(|half| half.to_f32()).collect())
-}
-
 /// A buffer for results that holds NaN (as integers, nonsense) so far: an element that a kernel forgets is found.
 pub(super) fn unset(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
     upload(context, label, &vec![0x7fc0_dead_u32; len])
+}
+
+/// The largest relative error of storing one number in `precision`, past what arithmetic in f32 does.
+pub(super) fn storing(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 0.0,
+        Precision::F16 => 1.0 / (1u64 << 11) as f64,
+    }
+}
+
+/// `values` as a buffer of `precision` holds them.
+pub(super) fn stored(values: Vec<f32>, precision: Precision) -> Vec<f32> {
+    match precision {
+        Precision::F32 => values,
+        Precision::F16 => values.into_iter().map(|value| f16::from_f32(value).to_f32()).collect(),
+    }
+}
+
+/// A buffer of `precision` that holds `values`.
+pub(super) fn upload_as(context: &Context, label: &str, values: &[f32], precision: Precision) -> Result<wgpu::Buffer> {
+    match precision {
+        Precision::F32 => upload(context, label, values),
+        Precision::F16 => {
+            let mut halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+            halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+            upload(context, label, &halves)
+        }
+    }
+}
+
+/// The first `len` numbers of a buffer of `precision`.
+pub(super) fn download_as(
+    context: &Context,
+    buffer: &wgpu::Buffer,
+    len: usize,
+    precision: Precision,
+) -> Result<Vec<f32>> {
+    match precision {
+        Precision::F32 => download(context, buffer, len),
+        Precision::F16 => {
+            let halves: Vec<f16> = download(context, buffer, len.next_multiple_of(2))?;
+            Ok(halves[..len].iter().map(|half| half.to_f32()).collect())
+        }
+    }
 }
 
 /// Attention probabilities: [rows, stride], each row a softmax over `columns` of peaked logits, then zeros.

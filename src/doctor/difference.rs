@@ -1,7 +1,5 @@
 //! How far two results are apart, and whether rounding explains it.
 
-use crate::error::{Error, Result};
-
 /// How far a kernel's result is from its twin's.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
@@ -85,18 +83,6 @@ impl Difference {
     /// Whether rounding explains it. Written so that NaN fails.
     pub fn passed(&self) -> bool {
         self.largest <= self.tolerance
-    }
-
-    /// Itself if it passed, else an error that names `variant`: of several ways to do one thing, which is wrong.
-    pub(super) fn of_variant(self, kernel: &str, variant: &str) -> Result<Self> {
-        match self.passed() {
-            true => Ok(self),
-            false => Err(Error::shader(
-                format!("{kernel}, {variant}"),
-                format!("the twin's result within {:.1e}", self.tolerance),
-                format!("one that is off by {:.1e}", self.largest),
-            )),
-        }
     }
 
     /// The worse of two: the one that fails, else the one nearer its tolerance.

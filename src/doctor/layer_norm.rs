@@ -1,6 +1,6 @@
 //! Check of `block/layer_norm.wgsl`, with the epsilons of timm, transformers and LV-ViT.
 
-use super::data::{read_stored, rounding, storing, unset};
+use super::data::{download_as, rounding, storing, unset};
 use super::{Check, Difference, dimensions, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision};
@@ -34,7 +34,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
         let bindings = Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y };
         execute(context, |recorder| record(recorder, output, params, bindings))?;
-        let got = read_stored(context, output, &y, rows * width)?;
+        let got = download_as(context, &y, rows * width, output)?;
         let twin = layer_norm(&x, &weight, &bias, epsilon);
         // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
         let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon) + storing(output);

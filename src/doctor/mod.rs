@@ -4,7 +4,9 @@
 mod assemble;
 mod assign;
 mod assign_lowest;
+mod attention;
 mod attention_connectivity;
+mod attention_mean;
 mod attention_mix;
 mod bipartite;
 mod chain;
@@ -32,20 +34,33 @@ mod trim;
 mod uniqueness;
 
 pub use difference::Difference;
+pub(crate) use linear::compare as compare_linear;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Recorder, Types, download, upload};
+use crate::gpu::{Context, Recorder, Variant, download, upload};
+use crate::kernels::KERNELS;
 
 /// How one kernel is compared with its twin.
 pub struct Check {
-    /// The kernel's stem.
+    /// The kernel's stem, or that of the variant.
     pub kernel: &'static str,
     /// What the numbers of a size mean, for reports.
     pub dimensions: &'static str,
     /// The sizes that [`run`] covers: small, awkward, and those of a real network.
     pub sizes: &'static [&'static [usize]],
-    /// Runs kernel and twin on random data of one size, all variants of the kernel included.
+    /// Runs kernel and twin on random data of one size, in every form that its constants and types give the kernel.
     compare: fn(&Context, &[usize], u64) -> Result<Difference>,
+}
+
+impl Check {
+    /// Whether the adapter has what the kernel needs; the plain kernels need nothing.
+    pub fn available(&self, context: &Context) -> bool {
+        let kernel = KERNELS.iter().find(|kernel| kernel.name == self.kernel);
+        kernel.is_none_or(|kernel| match kernel.features.contains(wgpu::Features::SUBGROUP) {
+            true => Variant::Subgroup.available(context),
+            false => context.device().features().contains(kernel.features),
+        })
+    }
 }
 
 /// Every kernel's check, in the order that data flows through them.
@@ -56,9 +71,18 @@ pub const CHECKS: &[Check] = &[
     assemble::CHECK,
     layer_norm::CHECK,
     linear::CHECK,
+    linear::SUBGROUP,
+    linear::TILED,
     query_key::CHECK,
+    query_key::SUBGROUP,
     softmax::CHECK,
+    softmax::SUBGROUP,
     attention_mix::CHECK,
+    attention_mix::SUBGROUP,
+    attention::CHECK,
+    attention::SUBGROUP,
+    attention_mean::CHECK,
+    attention_mean::SUBGROUP,
     attention_connectivity::CHECK,
     key_mean::CHECK,
     dominance::CHECK,
@@ -96,10 +120,10 @@ impl Finding {
     }
 }
 
-/// Every check at each of its sizes. `progress` hears of each finding as it comes.
+/// Every check that this adapter can run, at each of its sizes. `progress` hears of each finding as it comes.
 pub fn run(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for check in CHECKS {
+    for check in CHECKS.iter().filter(|check| check.available(context)) {
         for &size in check.sizes {
             let finding = examine(context, check, size, 1);
             progress(&finding);
@@ -134,16 +158,6 @@ fn examine(context: &Context, check: &Check, size: &[usize], seed: u64) -> Findi
     }
 }
 
-/// One variant of `linear` against its twin: an error where they differ.
-pub(crate) fn compare_linear(
-    context: &Context,
-    variant: crate::kernels::linear::Variant,
-    types: Types,
-    size: &[usize],
-) -> Result<Difference> {
-    linear::compare_variant(context, variant, types, size, 1)
-}
-
 /// A size as the numbers that a check takes apart, none of them zero.
 fn dimensions<const D: usize>(size: &[usize]) -> Result<[usize; D]> {
     match size.try_into() {
@@ -170,13 +184,11 @@ fn execute(context: &Context, record: impl FnOnce(&mut Recorder<'_>) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::KERNELS;
 
     #[test]
     fn every_kernel_has_one_check_with_sizes_that_fit() {
         let mut checked: Vec<&str> = CHECKS.iter().map(|check| check.kernel).collect();
-        let mut kernels: Vec<&str> =
-            KERNELS.iter().filter(|kernel| kernel.variant_of.is_none()).map(|kernel| kernel.name).collect();
+        let mut kernels: Vec<&str> = KERNELS.iter().map(|kernel| kernel.name).collect();
         checked.sort_unstable();
         kernels.sort_unstable();
         assert_eq!(checked, kernels);

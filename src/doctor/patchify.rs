@@ -1,7 +1,7 @@
 //! Check of `embed/patchify.wgsl`, with rows as short as vec4s allow and longer ones. Pixels are copied: no tolerance but
 //! for what f16 rounds.
 
-use super::data::{read_stored, storing, unset};
+use super::data::{download_as, storing, unset};
 use super::{Check, Difference, dimensions, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision};
@@ -36,7 +36,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let patches = unset(context, "patches", elements)?;
         let bindings = Bindings { pixels: &pixels_buffer, patches: &patches };
         execute(context, |recorder| record(recorder, output, params, bindings))?;
-        let got = read_stored(context, output, &patches, elements)?;
+        let got = download_as(context, &patches, elements, output)?;
         worst = worst.worse(Difference::of_floats(
             &got,
             &patchify(&pixels, channels, side, patch, stride),

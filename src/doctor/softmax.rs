@@ -3,7 +3,7 @@
 use super::data::{ULP, UNIT, rounding};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
-use crate::gpu::Context;
+use crate::gpu::{Context, Variant};
 use crate::kernels::softmax::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::softmax::softmax;
@@ -12,10 +12,16 @@ pub(super) const CHECK: Check = Check {
     kernel: "softmax",
     dimensions: "rows, columns",
     sizes: &[&[1, 1], &[9, 7], &[65, 64], &[591, 197]],
-    compare,
+    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
 };
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+pub(super) const SUBGROUP: Check = Check {
+    kernel: "softmax_subgroup",
+    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    ..CHECK
+};
+
+fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
     const LARGEST: f64 = 4.0;
     let [rows, columns] = dimensions(size)?;
     let mut random = Random::named("softmax", seed);
@@ -24,7 +30,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let mut twin = random.tensor(rows * stride, 0.0, LARGEST);
         let x = upload(context, "x", &twin)?;
         let params = Params { rows: rows as u32, columns: columns as u32, stride: stride as u32, scale };
-        execute(context, |recorder| record(recorder, params, Bindings { x: &x }))?;
+        execute(context, |recorder| record(recorder, variant, params, Bindings { x: &x }))?;
         let got: Vec<f32> = download(context, &x, rows * stride)?;
         softmax(&mut twin, columns, stride, scale);
         // A rounding of an exponent is a relative error of the power: one of the product with the scale, one of the

@@ -185,13 +185,6 @@ impl Context {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Threads of a subgroup, where the device has them and their number is known beforehand.
-    pub fn subgroup_size(&self) -> Option<u32> {
-        let info = self.info();
-        let fixed = info.subgroup_min_size == info.subgroup_max_size;
-        (fixed && self.device().features().contains(wgpu::Features::SUBGROUP)).then_some(info.subgroup_min_size)
-    }
-
     /// What numbers are stored in unless the caller says otherwise.
     pub fn preferred_precision(&self) -> Precision {
         Precision::F32

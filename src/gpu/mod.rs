@@ -8,6 +8,7 @@ mod precision;
 mod profiler;
 mod recorder;
 mod shaders;
+mod variant;
 
 pub use buffers::{download, empty, upload};
 pub use choices::Choices;
@@ -18,3 +19,4 @@ pub use precision::{Precision, Types};
 pub use profiler::{KernelTime, profile};
 pub use recorder::{Operand, Recorder, Recording, grid};
 pub use shaders::{SHADERS, Shaders};
+pub use variant::Variant;

@@ -2,8 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::octet;
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -14,6 +15,15 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "attention_mix_subgroup",
+    shader: "block/attention_mix_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("attention_mix"),
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -39,32 +49,57 @@ pub struct Params {
 pub struct Bindings<'a> {
     /// [B, H, T, stride4 * 4], 0 past T
     pub probs: &'a wgpu::Buffer,
-    /// [B, T, row4 * 4]
+    /// [B, T, row4 * 4], of the input type.
     pub qkv: &'a wgpu::Buffer,
-    /// [B, T, H * Dh]
+    /// [B, T, H * Dh], of the output type.
     pub y: &'a wgpu::Buffer,
 }
 
-/// One thread for 8 queries by 4 dimensions, for each head and image.
-pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
-    [(params.tokens.div_ceil(8) * params.head4).div_ceil(64), params.heads, images]
+/// Columns of 8 vec4s that one octet makes at once.
+fn columns(params: &Params) -> u32 {
+    params.head4.div_ceil(8).min(2)
+}
+
+/// One thread for 8 queries by 4 dimensions, or one octet for [`octet::groups`] of 8 by 64, for each head and image.
+pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
+    let count = match variant {
+        Variant::Plain => (params.tokens.div_ceil(8) * params.head4).div_ceil(64),
+        Variant::Subgroup => {
+            let down = params.tokens.div_ceil(8 * octet::groups(params.tokens as usize) as u32);
+            (down * params.head4.div_ceil(8 * columns(params))).div_ceil(8)
+        }
+    };
+    [count, params.heads, images]
 }
 
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    variant: Variant,
+    types: Types,
+    params: Params,
+    images: u32,
+    bindings: Bindings<'_>,
+) -> Result<()> {
     let rows = images as usize * params.tokens as usize;
-    recorder.dispatch(
-        &KERNEL,
-        &[],
+    let octets = [("GROUPS", octet::groups(params.tokens as usize) as f64), ("COLUMNS", f64::from(columns(&params)))];
+    let (kernel, constants) = match variant {
+        Variant::Plain => (&KERNEL, &[][..]),
+        Variant::Subgroup => (&SUBGROUP, &octets[..]),
+    };
+    recorder.dispatch_typed(
+        kernel,
+        types,
+        constants,
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.probs, rows * params.heads as usize * params.stride4 as usize * 4),
-            Operand::buffer(bindings.qkv, rows * params.row4 as usize * 4),
-            Operand::buffer(bindings.y, rows * (params.heads * params.head4) as usize * 4),
+            Operand::buffer(bindings.qkv, types.input.words(rows * params.row4 as usize * 4)),
+            Operand::buffer(bindings.y, types.output.words(rows * (params.heads * params.head4) as usize * 4)),
         ],
-        workgroups(&params, images),
+        workgroups(&params, images, variant),
     )
 }

@@ -106,7 +106,7 @@ impl Variant {
         }
     }
 
-    fn kernel(self) -> &'static Kernel {
+    pub(crate) fn kernel(self) -> &'static Kernel {
         match self {
             Self::Plain => &KERNEL,
             Self::Subgroup { .. } => &subgroup::KERNEL,

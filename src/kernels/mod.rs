@@ -3,7 +3,9 @@
 pub mod assemble;
 pub mod assign;
 pub mod assign_lowest;
+pub mod attention;
 pub mod attention_connectivity;
+pub mod attention_mean;
 pub mod attention_mix;
 pub mod bipartite;
 pub mod connectivity;
@@ -15,6 +17,7 @@ pub mod layer_norm;
 pub mod linear;
 pub mod matrix_product;
 pub mod newton_start;
+mod octet;
 pub mod patchify;
 pub mod pool;
 pub mod query_key;
@@ -34,8 +37,13 @@ pub const KERNELS: &[Kernel] = &[
     assemble::KERNEL,
     assign::KERNEL,
     assign_lowest::KERNEL,
+    attention::KERNEL,
+    attention::SUBGROUP,
     attention_connectivity::KERNEL,
+    attention_mean::KERNEL,
+    attention_mean::SUBGROUP,
     attention_mix::KERNEL,
+    attention_mix::SUBGROUP,
     bipartite::KERNEL,
     connectivity::KERNEL,
     convolve::KERNEL,
@@ -51,9 +59,11 @@ pub const KERNELS: &[Kernel] = &[
     patchify::KERNEL,
     pool::KERNEL,
     query_key::KERNEL,
+    query_key::SUBGROUP,
     score::KERNEL,
     similarity::KERNEL,
     softmax::KERNEL,
+    softmax::SUBGROUP,
     texture::KERNEL,
     token_max::KERNEL,
     top_k::KERNEL,

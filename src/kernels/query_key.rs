@@ -2,8 +2,9 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::octet;
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -14,6 +15,15 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "query_key_subgroup",
+    shader: "block/query_key_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("query_key"),
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -39,7 +49,7 @@ pub struct Params {
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4]
+    /// [B, T, row4 * 4], of the input type.
     pub x: &'a wgpu::Buffer,
     /// [B, T], read with [`Products::ProportionalLogits`] only
     pub sizes: &'a wgpu::Buffer,
@@ -58,9 +68,16 @@ pub enum Products {
     Cosines,
 }
 
-/// One thread for 4 queries by 4 keys, for each head and image.
-pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
-    [params.tokens.div_ceil(4).pow(2).div_ceil(64), params.heads, images]
+/// One thread for 4 queries by 4 keys, or one octet for [`octet::groups`] of 8 by 32, for each head and image.
+pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
+    let tokens = params.tokens;
+    let count = match variant {
+        Variant::Plain => tokens.div_ceil(4).pow(2).div_ceil(64),
+        Variant::Subgroup => {
+            (tokens.div_ceil(8 * octet::groups(tokens as usize) as u32) * tokens.div_ceil(32)).div_ceil(8)
+        }
+    };
+    [count, params.heads, images]
 }
 
 /// Records one dispatch for `images` images.
@@ -69,24 +86,36 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// As [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
+    variant: Variant,
+    types: Types,
     params: Params,
     images: u32,
     products: Products,
     bindings: Bindings<'_>,
 ) -> Result<()> {
     let rows = images as usize * params.tokens as usize;
-    recorder.dispatch(
-        &KERNEL,
-        &[
-            ("PROPORTIONAL", f64::from(u8::from(products == Products::ProportionalLogits))),
-            ("SYMMETRIC", f64::from(u8::from(products == Products::Cosines))),
-        ],
+    let flag = |name, on| (name, f64::from(u8::from(on)));
+    let mut constants = vec![
+        flag("PROPORTIONAL", products == Products::ProportionalLogits),
+        flag("SYMMETRIC", products == Products::Cosines),
+    ];
+    let kernel = match variant {
+        Variant::Plain => &KERNEL,
+        Variant::Subgroup => {
+            constants.push(("GROUPS", octet::groups(params.tokens as usize) as f64));
+            &SUBGROUP
+        }
+    };
+    recorder.dispatch_typed(
+        kernel,
+        types,
+        &constants,
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.x, rows * params.row4 as usize * 4),
+            Operand::buffer(bindings.x, types.input.words(rows * params.row4 as usize * 4)),
             Operand::buffer(bindings.sizes, rows),
             Operand::buffer(bindings.y, rows * params.heads as usize * params.stride as usize),
         ],
-        workgroups(&params, images),
+        workgroups(&params, images, variant),
     )
 }

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -14,6 +14,15 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "softmax_subgroup",
+    shader: "block/softmax_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("softmax"),
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -37,7 +46,7 @@ pub struct Bindings<'a> {
     pub x: &'a wgpu::Buffer,
 }
 
-/// Eight rows to a workgroup.
+/// Eight rows to a workgroup, of either variant.
 pub fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows as usize).div_ceil(8))
 }
@@ -46,9 +55,13 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(recorder: &mut Recorder<'_>, variant: Variant, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    let kernel = match variant {
+        Variant::Plain => &KERNEL,
+        Variant::Subgroup => &SUBGROUP,
+    };
     recorder.dispatch(
-        &KERNEL,
+        kernel,
         &[],
         bytemuck::bytes_of(&params),
         &[Operand::buffer(bindings.x, params.rows as usize * params.stride as usize)],

@@ -4,7 +4,9 @@
 pub mod assemble;
 pub mod assign;
 pub mod assign_lowest;
+pub mod attention;
 pub mod attention_connectivity;
+pub mod attention_mean;
 pub mod attention_mix;
 pub mod bipartite;
 pub mod connectivity;

@@ -3,7 +3,9 @@
 mod assemble;
 mod assign;
 mod assign_lowest;
+mod attention;
 mod attention_connectivity;
+mod attention_mean;
 mod attention_mix;
 mod bipartite;
 mod broken;
@@ -32,6 +34,7 @@ mod whole;
 use std::sync::OnceLock;
 
 use tcvit::gpu::{Recorder, download, upload};
+use tcvit::kernels::KERNELS;
 use tcvit::{Context, Result, doctor};
 
 /// Primes, and one below, at and above powers of two and multiples of the workgroup sizes 64 and 128.
@@ -64,6 +67,17 @@ pub fn sweep<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usiz
     }
     assert!(count > 0, "an empty sweep proves nothing");
     println!("{kernel}: {count} sizes in {:.1?}, nearest to its tolerance: {}", start.elapsed(), nearest.1);
+}
+
+/// As [`sweep`], of every variant of `kernel` that this adapter can run.
+pub fn sweep_variants<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usize; D]> + Clone) {
+    for variant in KERNELS.iter().filter(|known| known.family() == kernel) {
+        match doctor::CHECKS.iter().find(|check| check.kernel == variant.name) {
+            Some(check) if check.available(gpu()) => sweep(variant.name, sizes.clone()),
+            Some(_) => println!("{} SKIPPED: {} cannot run it", variant.name, gpu().describe()),
+            None => panic!("{} has no check", variant.name),
+        }
+    }
 }
 
 /// A buffer that holds `data`.

@@ -1,13 +1,13 @@
-use crate::{AWKWARD, sweep};
+use crate::{AWKWARD, sweep_variants};
 
 #[test]
 fn agrees_at_every_small_size() {
-    sweep("query_key", (1..=64).map(|tokens| [1 + tokens % 3, tokens, 1 + tokens % 4, 4 * (1 + tokens % 6)]));
-    sweep("query_key", (1..=24).map(|head4| [1, 1 + head4 % 6, 2, 4 * head4]));
+    sweep_variants("query_key", (1..=64).map(|tokens| [1 + tokens % 3, tokens, 1 + tokens % 4, 4 * (1 + tokens % 6)]));
+    sweep_variants("query_key", (1..=24).map(|head4| [1, 1 + head4 % 6, 2, 4 * head4]));
 }
 
 #[test]
 fn agrees_at_awkward_and_real_sizes() {
-    sweep("query_key", AWKWARD.map(|tokens| [1, tokens, 1, 20]));
-    sweep("query_key", [[2, 197, 3, 64], [1, 577, 2, 64], [1, 1370, 1, 64], [1, 50, 12, 80]]);
+    sweep_variants("query_key", AWKWARD.map(|tokens| [1, tokens, 1, 20]));
+    sweep_variants("query_key", [[2, 197, 3, 64], [1, 577, 2, 64], [1, 1370, 1, 64], [1, 50, 12, 80]]);
 }

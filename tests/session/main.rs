@@ -1,6 +1,7 @@
 //! Sessions: the same bits every time, both paths of connectivity, batches that do not fit, traces, and what a device that
 //! fails does.
 
+mod attention;
 mod decisions;
 mod determinism;
 mod device;

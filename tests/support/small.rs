@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use tcvit::random::Random;
 use tcvit::{Condensation, Error, Model, Result, Session, SessionOptions, Trace, VitConfig, Wanted};
 
-use super::{gpu, repository};
+use super::{gpu, relative, repository};
 
 /// Everything a session can read back.
 pub const EVERYTHING: Wanted = Wanted { features: true, blocks: true };
@@ -81,6 +81,22 @@ pub fn slice(trace: &Trace, from: usize, to: usize) -> Trace {
 }
 
 /// Equal in every bit, which `==` on floats is not: it takes -0 for 0 and refuses NaN.
+/// Outputs and scores within rounding, and the same tokens kept and assigned.
+pub fn assert_same_decisions(label: &str, got: &Trace, expected: &Trace) {
+    let near = |what: &str, got: &[f32], expected: &[f32]| {
+        let error = relative(got, expected);
+        assert!(error <= 1e-4, "{label}: {what} differ by {error:e}");
+    };
+    near("logits", &got.logits, &expected.logits);
+    near("features", &got.features, &expected.features);
+    assert_eq!(got.blocks.len(), expected.blocks.len(), "{label}: blocks");
+    for (got, expected) in got.blocks.iter().zip(&expected.blocks) {
+        near(&format!("scores of block {}", expected.block), &got.score, &expected.score);
+        assert_eq!(got.kept, expected.kept, "{label}: kept of block {}", expected.block);
+        assert_eq!(got.assigned, expected.assigned, "{label}: assigned of block {}", expected.block);
+    }
+}
+
 pub fn assert_same_bits(label: &str, got: &Trace, expected: &Trace) {
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert!(!expected.logits.is_empty() || !expected.features.is_empty(), "{label}: nothing to compare");

@@ -91,6 +91,8 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
                 finding.size,
                 outcome(finding)
             );
+        } else {
+            out += &format!("  skip  {:24} needs subgroups of one size, of at least 8 lanes\n", check.kernel);
         }
     }
     out += &match failed {

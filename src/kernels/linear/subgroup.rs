@@ -1,7 +1,7 @@
 //! [`Variant::Subgroup`](super::Variant::Subgroup): operands broadcast between the threads of a subgroup.
 
 use super::{BINDINGS, Params};
-use crate::gpu::{Context, Kernel, grid};
+use crate::gpu::{Context, Kernel, Variant, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -19,7 +19,7 @@ const SUBGROUPS: u32 = 2;
 
 /// Threads of a subgroup, where `context` has subgroups of one size, at least 8: lanes 0 to 7 are broadcast from.
 pub fn lanes(context: &Context) -> Option<u32> {
-    context.subgroup_size().filter(|lanes| (8..=64).contains(lanes))
+    Variant::Subgroup.available(context).then_some(context.info().subgroup_min_size).filter(|lanes| *lanes <= 64)
 }
 
 pub(super) fn constants(context: &Context, eights: u32) -> Vec<(&'static str, f64)> {

@@ -1,0 +1,48 @@
+// What softmax.wgsl makes, a row to an octet, in two passes over it: the first sums powers of what was the largest so far.
+#import shared/grid.wgsl
+#import shared/octet.wgsl
+
+struct Params {
+    rows: u32,
+    columns: u32,
+    stride: u32, // elements from one row to the next, at least `columns`
+    scale: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>; // [rows, stride]
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) counts: vec3<u32>,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+    @builtin(subgroup_invocation_id) invocation: u32,
+) {
+    let own = octet(subgroup, subgroup_size, invocation);
+    let row = grid_index(group, counts) * OCTETS + own.index;
+    if row >= params.rows {
+        return;
+    }
+    let base = row * params.stride;
+
+    var most = -3.4028234e38;
+    var sum = 0.0;
+    for (var i = own.lane; i < params.columns; i += 8u) {
+        let value = x[base + i] * params.scale;
+        let before = most;
+        most = max(most, value);
+        sum = sum * exp(before - most) + exp(value - most);
+    }
+    let largest = octet_max(most);
+    let inverse = 1.0 / octet_sum(sum * exp(most - largest));
+
+    for (var i = own.lane; i < params.stride; i += 8u) {
+        var value = 0.0;
+        if i < params.columns {
+            value = exp(x[base + i] * params.scale - largest) * inverse;
+        }
+        x[base + i] = value;
+    }
+}

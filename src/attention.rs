@@ -1,0 +1,190 @@
+//! From queries, keys and values to attention's output, and where a condensation gets W and dominance from. Everything
+//! that depends on how attention runs is here.
+
+use crate::condensation::Condensation;
+use crate::config::VitConfig;
+use crate::error::{Error, Result};
+use crate::forward::Stage;
+use crate::gpu::{Context, Recorder, Types, Variant};
+use crate::kernels::attention::{self as fused};
+use crate::kernels::query_key::{self, Products};
+use crate::kernels::{attention_connectivity, attention_mean, attention_mix, dominance, softmax};
+use crate::plan::{Attention, Plan};
+
+/// How attention runs where the session's options do not say.
+pub(crate) fn preferred(context: &Context, config: &VitConfig, _condensation: Option<&Condensation>) -> Attention {
+    let variant = Variant::preferred(context);
+    // The plain fused kernel's barriers cost more than it saves where subgroups are missing.
+    match Attention::Fused(variant) {
+        fused if variant == Variant::Subgroup && fused.takes(config.head_width()) => fused,
+        _ => Attention::Stored(variant),
+    }
+}
+
+/// Refuses what this device or this model cannot run.
+pub(crate) fn check(context: &Context, config: &VitConfig, attention: Attention) -> Result<()> {
+    if !attention.variant().available(context) {
+        let expected = "a device with subgroups of one size, of at least 8 lanes";
+        return Err(Error::limit("open session", format!("{expected}, for {attention:?}"), context.describe()));
+    }
+    if !attention.takes(config.head_width()) {
+        let expected = format!("heads of at most {} dimensions, for {attention:?}", fused::WIDEST_HEAD);
+        return Err(Error::config("open session", expected, config.head_width().to_string()));
+    }
+    Ok(())
+}
+
+/// Numbers that several kernels take alike.
+struct Shape {
+    images: u32,
+    tokens: u32,
+    heads: u32,
+    width4: u32,
+    head4: u32,
+    scale: f32,
+    stride: u32,
+}
+
+impl Shape {
+    fn of(stage: &Stage<'_>) -> Self {
+        let config = stage.config();
+        Self {
+            images: stage.images as u32,
+            tokens: stage.tokens() as u32,
+            heads: config.heads as u32,
+            width4: (config.width / 4) as u32,
+            head4: (config.head_width() / 4) as u32,
+            scale: 1.0 / (config.head_width() as f32).sqrt(),
+            stride: Plan::probs_stride(stage.tokens()) as u32,
+        }
+    }
+}
+
+/// What `qkv` and `normed` are stored in; logits and probabilities are f32.
+fn types(stage: &Stage<'_>) -> Types {
+    Types::new(stage.precision(), stage.precision())
+}
+
+/// Records attention from `qkv` into `normed`.
+pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
+    match stage.plan.attention {
+        Attention::Stored(variant) => record_stored(recorder, stage, variant),
+        Attention::Fused(variant) => record_fused(recorder, stage, variant),
+    }
+}
+
+fn record_stored(recorder: &mut Recorder<'_>, stage: &Stage<'_>, variant: Variant) -> Result<()> {
+    let (shape, workspace, types) = (Shape::of(stage), stage.workspace, types(stage));
+    let logits = query_key::Params {
+        tokens: shape.tokens,
+        heads: shape.heads,
+        row4: 3 * shape.width4,
+        key_offset4: shape.width4,
+        head4: shape.head4,
+        stride: shape.stride,
+        scale: shape.scale,
+    };
+    let bindings = query_key::Bindings { x: &workspace.qkv, sizes: stage.sizes(), y: &workspace.probs };
+    let products = if stage.proportional() { Products::ProportionalLogits } else { Products::Logits };
+    query_key::record(recorder, variant, types, logits, shape.images, products, bindings)?;
+
+    let rows = shape.images * shape.heads * shape.tokens;
+    let softmax = softmax::Params { rows, columns: shape.tokens, stride: shape.stride, scale: 1.0 };
+    softmax::record(recorder, variant, softmax, softmax::Bindings { x: &workspace.probs })?;
+
+    let mix = attention_mix::Params {
+        tokens: shape.tokens,
+        heads: shape.heads,
+        stride4: shape.stride / 4,
+        row4: 3 * shape.width4,
+        value_offset4: 2 * shape.width4,
+        head4: shape.head4,
+    };
+    let bindings = attention_mix::Bindings { probs: &workspace.probs, qkv: &workspace.qkv, y: &workspace.normed };
+    attention_mix::record(recorder, variant, types, mix, shape.images, bindings)
+}
+
+fn record_fused(recorder: &mut Recorder<'_>, stage: &Stage<'_>, variant: Variant) -> Result<()> {
+    let (shape, workspace) = (Shape::of(stage), stage.workspace);
+    let params = fused::Params {
+        tokens: shape.tokens,
+        heads: shape.heads,
+        images: shape.images,
+        row4: 3 * shape.width4,
+        key_offset4: shape.width4,
+        value_offset4: 2 * shape.width4,
+        head4: shape.head4,
+        scale: shape.scale,
+    };
+    let bindings = fused::Bindings {
+        qkv: &workspace.qkv,
+        sizes: stage.sizes(),
+        y: &workspace.normed,
+        rows: &workspace.softmax_rows,
+    };
+    fused::record(recorder, variant, types(stage), params, stage.proportional(), bindings)
+}
+
+/// Records D [B, N], while `qkv` and sizes are still those of [`record`].
+pub(crate) fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, result: &wgpu::Buffer) -> Result<()> {
+    match stage.plan.attention {
+        Attention::Stored(_) => {
+            let shape = Shape::of(stage);
+            let params = dominance::Params {
+                tokens: shape.tokens,
+                prefix: stage.config().prefix() as u32,
+                heads: shape.heads,
+                stride: shape.stride,
+            };
+            let bindings = dominance::Bindings { probs: &stage.workspace.probs, dominance: result };
+            dominance::record(recorder, params, shape.images, bindings)
+        }
+        Attention::Fused(variant) => record_mean(recorder, stage, variant, 0..1, result),
+    }
+}
+
+/// Records W [B, N, N] of the `attention` metric, while `qkv` and sizes are still those of [`record`].
+pub(crate) fn record_connectivity(recorder: &mut Recorder<'_>, stage: &Stage<'_>, w: &wgpu::Buffer) -> Result<()> {
+    let prefix = stage.config().prefix() as u32;
+    match stage.plan.attention {
+        Attention::Stored(_) => {
+            let shape = Shape::of(stage);
+            let params = attention_connectivity::Params {
+                images: shape.images,
+                tokens: shape.tokens,
+                prefix,
+                heads: shape.heads,
+                stride: shape.stride,
+            };
+            let bindings = attention_connectivity::Bindings { probs: &stage.workspace.probs, w };
+            attention_connectivity::record(recorder, params, bindings)
+        }
+        Attention::Fused(variant) => record_mean(recorder, stage, variant, prefix..stage.tokens() as u32, w),
+    }
+}
+
+/// Records the mean over heads of P[:, :, queries, E:].
+fn record_mean(
+    recorder: &mut Recorder<'_>,
+    stage: &Stage<'_>,
+    variant: Variant,
+    queries: std::ops::Range<u32>,
+    y: &wgpu::Buffer,
+) -> Result<()> {
+    let (shape, workspace) = (Shape::of(stage), stage.workspace);
+    let params = attention_mean::Params {
+        tokens: shape.tokens,
+        prefix: stage.config().prefix() as u32,
+        heads: shape.heads,
+        images: shape.images,
+        query: queries.start,
+        queries: queries.end - queries.start,
+        row4: 3 * shape.width4,
+        key_offset4: shape.width4,
+        head4: shape.head4,
+        scale: shape.scale,
+    };
+    let bindings =
+        attention_mean::Bindings { qkv: &workspace.qkv, sizes: stage.sizes(), rows: &workspace.softmax_rows, y };
+    attention_mean::record(recorder, variant, types(stage), params, stage.proportional(), bindings)
+}

@@ -1,0 +1,116 @@
+//! Attention in one kernel: softmax of scaled queries times keys, times values; the probabilities are never stored.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::octet;
+use crate::error::{Error, Result};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant};
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "attention",
+    shader: "block/attention.wgsl",
+    bindings: &[Binding::read("qkv"), Binding::read("sizes"), Binding::write("y"), Binding::write("rows")],
+    params_size: size_of::<Params>(),
+    workgroup_size: [64, 1, 1],
+    features: wgpu::Features::empty(),
+    variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "attention_subgroup",
+    shader: "block/attention_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("attention"),
+    ..KERNEL
+};
+
+/// The widest head, Dh, that fits a thread's registers.
+pub const WIDEST_HEAD: usize = 128;
+
+/// The shader's uniform.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct Params {
+    /// T
+    pub tokens: u32,
+    /// H
+    pub heads: u32,
+    /// B
+    pub images: u32,
+    /// vec4s from one token of qkv to the next.
+    pub row4: u32,
+    /// vec4s from a token's queries to its keys.
+    pub key_offset4: u32,
+    /// vec4s from a token's queries to its values.
+    pub value_offset4: u32,
+    /// Dh / 4, at most a quarter of [`WIDEST_HEAD`].
+    pub head4: u32,
+    /// Factor of the dot products.
+    pub scale: f32,
+}
+
+/// The buffers, in the shader's order.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [B, T, row4 * 4], of the input type.
+    pub qkv: &'a wgpu::Buffer,
+    /// [B, T], read with `proportional` only.
+    pub sizes: &'a wgpu::Buffer,
+    /// [B, T, H * Dh], of the output type.
+    pub y: &'a wgpu::Buffer,
+    /// [B, H, T, 2]: the row's largest logit and 1 / the sum of its powers, which is what makes P of logits.
+    pub rows: &'a wgpu::Buffer,
+}
+
+/// Plain: 32 queries to a workgroup, for each head and image. In octets: as many as [`octet::groups`] says.
+pub fn workgroups(params: &Params, variant: Variant) -> [u32; 3] {
+    let tokens = params.tokens as usize;
+    match variant {
+        Variant::Plain => [params.tokens.div_ceil(32), params.heads, params.images],
+        Variant::Subgroup => {
+            let tiles = tokens.div_ceil(8 * octet::groups(tokens));
+            octet::workgroups(tiles * params.heads as usize * params.images as usize)
+        }
+    }
+}
+
+/// Records one dispatch; `proportional` adds ln(size) of the key to the logits.
+///
+/// # Errors
+/// [`Error::Limit`] for heads wider than [`WIDEST_HEAD`], else as [`Recorder::dispatch`].
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    variant: Variant,
+    types: Types,
+    params: Params,
+    proportional: bool,
+    bindings: Bindings<'_>,
+) -> Result<()> {
+    if params.head4 as usize * 4 > WIDEST_HEAD {
+        let got = format!("{} dimensions", params.head4 * 4);
+        return Err(Error::limit(KERNEL.name, format!("heads of at most {WIDEST_HEAD} dimensions"), got));
+    }
+    let tokens = params.images as usize * params.tokens as usize;
+    let proportional = ("PROPORTIONAL", f64::from(u8::from(proportional)));
+    let columns = ("COLUMNS", f64::from(params.head4.div_ceil(8)));
+    let groups = ("GROUPS", octet::groups(params.tokens as usize) as f64);
+    let (kernel, constants) = match variant {
+        Variant::Plain => (&KERNEL, vec![proportional, columns]),
+        Variant::Subgroup => (&SUBGROUP, vec![proportional, columns, groups]),
+    };
+    recorder.dispatch_typed(
+        kernel,
+        types,
+        &constants,
+        bytemuck::bytes_of(&params),
+        &[
+            Operand::buffer(bindings.qkv, types.input.words(tokens * params.row4 as usize * 4)),
+            Operand::buffer(bindings.sizes, tokens),
+            Operand::buffer(bindings.y, types.output.words(tokens * (params.heads * params.head4) as usize * 4)),
+            Operand::buffer(bindings.rows, tokens * params.heads as usize * 2),
+        ],
+        workgroups(&params, variant),
+    )
+}

@@ -1,0 +1,28 @@
+//! What kernels that work in octets of lanes (`shaders/shared/octet.wgsl`) count alike.
+
+use crate::gpu::grid;
+
+/// Octets in a workgroup of 64 threads.
+const OCTETS: usize = 8;
+
+/// Groups of 8 rows that one octet makes of `rows` at once: what costs least when rows past the end cost as much as
+/// others, and loading what a tile's groups share as much as one and a half of them (measured on llvmpipe).
+pub(super) fn groups(rows: usize) -> usize {
+    let cost = |groups: &usize| rows.div_ceil(8 * groups) * (3 + 2 * groups);
+    (1..=3).min_by_key(cost).unwrap_or(1)
+}
+
+/// Workgroups for `tiles` octets.
+pub(super) fn workgroups(tiles: usize) -> [u32; 3] {
+    grid(tiles.div_ceil(OCTETS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::groups;
+
+    #[test]
+    fn few_rows_are_one_group_and_many_are_three() {
+        assert_eq!([1, 8, 9, 16, 29, 113, 197, 577].map(groups), [1, 1, 2, 2, 2, 3, 3, 3]);
+    }
+}

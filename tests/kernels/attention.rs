@@ -1,0 +1,86 @@
+use tcvit::gpu::{Types, Variant};
+use tcvit::kernels::attention::{Bindings, Params, record};
+use tcvit::random::Random;
+
+use crate::{AWKWARD, bits, buffer, gpu, read, run, sweep_variants};
+
+#[test]
+fn agrees_at_every_small_size() {
+    sweep_variants("attention", (1..=64).map(|tokens| [1 + tokens % 3, tokens, 1 + tokens % 4, 4 * (1 + tokens % 6)]));
+    sweep_variants("attention", [2, 7, 8, 9, 16, 17, 24, 25, 31, 32].map(|head4| [1, 1 + head4 % 7, 2, 4 * head4]));
+}
+
+#[test]
+fn agrees_at_awkward_and_real_sizes() {
+    sweep_variants("attention", AWKWARD.map(|tokens| [1, tokens, 1, 20]));
+    sweep_variants("attention", [[2, 197, 3, 64], [1, 577, 2, 64], [1, 1370, 1, 64], [1, 50, 12, 80], [2, 29, 2, 128]]);
+    sweep_variants("attention", [[1, 2048, 1, 8], [1, 4099, 1, 4]]);
+}
+
+const TOKENS: usize = 75;
+const HEAD: usize = 8;
+
+fn attention(variant: Variant, qkv: &[f32], scale: f32) -> Vec<f32> {
+    let params = Params {
+        tokens: TOKENS as u32,
+        heads: 1,
+        images: 1,
+        row4: 6,
+        key_offset4: 2,
+        value_offset4: 4,
+        head4: 2,
+        scale,
+    };
+    let (x, sizes, y) = (buffer(qkv), buffer(&[1.0f32; TOKENS]), buffer(&[0.0f32; TOKENS * HEAD]));
+    let rows = buffer(&[0.0f32; TOKENS * 2]);
+    let bindings = Bindings { qkv: &x, sizes: &sizes, y: &y, rows: &rows };
+    run(|recorder| record(recorder, variant, Types::default(), params, false, bindings));
+    read(&y, TOKENS * HEAD)
+}
+
+fn variants() -> impl Iterator<Item = Variant> {
+    Variant::ALL.into_iter().filter(|variant| variant.available(gpu()))
+}
+
+/// Logits of some 1e6, whose powers no float holds: each query takes the value of its best key.
+#[test]
+fn huge_logits_choose_one_key() {
+    let qkv = Random::named("huge", 1).tensor(TOKENS * 3 * HEAD, 0.0, 1.0);
+    let vector = |token: usize, part: usize| &qkv[(token * 3 + part) * HEAD..][..HEAD];
+    for variant in variants() {
+        let got = attention(variant, &qkv, 1e6);
+        for (query, got) in got.chunks_exact(HEAD).enumerate() {
+            let dot = |key: &usize| -> f64 {
+                vector(query, 0).iter().zip(vector(*key, 1)).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+            };
+            let best = (0..TOKENS).max_by(|a, b| dot(a).total_cmp(&dot(b))).unwrap();
+            assert_eq!(got, vector(best, 2), "query {query}, {variant:?}");
+        }
+    }
+}
+
+#[test]
+fn a_nan_stays_in_its_query_and_runs_repeat_to_the_bit() {
+    let mut qkv = Random::named("nan", 1).tensor(TOKENS * 3 * HEAD, 0.0, 1.0);
+    qkv[7 * 3 * HEAD + 5] = f32::NAN;
+    for variant in variants() {
+        let got = attention(variant, &qkv, 1.0);
+        for (query, got) in got.chunks_exact(HEAD).enumerate() {
+            assert!(got.iter().all(|y| y.is_nan() == (query == 7)), "query {query}: {got:?}, {variant:?}");
+        }
+        assert_eq!(bits(&got), bits(&attention(variant, &qkv, 1.0)));
+    }
+}
+
+#[test]
+fn heads_that_are_too_wide_are_refused() {
+    let finding = tcvit::doctor::check(gpu(), "attention", &[1, 5, 1, 132], 1).unwrap();
+    assert!(finding.outcome.unwrap_err().contains("128"));
+    let params =
+        Params { tokens: 5, heads: 1, images: 1, row4: 99, key_offset4: 33, value_offset4: 66, head4: 33, scale: 1.0 };
+    let one = buffer(&[0.0f32]);
+    let bindings = Bindings { qkv: &one, sizes: &one, y: &one, rows: &one };
+    let mut recorder = tcvit::gpu::Recorder::new(gpu());
+    let error = record(&mut recorder, Variant::Plain, Types::default(), params, false, bindings).unwrap_err();
+    assert!(error.to_string().contains("132"), "{error}");
+}

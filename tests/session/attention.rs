@@ -1,0 +1,82 @@
+//! Every way to run attention: the same decisions and, to rounding, the same results.
+
+use tcvit::config::Head;
+use tcvit::gpu::Variant;
+use tcvit::{Attention, Condensation, Context, Model, Session, SessionOptions, VitConfig};
+
+use crate::splitting::own_device;
+use crate::support::gpu;
+use crate::support::small::{
+    EVERYTHING, assert_same_bits, assert_same_decisions, bundled, condensations, config, photographs, pixels, refused,
+    small,
+};
+
+fn open(model: &Model, attention: Attention, batch: usize, condensation: Option<&Condensation>) -> Session {
+    let options = SessionOptions::new().batch(batch).condensation(condensation.cloned()).attention(attention);
+    let session = model.session(options).unwrap();
+    assert_eq!(session.plan().attention, attention);
+    session
+}
+
+/// Those that run here, the plainest first.
+fn ways() -> impl Iterator<Item = Attention> {
+    Attention::ALL.into_iter().filter(|attention| {
+        let available = attention.variant().available(gpu());
+        if !available {
+            println!("SKIPPED {attention:?}: {} cannot run it", gpu().describe());
+        }
+        available
+    })
+}
+
+fn compare(model: &Model, images: &[f32], batch: usize, condensation: Option<&Condensation>, label: &str) {
+    let mut expected = None;
+    for attention in ways() {
+        let session = open(model, attention, batch, condensation);
+        let trace = session.run(images, EVERYTHING).unwrap();
+        let label = format!("{label}, {attention:?}");
+        assert_same_bits(&label, &session.run(images, EVERYTHING).unwrap(), &trace);
+        assert_same_decisions(&label, &trace, expected.get_or_insert_with(|| trace.clone()));
+    }
+}
+
+#[test]
+fn every_way_decides_the_same() {
+    let images = pixels(&config(), 2, 51);
+    compare(small(), &images, 2, None, "full");
+    for (name, condensation) in condensations() {
+        compare(small(), &images, 2, Some(&condensation), name);
+    }
+}
+
+/// A distillation token, so that what is cut from P is not one row and column, and sizes in the logits.
+#[test]
+fn every_way_decides_the_same_with_two_prefix_tokens() {
+    let mut config = VitConfig::new(48, 8, 60, 2, 3, 10);
+    config.head = Head::ClassAndDistillation;
+    let model = Model::random(gpu(), &config, 5).unwrap();
+    let mut condensation = Condensation::paper().drop(7);
+    condensation.proportional_attention = true;
+    compare(&model, &pixels(&config, 3, 52), 3, Some(&condensation), "distilled");
+}
+
+#[test]
+fn every_way_decides_the_same_in_the_bundled_model() {
+    let photos = photographs(&["chelsea", "rocket"]);
+    compare(bundled(), &photos, 2, Some(&Condensation::training_free()), "bundled");
+}
+
+#[test]
+fn what_a_model_or_a_device_cannot_run_is_refused_and_not_preferred() {
+    let wide = Model::random(gpu(), &VitConfig::new(32, 16, 264, 1, 2, 10), 1).unwrap();
+    let fused = SessionOptions::new().attention(Attention::Fused(Variant::Plain));
+    refused(wide.session(fused), "Config", &["128", "132"]);
+    assert!(matches!(wide.session(SessionOptions::new()).unwrap().plan().attention, Attention::Stored(_)));
+
+    let (device, queue) = own_device();
+    let model = Model::random(&Context::from_device(device, queue), &config(), 3).unwrap();
+    for attention in [Attention::Stored(Variant::Subgroup), Attention::Fused(Variant::Subgroup)] {
+        refused(model.session(SessionOptions::new().attention(attention)), "Limit", &["subgroups"]);
+    }
+    assert_eq!(model.session(SessionOptions::new()).unwrap().plan().attention, Attention::Stored(Variant::Plain));
+}
