@@ -5,7 +5,7 @@ use crate::condensation::{Chain, Condensation, Reducer};
 use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::Recorder;
-use crate::kernels::assign::{self, Candidates};
+use crate::kernels::assign::{self, Candidates, Rows};
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::{self, Fusion};
 use crate::kernels::query_key::{self, Products};
@@ -30,8 +30,8 @@ struct Step<'a> {
 
 /// What is left to do once tokens have scores.
 struct Decision<'a> {
-    /// The order in which the kept tokens go on.
-    listing: Listing,
+    /// The order in which the kept tokens go on; `None` where they are selected already.
+    listing: Option<Listing>,
     /// Where the dropped tokens go.
     matching: Matching<'a>,
     /// How the members of a group count.
@@ -64,7 +64,9 @@ pub(crate) fn record(
     let Some(buffers) = selection.own.as_ref().or(workspace.condense.as_ref()) else { return Ok(()) };
     let step = Step { stage, condensation, buffers, selection };
     let decision = decide(recorder, &step)?;
-    step.select(recorder, decision.listing)?;
+    if let Some(listing) = decision.listing {
+        step.select(recorder, listing)?;
+    }
     step.assign(recorder, &decision)?;
     step.fuse(recorder, decision.fusion)?;
     let connectivity = decision.connectivity.cloned();
@@ -89,7 +91,7 @@ fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'
 impl Decision<'_> {
     /// Dropped tokens vanish, kept ones stay as they are.
     const PRUNE: Self =
-        Self { listing: Listing::Ascending, matching: Matching::None, fusion: Fusion::None, connectivity: None };
+        Self { listing: Some(Listing::Ascending), matching: Matching::None, fusion: Fusion::None, connectivity: None };
 }
 
 impl Step<'_> {
@@ -180,15 +182,22 @@ impl Step<'_> {
             }
             Matching::Row { matrix, chain, candidates } => (matrix, chain, candidates),
         };
-        let params = connectivity::Params::listed(*patches, *dropped, *patches, patches - dropped, chain);
-        let bindings = connectivity::Bindings { w: matrix, list: order, result: rows };
-        connectivity::record(recorder, params, images, Part::Rows, bindings)?;
+        let rows = match (chain.order, chain.newton_steps) {
+            (1, None) => Rows::First(matrix),
+            (2, None) => Rows::Second(matrix),
+            _ => {
+                let params = connectivity::Params::listed(*patches, *dropped, *patches, patches - dropped, chain);
+                let bindings = connectivity::Bindings { w: matrix, list: order, result: rows };
+                connectivity::record(recorder, params, images, Part::Rows, bindings)?;
+                Rows::Made(rows)
+            }
+        };
+        let params = assign::Params::new(*patches, *dropped, chain);
+        let weighs = decision.fusion == Fusion::Connectivity;
+        let bindings = assign::Bindings { rows, order, slot, assigned, connection, diagonal };
+        assign::record(recorder, params, images, candidates, weighs, bindings)?;
 
-        let params = assign::Params { patches: n, dropped: r };
-        let bindings = assign::Bindings { rows, slot, assigned, connection };
-        assign::record(recorder, params, images, candidates, bindings)?;
-
-        if decision.fusion == Fusion::Connectivity {
+        if weighs && matches!(rows, Rows::Made(_)) {
             let params = connectivity::Params::listed(*patches, *dropped, *dropped, 0, chain);
             let bindings = connectivity::Bindings { w: matrix, list: assigned, result: diagonal };
             connectivity::record(recorder, params, images, Part::Diagonal, bindings)?;
