@@ -143,23 +143,35 @@ pub(crate) fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, r
     }
 }
 
-/// Records W [B, N, N] of the `attention` metric, while `qkv` and sizes are still those of [`record`].
-pub(crate) fn record_connectivity(recorder: &mut Recorder<'_>, stage: &Stage<'_>, w: &wgpu::Buffer) -> Result<()> {
+/// Records W [B, N, N] of the `attention` metric and D [B, N], while `qkv` and sizes are still those of [`record`]; from
+/// stored probabilities also the sums of the columns of W [B, strips, N]. Returns whether it did that.
+pub(crate) fn record_connectivity(
+    recorder: &mut Recorder<'_>,
+    stage: &Stage<'_>,
+    w: &wgpu::Buffer,
+    column_sums: &wgpu::Buffer,
+    dominance: &wgpu::Buffer,
+) -> Result<bool> {
     let prefix = stage.config().prefix() as u32;
     match stage.plan.attention {
         Attention::Stored(_) => {
             let shape = Shape::of(stage);
             let params = attention_connectivity::Params {
-                images: shape.images,
                 tokens: shape.tokens,
                 prefix,
                 heads: shape.heads,
-                stride: shape.stride,
+                stride4: shape.stride / 4,
             };
-            let bindings = attention_connectivity::Bindings { probs: &stage.workspace.probs, w };
-            attention_connectivity::record(recorder, params, bindings)
+            let probs = &stage.workspace.probs;
+            let bindings = attention_connectivity::Bindings { probs, w, column_sums, dominance };
+            attention_connectivity::record(recorder, params, shape.images, bindings)?;
+            Ok(true)
         }
-        Attention::Fused(variant) => record_mean(recorder, stage, variant, prefix..stage.tokens() as u32, w),
+        Attention::Fused(variant) => {
+            record_mean(recorder, stage, variant, 0..1, dominance)?;
+            record_mean(recorder, stage, variant, prefix..stage.tokens() as u32, w)?;
+            Ok(false)
+        }
     }
 }
 

@@ -5,8 +5,8 @@ use crate::attention;
 use crate::condensation::{Chain, Condensation, Reducer};
 use crate::error::Result;
 use crate::forward::Stage;
-use crate::gpu::{Recorder, Types, Variant};
-use crate::kernels::assign::{self, Candidates};
+use crate::gpu::{Precision, Recorder, Types, Variant};
+use crate::kernels::assign::{self, Candidates, Rows};
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::{self, Fusion};
 use crate::kernels::query_key::{self, Products};
@@ -30,8 +30,8 @@ struct Step<'a> {
 
 /// What is left to do once tokens have scores.
 struct Decision<'a> {
-    /// The order in which the kept tokens go on.
-    listing: Listing,
+    /// The order in which the kept tokens go on; `None` where they are selected already.
+    listing: Option<Listing>,
     /// Where the dropped tokens go.
     matching: Matching<'a>,
     /// How the members of a group count.
@@ -64,7 +64,9 @@ pub(crate) fn record(
     let Some(buffers) = selection.own.as_ref().or(workspace.condense.as_ref()) else { return Ok(()) };
     let step = Step { stage, condensation, buffers, selection };
     let decision = decide(recorder, &step)?;
-    step.select(recorder, decision.listing)?;
+    if let Some(listing) = decision.listing {
+        step.select(recorder, listing)?;
+    }
     step.assign(recorder, &decision)?;
     step.fuse(recorder, decision.fusion)?;
     let connectivity = decision.connectivity.cloned();
@@ -89,7 +91,7 @@ fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'
 impl Decision<'_> {
     /// Dropped tokens vanish, kept ones stay as they are.
     const PRUNE: Self =
-        Self { listing: Listing::Ascending, matching: Matching::None, fusion: Fusion::None, connectivity: None };
+        Self { listing: Some(Listing::Ascending), matching: Matching::None, fusion: Fusion::None, connectivity: None };
 }
 
 impl Step<'_> {
@@ -114,7 +116,7 @@ impl Step<'_> {
             key_offset4: width4,
             head4: (config.head_width() / 4) as u32,
         };
-        self.cosine(recorder, params, &self.stage.workspace.qkv)
+        self.cosine(recorder, self.stage.precision(), params, &self.stage.workspace.qkv)
     }
 
     /// Records the cosines of tokens, after attention's residual.
@@ -130,13 +132,19 @@ impl Step<'_> {
             key_offset4: 0,
             head4: width4,
         };
-        self.cosine(recorder, params, self.stage.stream())
+        self.cosine(recorder, Precision::F32, params, self.stage.stream())
     }
 
-    fn cosine(&self, recorder: &mut Recorder<'_>, params: key_mean::Params, x: &wgpu::Buffer) -> Result<()> {
+    fn cosine(
+        &self,
+        recorder: &mut Recorder<'_>,
+        input: Precision,
+        params: key_mean::Params,
+        x: &wgpu::Buffer,
+    ) -> Result<()> {
         let (patches, head4) = (self.stage.patches as u32, params.head4);
         let CondenseBuffers { keys, cosine, .. } = self.buffers;
-        key_mean::record(recorder, params, key_mean::Bindings { qkv: x, keys })?;
+        key_mean::record(recorder, input, params, key_mean::Bindings { qkv: x, keys })?;
         // Unit keys are both queries and keys of one head.
         let params = query_key::Params {
             tokens: patches,
@@ -173,15 +181,22 @@ impl Step<'_> {
             }
             Matching::Row { matrix, chain, candidates } => (matrix, chain, candidates),
         };
-        let params = connectivity::Params::listed(*patches, *dropped, *patches, patches - dropped, chain);
-        let bindings = connectivity::Bindings { w: matrix, list: order, result: rows };
-        connectivity::record(recorder, params, images, Part::Rows, bindings)?;
+        let rows = match (chain.order, chain.newton_steps) {
+            (1, None) => Rows::First(matrix),
+            (2, None) => Rows::Second(matrix),
+            _ => {
+                let params = connectivity::Params::listed(*patches, *dropped, *patches, patches - dropped, chain);
+                let bindings = connectivity::Bindings { w: matrix, list: order, result: rows };
+                connectivity::record(recorder, params, images, Part::Rows, bindings)?;
+                Rows::Made(rows)
+            }
+        };
+        let params = assign::Params::new(*patches, *dropped, chain);
+        let weighs = decision.fusion == Fusion::Connectivity;
+        let bindings = assign::Bindings { rows, order, slot, assigned, connection, diagonal };
+        assign::record(recorder, params, images, candidates, weighs, bindings)?;
 
-        let params = assign::Params { patches: n, dropped: r };
-        let bindings = assign::Bindings { rows, slot, assigned, connection };
-        assign::record(recorder, params, images, candidates, bindings)?;
-
-        if decision.fusion == Fusion::Connectivity {
+        if weighs && matches!(rows, Rows::Made(_)) {
             let params = connectivity::Params::listed(*patches, *dropped, *dropped, 0, chain);
             let bindings = connectivity::Bindings { w: matrix, list: assigned, result: diagonal };
             connectivity::record(recorder, params, images, Part::Diagonal, bindings)?;

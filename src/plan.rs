@@ -7,6 +7,7 @@ use crate::cost;
 use crate::error::{Error, Result};
 use crate::gpu::Variant;
 use crate::kernels::attention::WIDEST_HEAD;
+use crate::kernels::attention_connectivity::strips;
 use crate::kernels::convolve::Window;
 use crate::kernels::top_k::MOST_PATCHES;
 
@@ -127,6 +128,7 @@ pub struct Elements {
     pub token_logits: usize,
     pub connectivity: usize,
     pub cosine: usize,
+    pub column_sums: usize,
     pub keys: usize,
     pub rows: usize,
     pub dense: usize,
@@ -238,6 +240,7 @@ impl Plan {
                 _ => 0,
             },
             connectivity: when(Condensation::uses_own_connectivity, square),
+            column_sums: when(Condensation::uses_own_connectivity, strips(patches) * patches),
             cosine: when(Condensation::uses_cosine, square),
             keys: when(Condensation::uses_cosine, patches * self.compared_width()),
             rows: when(Condensation::uses_rows, most(|block| block.dropped * block.patches)),

@@ -51,6 +51,8 @@ pub(crate) struct CondenseBuffers {
     pub(crate) keys: wgpu::Buffer,
     /// D [B, N].
     pub(crate) dominance: wgpu::Buffer,
+    /// Sums of the columns of W by attention, over strips of its rows [B, strips, N].
+    pub(crate) column_sums: wgpu::Buffer,
     /// c [B, N].
     pub(crate) mean: wgpu::Buffer,
     /// C[q, :] of dropped tokens [B, R, N].
@@ -113,6 +115,7 @@ impl Workspace {
                 cosine: new("cosine", elements.cosine)?,
                 keys: new("keys", elements.keys)?,
                 dominance: new("dominance", elements.listed)?,
+                column_sums: new("column sums", elements.column_sums)?,
                 mean: new("mean connectivity", elements.listed)?,
                 rows: new("connectivity rows", elements.rows)?,
                 connection: new("connection", elements.listed)?,

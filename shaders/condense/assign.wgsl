@@ -1,60 +1,217 @@
 // Each dropped token q goes to the kept token p with the largest C[q, p]; ties go to the lower index, NaN never wins
 // against a number. With PARITY 0 or 1 only kept tokens whose index has that parity are candidates (ToMe's second set).
-// One workgroup for each dropped token.
+// One workgroup for eight dropped tokens. What it looks in is, by ORDER,
+//   0   rows of C that are there already
+//   1   C = W, its rows found in W
+//   2   C = W + a W^2, at the scale of `connectivity.wgsl`: row q is (ratio W[q, :] + inverse e_q) W, made here. A thread
+//       makes four columns of eight rows, so that an element of W that was read serves eight products.
+// With DIAGONAL (and ORDER 1 or 2) C[p, p] is made as well.
 #import shared/float.wgsl
 
 struct Params {
     patches: u32, // N
     dropped: u32, // R
+    ratio: f32,   // a / s, s = max(a, 1)
+    inverse: f32, // 1 / s
 }
 
+override ORDER: u32 = 0u;
 override PARITY: u32 = 2u; // 2: any
+override DIAGONAL: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<f32>;             // C[q, :] for the dropped [B, R, N]
-@group(0) @binding(2) var<storage, read> slot: array<u32>;             // [B, N]
-@group(0) @binding(3) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
-@group(0) @binding(4) var<storage, read_write> connection: array<f32>; // [B, R]: C[q, p]
+@group(0) @binding(1) var<storage, read> rows: array<f32>;             // W [B, N, N], or C[q, :] [B, R, N]
+@group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
+@group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
+@group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
+@group(0) @binding(5) var<storage, read_write> connection: array<f32>; // [B, R]: C[q, p]
+@group(0) @binding(6) var<storage, read_write> diagonal: array<f32>;   // [B, R]: C[p, p]
 
 const DROPPED: u32 = 0xffffffffu;
 const NONE: u32 = 0xffffffffu;
 
-var<workgroup> best_keys: array<u32, 64>;
-var<workgroup> best_items: array<u32, 64>;
+// [8, 64]: what each thread found best for each of the eight; then parts of sums.
+var<workgroup> values: array<f32, 512>;
+var<workgroup> items: array<u32, 512>;
+
+// Four neighbouring elements, the last one again past `last`.
+fn four(row: u32, column: u32, last: u32) -> vec4<f32> {
+    return vec4(
+        rows[row + column],
+        rows[row + min(column + 1u, last)],
+        rows[row + min(column + 2u, last)],
+        rows[row + min(column + 3u, last)],
+    );
+}
+
+// Whether value b at item b comes before value a at item a. NONE comes behind everything.
+fn before(value_b: f32, item_b: u32, value_a: f32, item_a: u32) -> bool {
+    let key_a = descending_key(value_a);
+    let key_b = descending_key(value_b);
+    return item_b != NONE && (item_a == NONE || key_b < key_a || (key_b == key_a && item_b < item_a));
+}
+
+// Takes the best of four neighbours into the thread's place for one of the eight.
+fn take(at: u32, found: vec4<f32>, column: u32, allowed: vec4<bool>) {
+    var value = values[at];
+    var item = items[at];
+    for (var e = 0u; e < 4u; e++) {
+        if allowed[e] && before(found[e], column + e, value, item) {
+            value = found[e];
+            item = column + e;
+        }
+    }
+    values[at] = value;
+    items[at] = item;
+}
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let n = params.patches;
     let image = group.y;
-    let out = image * params.dropped + group.x;
-    let row = out * params.patches;
-    var key = 0xffffffffu;
-    var item = NONE;
-    for (var p = thread; p < params.patches; p += 64u) {
-        if slot[image * params.patches + p] != DROPPED && (PARITY > 1u || p % 2u == PARITY) {
-            let candidate = descending_key(rows[row + p]);
-            if item == NONE || candidate < key {
-                key = candidate;
-                item = p;
+    let first = group.x * 8u;
+    let count = min(8u, params.dropped - first);
+    let listed = image * n + n - params.dropped + first;
+    let matrix = image * n * n;
+    let last = n - 1u;
+    // Past the end the last one is made again.
+    let end = count - 1u;
+    let q0 = order[listed];
+    let q1 = order[listed + min(1u, end)];
+    let q2 = order[listed + min(2u, end)];
+    let q3 = order[listed + min(3u, end)];
+    let q4 = order[listed + min(4u, end)];
+    let q5 = order[listed + min(5u, end)];
+    let q6 = order[listed + min(6u, end)];
+    let q7 = order[listed + min(7u, end)];
+    var r0 = matrix + q0 * n;
+    var r1 = matrix + q1 * n;
+    var r2 = matrix + q2 * n;
+    var r3 = matrix + q3 * n;
+    var r4 = matrix + q4 * n;
+    var r5 = matrix + q5 * n;
+    var r6 = matrix + q6 * n;
+    var r7 = matrix + q7 * n;
+    if ORDER == 0u {
+        let made = image * params.dropped + first;
+        r0 = made * n;
+        r1 = (made + min(1u, end)) * n;
+        r2 = (made + min(2u, end)) * n;
+        r3 = (made + min(3u, end)) * n;
+        r4 = (made + min(4u, end)) * n;
+        r5 = (made + min(5u, end)) * n;
+        r6 = (made + min(6u, end)) * n;
+        r7 = (made + min(7u, end)) * n;
+    }
+    for (var r = 0u; r < 8u; r++) {
+        items[r * 64u + thread] = NONE;
+    }
+    for (var column = thread * 4u; column < n; column += 256u) {
+        var c0 = four(r0, column, last);
+        var c1 = four(r1, column, last);
+        var c2 = four(r2, column, last);
+        var c3 = four(r3, column, last);
+        var c4 = four(r4, column, last);
+        var c5 = four(r5, column, last);
+        var c6 = four(r6, column, last);
+        var c7 = four(r7, column, last);
+        if ORDER == 2u {
+            var s0 = vec4<f32>(0.0);
+            var s1 = vec4<f32>(0.0);
+            var s2 = vec4<f32>(0.0);
+            var s3 = vec4<f32>(0.0);
+            var s4 = vec4<f32>(0.0);
+            var s5 = vec4<f32>(0.0);
+            var s6 = vec4<f32>(0.0);
+            var s7 = vec4<f32>(0.0);
+            for (var i = 0u; i < n; i++) {
+                let line = four(matrix + i * n, column, last);
+                s0 += rows[r0 + i] * line;
+                s1 += rows[r1 + i] * line;
+                s2 += rows[r2 + i] * line;
+                s3 += rows[r3 + i] * line;
+                s4 += rows[r4 + i] * line;
+                s5 += rows[r5 + i] * line;
+                s6 += rows[r6 + i] * line;
+                s7 += rows[r7 + i] * line;
             }
+            c0 = params.ratio * s0 + params.inverse * c0;
+            c1 = params.ratio * s1 + params.inverse * c1;
+            c2 = params.ratio * s2 + params.inverse * c2;
+            c3 = params.ratio * s3 + params.inverse * c3;
+            c4 = params.ratio * s4 + params.inverse * c4;
+            c5 = params.ratio * s5 + params.inverse * c5;
+            c6 = params.ratio * s6 + params.inverse * c6;
+            c7 = params.ratio * s7 + params.inverse * c7;
+        }
+        let columns = column + vec4(0u, 1u, 2u, 3u);
+        let slots = vec4(
+            slot[image * n + column],
+            slot[image * n + min(column + 1u, last)],
+            slot[image * n + min(column + 2u, last)],
+            slot[image * n + min(column + 3u, last)],
+        );
+        var allowed = (columns < vec4(n)) & (slots != vec4(DROPPED));
+        if PARITY < 2u {
+            allowed = allowed & ((columns % vec4(2u)) == vec4(PARITY));
+        }
+        take(thread, c0, column, allowed);
+        take(64u + thread, c1, column, allowed);
+        take(128u + thread, c2, column, allowed);
+        take(192u + thread, c3, column, allowed);
+        take(256u + thread, c4, column, allowed);
+        take(320u + thread, c5, column, allowed);
+        take(384u + thread, c6, column, allowed);
+        take(448u + thread, c7, column, allowed);
+    }
+    workgroupBarrier();
+    // Eight threads look through what 64 found for one dropped token, then one through what they found.
+    let own = thread / 8u;
+    let lane = thread % 8u;
+    let start = own * 64u + lane;
+    var value = values[start];
+    var item = items[start];
+    for (var other = start + 8u; other < own * 64u + 64u; other += 8u) {
+        if before(values[other], items[other], value, item) {
+            value = values[other];
+            item = items[other];
         }
     }
-    best_keys[thread] = key;
-    best_items[thread] = item;
-    for (var half = 32u; half > 0u; half /= 2u) {
+    // No other thread reads this place before the barrier.
+    values[start] = value;
+    items[start] = item;
+    workgroupBarrier();
+    let begin = own * 64u;
+    for (var other = begin; other < begin + 8u; other++) {
+        if before(values[other], items[other], value, item) {
+            value = values[other];
+            item = items[other];
+        }
+    }
+    let out = image * params.dropped + first + own;
+    if lane == 0u && own < count {
+        assigned[out] = item;
+        connection[out] = value;
+        if DIAGONAL && ORDER == 1u {
+            diagonal[out] = rows[matrix + item * n + item];
+        }
+    }
+    if DIAGONAL && ORDER == 2u {
+        // item may be NONE where nothing was allowed, which the host rules out.
+        let p = min(item, last);
+        var sum = 0.0;
+        for (var i = lane; i < n; i += 8u) {
+            sum += rows[matrix + p * n + i] * rows[matrix + i * n + p];
+        }
         workgroupBarrier();
-        if thread < half {
-            let other_key = best_keys[thread + half];
-            let other_item = best_items[thread + half];
-            // NONE is the largest index, so it loses every tie.
-            if other_key < best_keys[thread]
-                || (other_key == best_keys[thread] && other_item < best_items[thread]) {
-                best_keys[thread] = other_key;
-                best_items[thread] = other_item;
+        values[thread] = sum;
+        workgroupBarrier();
+        if lane == 0u && own < count {
+            sum = values[thread];
+            for (var other = thread + 1u; other < thread + 8u; other++) {
+                sum += values[other];
             }
+            diagonal[out] = params.ratio * sum + params.inverse * rows[matrix + p * n + p];
         }
-    }
-    if thread == 0u {
-        assigned[out] = best_items[0];
-        connection[out] = rows[row + best_items[0]];
     }
 }

@@ -1,40 +1,73 @@
-// W[b, i, j] = mean over heads of probs[b, h, E + i, E + j]: the `attention` metric. Not renormalised after the prefix
-// columns are cut, so rows sum to at most 1.
-#import shared/grid.wgsl
+// What the attention probabilities say, in one pass over them. W[b, i, j] = mean over heads of probs[b, h, E + i, E + j],
+// the `attention` metric: not renormalised after the prefix columns are cut, so rows sum to at most 1. Its columns' sums
+// over strips of eight rows, which make the mean of W's rows. And dominance, D[b, j] = mean over heads of
+// probs[b, h, 0, E + j]. A thread has four columns of one strip.
+#import shared/input.wgsl
 
 struct Params {
-    images: u32, // B
-    tokens: u32, // T
-    prefix: u32, // E
-    heads: u32,  // H
-    stride: u32, // elements of a row of probs
+    tokens: u32,  // T
+    prefix: u32,  // E
+    heads: u32,   // H
+    stride4: u32, // vec4s of a row of probs
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> probs: array<f32>;   // [B, H, T, stride]
-@group(0) @binding(2) var<storage, read_write> w: array<f32>; // [B, N, N]
+@group(0) @binding(1) var<storage, read> probs: array<Input4>;          // [B, H, T, stride4]
+@group(0) @binding(2) var<storage, read_write> w: array<f32>;           // [B, N, N]
+@group(0) @binding(3) var<storage, read_write> column_sums: array<f32>; // [B, strips, N]
+@group(0) @binding(4) var<storage, read_write> dominance: array<f32>;   // [B, N]
+
+const STRIP: u32 = 8u;
+
+// The mean over heads of four probabilities from `at` on.
+fn head_mean(at: u32) -> vec4<f32> {
+    let head = params.tokens * params.stride4;
+    var sum = vec4<f32>(0.0);
+    for (var h = 0u; h < params.heads; h++) {
+        sum += widen(probs[at + h * head]);
+    }
+    return sum / f32(params.heads);
+}
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let patches = params.tokens - params.prefix;
-    let index = grid_index(group, counts) * 64u + thread;
-    if index >= params.images * patches * patches {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let n = params.tokens - params.prefix;
+    let strips = (n + STRIP - 1u) / STRIP;
+    let index = group.x * 64u + thread;
+    let strip = index / params.stride4;
+    let quad = index % params.stride4;
+    if strip >= strips {
         return;
     }
-    let image = index / (patches * patches);
-    let element = index % (patches * patches);
-    let query = params.prefix + element / patches;
-    let key = params.prefix + element % patches;
-    let head = params.tokens * params.stride;
-    var at = image * params.heads * head + query * params.stride + key;
-    var sum = 0.0;
-    for (var h = 0u; h < params.heads; h++) {
-        sum += probs[at];
-        at += head;
+    let image = group.y;
+    let tokens = quad * 4u + vec4(0u, 1u, 2u, 3u);
+    let patch_column = (tokens >= vec4(params.prefix)) & (tokens < vec4(params.tokens));
+    // The first column may be "negative": then it is not stored.
+    let columns = tokens - vec4(params.prefix);
+    let origin = image * params.heads * params.tokens * params.stride4 + quad;
+
+    var sum = vec4<f32>(0.0);
+    let end = min(strip * STRIP + STRIP, n);
+    for (var row = strip * STRIP; row < end; row++) {
+        let mean = head_mean(origin + (params.prefix + row) * params.stride4);
+        sum += mean;
+        let out = (image * n + row) * n;
+        if patch_column.x { w[out + columns.x] = mean.x; }
+        if patch_column.y { w[out + columns.y] = mean.y; }
+        if patch_column.z { w[out + columns.z] = mean.z; }
+        if patch_column.w { w[out + columns.w] = mean.w; }
     }
-    w[index] = sum / f32(params.heads);
+    let out = (image * strips + strip) * n;
+    if patch_column.x { column_sums[out + columns.x] = sum.x; }
+    if patch_column.y { column_sums[out + columns.y] = sum.y; }
+    if patch_column.z { column_sums[out + columns.z] = sum.z; }
+    if patch_column.w { column_sums[out + columns.w] = sum.w; }
+    if strip == 0u {
+        let mean = head_mean(origin);
+        let out = image * n;
+        if patch_column.x { dominance[out + columns.x] = mean.x; }
+        if patch_column.y { dominance[out + columns.y] = mean.y; }
+        if patch_column.z { dominance[out + columns.z] = mean.z; }
+        if patch_column.w { dominance[out + columns.w] = mean.w; }
+    }
 }

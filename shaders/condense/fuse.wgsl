@@ -1,6 +1,6 @@
 // Eq. 12: every kept token becomes the weighted mean of itself and the dropped tokens assigned to it; prefix tokens and
 // kept tokens with no match are copied. Sums run in the order in which dropped tokens are listed, so two runs give the
-// same bits.
+// same bits. Eight neighbouring threads share a token: they look for its matches once for all the elements they make.
 #import shared/float.wgsl
 #import shared/grid.wgsl
 
@@ -26,6 +26,8 @@ override WEIGHTS: u32 = 1u;
 @group(0) @binding(7) var<storage, read_write> fused: array<vec4<f32>>;      // [B, E + N - R, D/4]
 @group(0) @binding(8) var<storage, read_write> fused_sizes: array<f32>;      // [B, E + N - R]
 
+const LANES: u32 = 8u;
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -35,64 +37,83 @@ fn main(
     let kept = params.patches - params.dropped;
     let remaining = params.prefix + kept;
     let index = grid_index(group, counts) * 64u + thread;
-    if index >= params.images * remaining * params.width4 {
+    let row = index / LANES;
+    let lane = index % LANES;
+    if row >= params.images * remaining {
         return;
     }
-    let element = index % params.width4;
-    let row = index / params.width4;
     let place = row % remaining;
     let image = row / remaining;
     let incoming = image * (params.prefix + params.patches);
-    if place < params.prefix {
-        fused[index] = tokens[(incoming + place) * params.width4 + element];
-        if element == 0u {
-            fused_sizes[row] = sizes[incoming + place];
+    let listed = image * params.patches;
+    let matches = image * params.dropped;
+    var own = 0u;
+    var own_row = incoming + place;
+    // The first match, one past the last, and what they add up to.
+    var first = params.dropped;
+    var end = 0u;
+    var members = 1.0;
+    var size = 0.0;
+    var weights = 0.0;
+    if place >= params.prefix {
+        own = order[listed + place - params.prefix];
+        own_row = incoming + params.prefix + own;
+        if WEIGHTS != 0u {
+            for (var r = 0u; r < params.dropped; r++) {
+                if assigned[matches + r] == own {
+                    first = min(first, r);
+                    end = r + 1u;
+                    members += 1.0;
+                }
+            }
+        }
+    }
+    let own_size = sizes[own_row];
+    let source = own_row * params.width4;
+    let out = row * params.width4;
+    if end == 0u {
+        for (var element = lane; element < params.width4; element += LANES) {
+            fused[out + element] = tokens[source + element];
+        }
+        if lane == 0u {
+            fused_sizes[row] = own_size;
         }
         return;
     }
 
-    let listed = image * params.patches;
-    let own = order[listed + place - params.prefix];
-    let own_row = incoming + params.prefix + own;
-    let own_value = tokens[own_row * params.width4 + element];
-    var size = sizes[own_row];
-    var weighted = vec4<f32>(0.0);
-    var weights = 0.0;
-    var plain = own_value;
-    var members = 1.0;
-    if WEIGHTS != 0u {
-        for (var r = 0u; r < params.dropped; r++) {
-            let match_index = image * params.dropped + r;
-            if assigned[match_index] == own {
-                let member_row = incoming + params.prefix + order[listed + kept + r];
-                let member = tokens[member_row * params.width4 + element];
-                let member_size = sizes[member_row];
-                if members == 1.0 {
-                    weights = select(sizes[own_row], diagonal[match_index], WEIGHTS != 2u);
-                    weighted = own_value * weights;
+    size = own_size;
+    let own_weight = select(own_size, diagonal[matches + first], WEIGHTS != 2u);
+    weights = own_weight;
+    for (var r = first; r < end; r++) {
+        if assigned[matches + r] == own {
+            let member_size = sizes[incoming + params.prefix + order[listed + kept + r]];
+            weights += select(member_size, connection[matches + r], WEIGHTS != 2u);
+            size += member_size;
+        }
+    }
+    // A sum of weights that is zero or not finite says nothing about who matters: the plain mean.
+    let plain = WEIGHTS != 3u && !(weights != 0.0 && is_finite(weights));
+    var divisor = weights;
+    if plain {
+        divisor = members;
+    } else if WEIGHTS == 3u {
+        divisor = 1.0;
+    }
+    for (var element = lane; element < params.width4; element += LANES) {
+        var sum = tokens[source + element] * select(own_weight, 1.0, plain);
+        for (var r = first; r < end; r++) {
+            if assigned[matches + r] == own {
+                let member = incoming + params.prefix + order[listed + kept + r];
+                var weight = 1.0;
+                if !plain {
+                    weight = select(sizes[member], connection[matches + r], WEIGHTS != 2u);
                 }
-                let weight = select(member_size, connection[match_index], WEIGHTS != 2u);
-                weighted += member * weight;
-                weights += weight;
-                plain += member;
-                members += 1.0;
-                size += member_size;
+                sum += tokens[member * params.width4 + element] * weight;
             }
         }
+        fused[out + element] = sum / divisor;
     }
-    var value = own_value;
-    if members > 1.0 {
-        // A sum of weights that is zero or not finite says nothing about who matters: the plain mean.
-        if WEIGHTS == 3u {
-            value = weighted;
-        } else if weights != 0.0 && is_finite(weights) {
-            value = weighted / weights;
-        } else {
-            value = plain / members;
-        }
-    }
-    fused[index] = value;
-    if element == 0u {
+    if lane == 0u {
         fused_sizes[row] = size;
     }
 }

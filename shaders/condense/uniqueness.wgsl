@@ -1,10 +1,9 @@
 // S[i] = (1 - u[i]) D[i]^g size[i]^h, u[i] the largest cosine of i to a token that outranks it in dominance (equal dominance: the
-// lower index outranks), -1 where none does. Of two near-twins only the less dominant one can then go.
+// lower index outranks), -1 where none does. Of two near-twins only the less dominant one can then go. A workgroup has 64
+// tokens: a thread looks at four of them, down every fourth row.
 #import shared/float.wgsl
-#import shared/grid.wgsl
 
 struct Params {
-    images: u32,   // B
     patches: u32,  // N
     prefix: u32,   // E
     exponent: f32, // g
@@ -17,6 +16,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read> sizes: array<f32>;       // [B, E + N], at least 1
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // [B, N]
 
+const ROWS: u32 = 4u;
+
+var<workgroup> partials: array<f32, 256>; // [ROWS, 64]
+
 // D^g; 0 and NaN, where the logarithm inside pow is of no use, come out as themselves.
 fn power(base: f32) -> f32 {
     if params.exponent == 0.0 {
@@ -26,29 +29,51 @@ fn power(base: f32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let index = grid_index(group, counts) * 64u + thread;
-    if index >= params.images * params.patches {
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let n = params.patches;
+    let image = group.y;
+    let first = image * n;
+    let last = n - 1u;
+    let rest = thread / 16u;
+    let lane = thread % 16u;
+    let tokens = group.x * 64u + lane * 4u + vec4(0u, 1u, 2u, 3u);
+    let columns = min(tokens, vec4(last));
+    let own = vec4(
+        dominance[first + columns.x],
+        dominance[first + columns.y],
+        dominance[first + columns.z],
+        dominance[first + columns.w],
+    );
+    var most = vec4(-1.0);
+    if tokens.x < n {
+        // Down columns: neighbouring threads read neighbouring elements, and the matrix is symmetric.
+        for (var other = rest; other < n; other += ROWS) {
+            let theirs = vec4(dominance[first + other]);
+            let at = (first + other) * n;
+            let found = vec4(
+                cosine[at + columns.x],
+                cosine[at + columns.y],
+                cosine[at + columns.z],
+                cosine[at + columns.w],
+            );
+            let outranks = (theirs > own) | ((theirs == own) & (vec4(other) < tokens));
+            most = max(most, select(vec4(-1.0), found, outranks));
+        }
+    }
+    let at = rest * 64u + lane * 4u;
+    partials[at] = most.x;
+    partials[at + 1u] = most.y;
+    partials[at + 2u] = most.z;
+    partials[at + 3u] = most.w;
+    workgroupBarrier();
+    let token = group.x * 64u + thread;
+    if token >= n {
         return;
     }
-    let token = index % params.patches;
-    let image = index / params.patches;
-    let first = image * params.patches;
-    let own = dominance[index];
-    var most = -1.0;
-    // Down a column: neighbouring threads read neighbouring elements, and the matrix is symmetric.
-    var at = first * params.patches + token;
-    for (var other = 0u; other < params.patches; other++) {
-        let theirs = dominance[first + other];
-        if theirs > own || (theirs == own && other < token) {
-            most = max(most, cosine[at]);
-        }
-        at += params.patches;
+    var nearest = partials[thread];
+    for (var part = 1u; part < ROWS; part++) {
+        nearest = max(nearest, partials[part * 64u + thread]);
     }
-    let size = sizes[image * (params.prefix + params.patches) + params.prefix + token];
-    score[index] = (1.0 - most) * power(own) * pow(size, params.size_exponent);
+    let size = sizes[image * (params.prefix + n) + params.prefix + token];
+    score[first + token] = (1.0 - nearest) * power(dominance[first + token]) * pow(size, params.size_exponent);
 }

@@ -21,7 +21,7 @@ pub(super) fn tome<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<D
     let cosine = &step.buffers.cosine;
     bipartite::record(recorder, params, bipartite::Bindings { cosine, score: &step.selection.score })?;
     Ok(Decision {
-        listing: Listing::ParityFirst(first),
+        listing: Some(Listing::ParityFirst(first)),
         matching: Matching::Row { matrix: cosine, chain: Chain::IDENTITY, candidates: Candidates::Parity(1 - first) },
         fusion: Fusion::Size,
         connectivity: None,

@@ -18,7 +18,12 @@ const TEMPERATURE: f32 = 0.1;
 /// Records W where it is needed, and the score.
 pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     let (condensation, buffers) = (step.condensation, step.buffers);
-    if condensation.uses_dominance() {
+    let by_attention = condensation.uses_own_connectivity() && condensation.metric == Metric::Attention;
+    let mut summed = false;
+    if by_attention {
+        let (w, sums, dominance) = (&buffers.connectivity, &buffers.column_sums, &buffers.dominance);
+        summed = attention::record_connectivity(recorder, step.stage, w, sums, dominance)?;
+    } else if condensation.uses_dominance() {
         step.dominance(recorder, &buffers.dominance)?;
     }
     if condensation.uses_cosine() {
@@ -30,7 +35,6 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
     if let Score::Uniqueness { exponent, size_exponent } = condensation.score {
         // Before the cosines become W, which happens in place.
         let params = uniqueness::Params {
-            images: step.images(),
             patches: step.stage.patches as u32,
             prefix: step.stage.config().prefix() as u32,
             exponent,
@@ -42,7 +46,7 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
             sizes: step.stage.sizes(),
             score: &step.selection.score,
         };
-        uniqueness::record(recorder, params, bindings)?;
+        uniqueness::record(recorder, params, step.images(), bindings)?;
     }
     let w = match condensation.uses_connectivity() && !(matches_by_cosine(condensation) && step.selection.own.is_none())
     {
@@ -59,7 +63,9 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
         }
         (Some(w), Path::Thin) => (w, chain),
     };
-    record_score(recorder, step, (matrix, chain))?;
+    // What is summed is W, not the C that the dense path makes of it.
+    summed &= condensation.path == Path::Thin;
+    let selected = record_score(recorder, step, (matrix, chain), summed)?;
     let fusion = match condensation.weights {
         Weights::None => Fusion::None,
         Weights::Connectivity => Fusion::Connectivity,
@@ -69,7 +75,8 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
         Fusion::None => Matching::None,
         _ => Matching::Row { matrix, chain, candidates: Candidates::Any },
     };
-    Ok(Decision { listing: Listing::Ascending, matching, fusion, connectivity: w })
+    let listing = if selected { None } else { Some(Listing::Ascending) };
+    Ok(Decision { listing, matching, fusion, connectivity: w })
 }
 
 /// Whether all that C is for is the largest element of a row, and C the softmax of cosines: the cosines tell as well.
@@ -80,15 +87,12 @@ fn matches_by_cosine(condensation: &Condensation) -> bool {
         && !condensation.uses_connectivity_score()
 }
 
-/// Records W by the metric and returns the buffer it is in.
+/// Records W by the metric, unless it is there already, and returns the buffer it is in.
 fn record_connectivity<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<&'a wgpu::Buffer> {
     let (config, buffers) = (step.stage.config(), step.buffers);
     let own = &buffers.connectivity;
     match step.condensation.metric {
-        Metric::Attention => {
-            attention::record_connectivity(recorder, step.stage, own)?;
-            Ok(own)
-        }
+        Metric::Attention => Ok(own),
         Metric::KeyCosine | Metric::Cosine => {
             record_row_softmax(recorder, step, 1.0 / TEMPERATURE, &buffers.cosine)?;
             Ok(&buffers.cosine)
@@ -123,16 +127,34 @@ fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, 
     softmax::record(recorder, Variant::preferred(recorder.context()), params, softmax::Bindings { x })
 }
 
-/// Records the score from c and D, unless it is there already.
-fn record_score(recorder: &mut Recorder<'_>, step: &Step<'_>, (matrix, chain): (&wgpu::Buffer, Chain)) -> Result<()> {
+/// Records the score from c and D with the selection by it, unless a score is there already. Returns whether it did. With
+/// `summed` the sums of the columns of `matrix` are there.
+fn record_score(
+    recorder: &mut Recorder<'_>,
+    step: &Step<'_>,
+    (matrix, chain): (&wgpu::Buffer, Chain),
+    summed: bool,
+) -> Result<bool> {
     let (condensation, buffers, selection) = (step.condensation, step.buffers, step.selection);
     let (connectivity, dominance) = match condensation.score {
-        Score::Uniqueness { .. } => return Ok(()),
+        Score::Uniqueness { .. } => return Ok(false),
         Score::Combined => (true, true),
         Score::Connectivity => (true, false),
         Score::Dominance => (false, true),
     };
-    if connectivity {
+    let kept = selection.patches - selection.dropped;
+    let mut params = score::Params::new(selection.patches, kept, condensation.beta, condensation.chain());
+    let mut column_sums = &buffers.column_sums;
+    if !summed {
+        // Every row is a strip of its own.
+        (column_sums, params.strips) = (matrix, params.patches);
+    }
+    let source = match (chain.order, chain.newton_steps, condensation.mean) {
+        (1, None, Mean::Column) if connectivity => score::Connectivity::First { column_sums },
+        (2, None, Mean::Column) if connectivity => score::Connectivity::Second { column_sums, w: matrix },
+        _ => score::Connectivity::Mean(&buffers.mean),
+    };
+    if connectivity && matches!(source, score::Connectivity::Mean(_)) {
         let part = match condensation.mean {
             Mean::Column => Part::ColumnMean,
             Mean::Row => Part::RowMean,
@@ -142,12 +164,13 @@ fn record_score(recorder: &mut Recorder<'_>, step: &Step<'_>, (matrix, chain): (
         connectivity::record(recorder, params, step.images(), part, bindings)?;
     }
     let terms = score::Terms { normalise: condensation.normalise, connectivity, dominance };
-    let params = score::Params {
-        patches: selection.patches as u32,
-        beta: condensation.beta,
-        scale: condensation.chain().scale(),
+    let bindings = score::Bindings {
+        connectivity: source,
+        dominance: &buffers.dominance,
+        score: &selection.score,
+        order: &selection.order,
+        slot: &selection.slot,
     };
-    let bindings =
-        score::Bindings { connectivity: &buffers.mean, dominance: &buffers.dominance, score: &selection.score };
-    score::record(recorder, params, step.images(), terms, bindings)
+    score::record(recorder, params, step.images(), terms, bindings)?;
+    Ok(true)
 }

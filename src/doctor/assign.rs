@@ -1,13 +1,15 @@
 //! Check of `condense/assign.wgsl`, on distinct connections and on connections with ties, NaN, infinities and both zeros.
-//! Where a parity is kept, also among its tokens alone. A choice and a copy: no tolerance.
+//! Where a parity is kept, also among its tokens alone. A choice and a copy: no tolerance. For C = W + a W^2, W is of few
+//! small numbers, whose sums f32 holds exactly and many of which tie: no tolerance either.
 
 use super::data::{connectivity, kept, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
+use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::assign::{Bindings, Candidates, Params, record};
+use crate::kernels::assign::{Bindings, Candidates, Params, Rows, record};
 use crate::random::Random;
-use crate::reference::assign::assign;
+use crate::reference::assign::{assign, diagonal, dropped_rows};
 
 pub(super) const CHECK: Check = Check {
     kernel: "assign",
@@ -19,49 +21,94 @@ pub(super) const CHECK: Check = Check {
 fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, dropped] = dimensions(size)?;
     at_most("dropped", dropped, patches - 1)?;
-    let matches = images * dropped;
     let mut random = Random::named("assign", seed);
-    let (_, slot) = selection(&mut random, images, patches, dropped);
-    let distinct = connectivity(&mut random, images, patches)
-        .chunks_exact(patches * patches)
-        .flat_map(|image| &image[..dropped * patches])
-        .copied()
-        .collect();
-    let awkward = (0..matches * patches)
-        .map(|_| match random.below(16) {
-            0..8 => f32::NAN,
-            8 => f32::NEG_INFINITY,
-            9 => 0.0,
-            10 => -0.0,
-            // Rare, or every row would have several.
-            11 if random.below(patches) == 0 => f32::INFINITY,
-            _ => random.below(4) as f32 - 2.0,
-        })
-        .collect();
-    let mut worst = Difference::NONE;
-    let mut variants = vec![Candidates::Any];
-    for parity in [0, 1] {
-        let kept = |slot: &[u32]| kept(slot).iter().any(|token| *token as u32 % 2 == parity);
-        if slot.chunks_exact(patches).all(kept) {
-            variants.push(Candidates::Parity(parity));
+    let (order, slot) = selection(&mut random, images, patches, dropped);
+    let case = Case { context, images, patches, dropped, order, slot };
+    let second = |alpha| Chain { order: 2, alpha, newton_steps: None };
+    let mut worst = case.compare(&connectivity(&mut random, images, patches), Chain::IDENTITY)?;
+    worst = worst.worse(case.compare(&awkward(&mut random, images, patches), Chain::IDENTITY)?);
+    worst = worst.worse(case.compare(&vec![f32::NAN; images * patches * patches], Chain::IDENTITY)?);
+    let few: Vec<f32> = (0..images * patches * patches).map(|_| random.below(8) as f32 / 8.0).collect();
+    worst = worst.worse(case.compare(&few, second(2.0))?);
+    Ok(worst.worse(case.compare(&few, second(0.5))?))
+}
+
+fn awkward(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
+    let element = |_| match random.below(16) {
+        0..8 => f32::NAN,
+        8 => f32::NEG_INFINITY,
+        9 => 0.0,
+        10 => -0.0,
+        // Rare, or every row would have several.
+        11 if random.below(patches) == 0 => f32::INFINITY,
+        _ => random.below(4) as f32 - 2.0,
+    };
+    (0..images * patches * patches).map(element).collect()
+}
+
+struct Case<'a> {
+    context: &'a Context,
+    images: usize,
+    patches: usize,
+    dropped: usize,
+    order: Vec<u32>,
+    slot: Vec<u32>,
+}
+
+impl Case<'_> {
+    /// Compares what is found in C, which follows from `w` [B, N, N] by `chain`: its rows made before, and made here.
+    fn compare(&self, w: &[f32], chain: Chain) -> Result<Difference> {
+        let Self { context, patches, dropped, .. } = *self;
+        let made = dropped_rows(w, &self.order, patches, dropped, chain);
+        let (w_buffer, made_buffer) = (upload(context, "w", w)?, upload(context, "rows", &made)?);
+        let of_w = if chain.order == 1 { Rows::First(&w_buffer) } else { Rows::Second(&w_buffer) };
+        let mut worst = Difference::NONE;
+        for candidates in self.variants() {
+            let twin = assign(&made, &self.slot, patches, dropped, candidates);
+            for rows in [Rows::Made(&made_buffer), of_w] {
+                let (assigned, connection, weights) = self.run(rows, chain, candidates)?;
+                worst = worst.worse(Difference::of_indices(&assigned, &twin.0));
+                worst = worst.worse(Difference::of_floats(&connection, &twin.1, 0.0));
+                if !matches!(rows, Rows::Made(_)) {
+                    let twin = diagonal(w, &twin.0, patches, dropped, chain);
+                    worst = worst.worse(Difference::of_floats(&weights, &twin, 0.0));
+                }
+            }
         }
+        Ok(worst)
     }
-    let rows = [distinct, awkward, vec![f32::NAN; matches * patches]];
-    for (rows, &candidates) in rows.iter().flat_map(|rows| variants.iter().map(move |variant| (rows, variant))) {
-        let (assigned, connection) = (unset(context, "assigned", matches)?, unset(context, "connection", matches)?);
+
+    /// Any candidate, and those of a parity where every image keeps one.
+    fn variants(&self) -> Vec<Candidates> {
+        let mut variants = vec![Candidates::Any];
+        for parity in [0, 1] {
+            let has = |slot: &[u32]| kept(slot).iter().any(|token| *token as u32 % 2 == parity);
+            if self.slot.chunks_exact(self.patches).all(has) {
+                variants.push(Candidates::Parity(parity));
+            }
+        }
+        variants
+    }
+
+    /// `assigned`, `connection` and `diagonal`.
+    fn run(&self, rows: Rows<'_>, chain: Chain, candidates: Candidates) -> Result<(Vec<u32>, Vec<f32>, Vec<f32>)> {
+        let (context, matches) = (self.context, self.images * self.dropped);
+        let assigned = unset(context, "assigned", matches)?;
+        let (connection, diagonal) = (unset(context, "connection", matches)?, unset(context, "diagonal", matches)?);
         let bindings = Bindings {
-            rows: &upload(context, "rows", rows)?,
-            slot: &upload(context, "slot", &slot)?,
+            rows,
+            order: &upload(context, "order", &self.order)?,
+            slot: &upload(context, "slot", &self.slot)?,
             assigned: &assigned,
             connection: &connection,
+            diagonal: &diagonal,
         };
-        let params = Params { patches: patches as u32, dropped: dropped as u32 };
-        execute(context, |recorder| record(recorder, params, images as u32, candidates, bindings))?;
-        let got_assigned: Vec<u32> = download(context, &assigned, matches)?;
-        let got_connection: Vec<f32> = download(context, &connection, matches)?;
-        let (twin_assigned, twin_connection) = assign(rows, &slot, patches, dropped, candidates);
-        worst = worst.worse(Difference::of_indices(&got_assigned, &twin_assigned));
-        worst = worst.worse(Difference::of_floats(&got_connection, &twin_connection, 0.0));
+        let params = Params::new(self.patches, self.dropped, chain);
+        execute(context, |recorder| record(recorder, params, self.images as u32, candidates, true, bindings))?;
+        Ok((
+            download(context, &assigned, matches)?,
+            download(context, &connection, matches)?,
+            download(context, &diagonal, matches)?,
+        ))
     }
-    Ok(worst)
 }

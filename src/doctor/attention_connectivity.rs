@@ -1,12 +1,13 @@
-//! Check of `condense/attention_connectivity.wgsl`.
+//! Check of `condense/attention_connectivity.wgsl`: W, the sums of its columns, and dominance.
 
 use super::data::{probabilities, rounding, unset};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::attention_connectivity::{Bindings, Params, record};
+use crate::kernels::attention_connectivity::{Bindings, Params, STRIP, record, strips};
 use crate::random::Random;
-use crate::reference::attention_connectivity::attention_connectivity;
+use crate::reference::attention_connectivity::{attention_connectivity, column_sums};
+use crate::reference::dominance::dominance;
 
 pub(super) const CHECK: Check = Check {
     kernel: "attention_connectivity",
@@ -22,17 +23,20 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let mut random = Random::named("attention_connectivity", seed);
     let probs = probabilities(&mut random, images * heads * tokens, tokens, stride);
     let elements = images * patches * patches;
+    let (sums_len, listed) = (images * strips(patches) * patches, images * patches);
     let w = unset(context, "w", elements)?;
-    let params = Params {
-        images: images as u32,
-        tokens: tokens as u32,
-        prefix: prefix as u32,
-        heads: heads as u32,
-        stride: stride as u32,
-    };
-    let bindings = Bindings { probs: &upload(context, "probs", &probs)?, w: &w };
-    execute(context, |recorder| record(recorder, params, bindings))?;
+    let (sums, made_dominance) = (unset(context, "sums", sums_len)?, unset(context, "dominance", listed)?);
+    let params =
+        Params { tokens: tokens as u32, prefix: prefix as u32, heads: heads as u32, stride4: (stride / 4) as u32 };
+    let probs_buffer = upload(context, "probs", &probs)?;
+    let bindings = Bindings { probs: &probs_buffer, w: &w, column_sums: &sums, dominance: &made_dominance };
+    execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
     let got: Vec<f32> = download(context, &w, elements)?;
     let twin = attention_connectivity(&probs, tokens, prefix, heads, stride);
-    Ok(Difference::of_rows(&got, &twin, patches, rounding(heads)))
+    let mut worst = Difference::of_rows(&got, &twin, patches, rounding(heads));
+    let got: Vec<f32> = download(context, &sums, sums_len)?;
+    worst = worst.worse(Difference::of_floats(&got, &column_sums(&twin, patches, STRIP), rounding(heads * STRIP)));
+    let got: Vec<f32> = download(context, &made_dominance, listed)?;
+    let twin = dominance(&probs, tokens, prefix, heads, stride);
+    Ok(worst.worse(Difference::of_floats(&got, &twin, rounding(heads))))
 }

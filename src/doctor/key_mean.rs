@@ -1,9 +1,9 @@
 //! Check of `condense/key_mean.wgsl`, some keys of length 0 among the others.
 
-use super::data::{rounding, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::data::{rounding, stored, unset, upload_as};
+use super::{Check, Difference, dimensions, download, execute};
 use crate::error::Result;
-use crate::gpu::Context;
+use crate::gpu::{Context, Precision};
 use crate::kernels::key_mean::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::key_mean::key_mean;
@@ -20,14 +20,13 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let head = head.next_multiple_of(4);
     let (tokens, row, keys_at) = (prefix + patches, 3 * heads * head, heads * head);
     let mut random = Random::named("key_mean", seed);
-    let mut qkv = random.tensor(images * tokens * row, 0.0, 1.0);
-    for token in qkv.chunks_exact_mut(row) {
+    let mut numbers = random.tensor(images * tokens * row, 0.0, 1.0);
+    for token in numbers.chunks_exact_mut(row) {
         if random.below(8) == 0 {
             token[keys_at..2 * keys_at].fill(0.0);
         }
     }
     let elements = images * patches * head;
-    let keys = unset(context, "keys", elements)?;
     let params = Params {
         images: images as u32,
         tokens: tokens as u32,
@@ -37,14 +36,21 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         key_offset4: (keys_at / 4) as u32,
         head4: (head / 4) as u32,
     };
-    let bindings = Bindings { qkv: &upload(context, "qkv", &qkv)?, keys: &keys };
-    execute(context, |recorder| record(recorder, params, bindings))?;
-    let got: Vec<f32> = download(context, &keys, elements)?;
-    let twin = key_mean(&qkv, &params);
-    // Rounding of the mean is relative to the usual mean of `heads` numbers between -1 and 1; one key may be shorter.
-    let usual = (head as f64 / (3.0 * heads as f64)).sqrt();
-    let shortest = lengths(&qkv, &params).filter(|&length| length > 0.0).fold(usual, f64::min);
-    Ok(Difference::of_floats(&got, &twin, rounding(heads) * usual / shortest + rounding(head)))
+    let mut worst = Difference::NONE;
+    for input in Precision::ALL {
+        let qkv = stored(numbers.clone(), input);
+        let keys = unset(context, "keys", elements)?;
+        let bindings = Bindings { qkv: &upload_as(context, "qkv", &qkv, input)?, keys: &keys };
+        execute(context, |recorder| record(recorder, input, params, bindings))?;
+        let got: Vec<f32> = download(context, &keys, elements)?;
+        let twin = key_mean(&qkv, &params);
+        // Rounding of the mean is relative to the usual mean of `heads` numbers between -1 and 1; one key may be shorter.
+        let usual = (head as f64 / (3.0 * heads as f64)).sqrt();
+        let shortest = lengths(&qkv, &params).filter(|&length| length > 0.0).fold(usual, f64::min);
+        let tolerance = rounding(heads) * usual / shortest + rounding(head);
+        worst = worst.worse(Difference::of_floats(&got, &twin, tolerance));
+    }
+    Ok(worst)
 }
 
 /// Lengths of the mean keys of the patch tokens.

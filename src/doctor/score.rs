@@ -1,13 +1,19 @@
-//! Check of `condense/score.wgsl`, with every combination of its terms, for a c that is positive (the power sum) and for
-//! one of mixed signs (a Newton iteration that diverged).
+//! Check of `condense/score.wgsl`: with every combination of its terms, for a c that is positive (the power sum) and for
+//! one of mixed signs (a Newton iteration that diverged); and for a c that it makes out of W. The selection is compared
+//! with that by the kernel's own scores: near-ties may legitimately come out differently, and are not its business.
 
-use super::data::{dominance, rounding, unset};
+use super::data::{connectivity, dominance, rounding, unset};
 use super::{Check, Difference, dimensions, download, execute, upload};
+use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::score::{Bindings, Params, Terms, record};
+use crate::kernels::attention_connectivity::STRIP;
+use crate::kernels::score::{Bindings, Connectivity, Params, Terms, record};
+use crate::kernels::top_k::Listing;
 use crate::random::Random;
-use crate::reference::score::score;
+use crate::reference::attention_connectivity::column_sums;
+use crate::reference::score::{column_mean, score};
+use crate::reference::top_k::top_k;
 
 pub(super) const CHECK: Check =
     Check { kernel: "score", dimensions: "images, patches", sizes: &[&[1, 1], &[3, 7], &[2, 64], &[2, 196]], compare };
@@ -17,28 +23,70 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let elements = images * patches;
     let mut random = Random::named("score", seed);
     let dominance = dominance(&mut random, images, patches);
-    let dominance_buffer = upload(context, "dominance", &dominance)?;
-    let (beta, scale) = (3.5, 500.0);
-    let params = Params { patches: patches as u32, beta, scale };
+    let case =
+        Case { context, images, patches, dominance_buffer: upload(context, "dominance", &dominance)?, dominance };
+    let second = |alpha| Chain { order: 2, alpha, newton_steps: None };
     let mut worst = Difference::NONE;
     for (offset, spread) in [(2e-3, 1.9e-3), (-3e8, 1e9)] {
         let c = random.tensor(elements, offset, spread);
         let c_buffer = upload(context, "connectivity", &c)?;
         for bits in 0..8 {
             let terms = Terms { normalise: bits & 1 > 0, connectivity: bits & 2 > 0, dominance: bits & 4 > 0 };
-            let result = unset(context, "score", elements)?;
-            let bindings = Bindings { connectivity: &c_buffer, dominance: &dominance_buffer, score: &result };
-            execute(context, |recorder| record(recorder, params, images as u32, terms, bindings))?;
-            let got: Vec<f32> = download(context, &result, elements)?;
-            let twin = score(&c, &dominance, patches, beta, scale, terms);
-            // -c and b D may nearly cancel; each is off by its own size.
-            let larger = score(&c, &dominance, patches, beta, scale, Terms { dominance: false, ..terms });
-            let larger = larger.iter().fold(0.0, |most, v| f64::max(most, f64::from(v.abs())));
-            let tolerance = rounding(patches) * condition(&c, patches);
-            worst = worst.worse(Difference::of_floats_near(&got, &twin, larger.max(1e-3), tolerance));
+            worst = worst.worse(case.compare(Connectivity::Mean(&c_buffer), &c, second(500.0), terms)?);
+        }
+    }
+    let w = connectivity(&mut random, images, patches);
+    let sums = upload(context, "column sums", &column_sums(&w, patches, STRIP))?;
+    let w_buffer = upload(context, "w", &w)?;
+    let from_sums = Connectivity::First { column_sums: &sums };
+    let from_w = Connectivity::Second { column_sums: &sums, w: &w_buffer };
+    for (made, chain) in [(from_sums, Chain::IDENTITY), (from_w, second(500.0)), (from_w, second(0.5))] {
+        let c = column_mean(&w, patches, chain);
+        for normalise in [false, true] {
+            let terms = Terms { normalise, connectivity: true, dominance: true };
+            worst = worst.worse(case.compare(made, &c, chain, terms)?);
         }
     }
     Ok(worst)
+}
+
+struct Case<'a> {
+    context: &'a Context,
+    images: usize,
+    patches: usize,
+    dominance: Vec<f32>,
+    dominance_buffer: wgpu::Buffer,
+}
+
+impl Case<'_> {
+    fn compare(&self, made: Connectivity<'_>, c: &[f32], chain: Chain, terms: Terms) -> Result<Difference> {
+        let Self { context, images, patches, .. } = *self;
+        let (elements, kept) = (images * patches, patches - patches / 3);
+        let params = Params::new(patches, kept, 3.5, chain);
+        let result = unset(context, "score", elements)?;
+        let (order, slot) = (unset(context, "order", elements)?, unset(context, "slot", elements)?);
+        let bindings = Bindings {
+            connectivity: made,
+            dominance: &self.dominance_buffer,
+            score: &result,
+            order: &order,
+            slot: &slot,
+        };
+        execute(context, |recorder| record(recorder, params, images as u32, terms, bindings))?;
+        let got: Vec<f32> = download(context, &result, elements)?;
+        let twin = |terms| score(c, &self.dominance, patches, params.beta, params.scale, terms);
+        // -c and b D may nearly cancel; each is off by its own size.
+        let larger = twin(Terms { dominance: false, ..terms });
+        let larger = larger.iter().fold(0.0, |most, v| f64::max(most, f64::from(v.abs())));
+        // A c that is made here is two sums of products more.
+        let sums = if matches!(made, Connectivity::Mean(_)) { 1.0 } else { 3.0 };
+        let tolerance = sums * rounding(patches) * condition(c, patches);
+        let worst = Difference::of_floats_near(&got, &twin(terms), larger.max(1e-3), tolerance);
+        let (twin_order, twin_slot) = top_k(&got, patches, kept, Listing::Ascending);
+        let order = Difference::of_indices(&download::<u32>(context, &order, elements)?, &twin_order);
+        let slot = Difference::of_indices(&download::<u32>(context, &slot, elements)?, &twin_slot);
+        Ok(worst.worse(order).worse(slot))
+    }
 }
 
 /// How much larger the summed magnitudes of c are than its sum, in the worst image.

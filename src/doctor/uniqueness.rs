@@ -36,11 +36,10 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let mut worst = Difference::NONE;
     for (exponent, size_exponent) in [(0.0, 0.5), (0.5, 0.0), (1.0, 1.0)] {
         let score = unset(context, "score", images * patches)?;
-        let params =
-            Params { images: images as u32, patches: patches as u32, prefix: prefix as u32, exponent, size_exponent };
+        let params = Params { patches: patches as u32, prefix: prefix as u32, exponent, size_exponent };
         let bindings =
             Bindings { cosine: &cosine_buffer, dominance: &dominance_buffer, sizes: &sizes_buffer, score: &score };
-        execute(context, |recorder| record(recorder, params, bindings))?;
+        execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
         let got: Vec<f32> = download(context, &score, images * patches)?;
         let twin = uniqueness(&cosine, &dominance, &sizes, &params);
         // WGSL's pow is exp2(g log2 D): 3 units in the last place of log2, which is between 8 and 16 for the largest D

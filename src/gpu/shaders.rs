@@ -26,6 +26,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/output_f16.wgsl",
     "shared/output_f32.wgsl",
     "shared/row_reduce.wgsl",
+    "shared/select.wgsl",
     "embed/texture.wgsl",
     "embed/convolve.wgsl",
     "embed/patchify.wgsl",

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Binding, Kernel, Operand, Recorder};
 
@@ -9,7 +10,14 @@ use crate::gpu::{Binding, Kernel, Operand, Recorder};
 pub const KERNEL: Kernel = Kernel {
     name: "assign",
     shader: "condense/assign.wgsl",
-    bindings: &[Binding::read("rows"), Binding::read("slot"), Binding::write("assigned"), Binding::write("connection")],
+    bindings: &[
+        Binding::read("rows"),
+        Binding::read("order"),
+        Binding::read("slot"),
+        Binding::write("assigned"),
+        Binding::write("connection"),
+        Binding::write("diagonal"),
+    ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
@@ -24,19 +32,38 @@ pub struct Params {
     pub patches: u32,
     /// R
     pub dropped: u32,
+    /// a / s, s = max(a, 1).
+    pub ratio: f32,
+    /// 1 / s.
+    pub inverse: f32,
 }
 
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// C[q, :] for the dropped [B, R, N]
-    pub rows: &'a wgpu::Buffer,
+    /// Where rows of C come from.
+    pub rows: Rows<'a>,
+    /// [B, N], from `top_k`
+    pub order: &'a wgpu::Buffer,
     /// [B, N], from `top_k`
     pub slot: &'a wgpu::Buffer,
     /// [B, R]: index of the match among incoming tokens
     pub assigned: &'a wgpu::Buffer,
     /// [B, R]: C[q, p]
     pub connection: &'a wgpu::Buffer,
+    /// [B, R]: C[p, p], written when asked for
+    pub diagonal: &'a wgpu::Buffer,
+}
+
+/// Where the dropped tokens' rows of C come from.
+#[derive(Clone, Copy)]
+pub enum Rows<'a> {
+    /// They are there: C[q, :] for the dropped [B, R, N].
+    Made(&'a wgpu::Buffer),
+    /// Those of a matrix [B, N, N] that is C itself.
+    First(&'a wgpu::Buffer),
+    /// Those of W + a W^2, W a matrix [B, N, N], at the scale of `connectivity`.
+    Second(&'a wgpu::Buffer),
 }
 
 /// Which kept tokens can be matched.
@@ -48,12 +75,20 @@ pub enum Candidates {
     Parity(u32),
 }
 
-/// One workgroup for each dropped token.
-pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
-    [params.dropped, images, 1]
+impl Params {
+    /// For `dropped` of `patches` tokens by a C that follows from W by `chain`.
+    pub fn new(patches: usize, dropped: usize, chain: Chain) -> Self {
+        let scale = chain.alpha.max(1.0);
+        Self { patches: patches as u32, dropped: dropped as u32, ratio: chain.alpha / scale, inverse: 1.0 / scale }
+    }
 }
 
-/// Records one dispatch for `images` images.
+/// One workgroup for eight dropped tokens, for each image.
+pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
+    [params.dropped.div_ceil(8), images, 1]
+}
+
+/// Records one dispatch for `images` images. `diagonal` asks for C[p, p] too, which [`Rows::Made`] has not.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
@@ -62,6 +97,7 @@ pub fn record(
     params: Params,
     images: u32,
     candidates: Candidates,
+    diagonal: bool,
     bindings: Bindings<'_>,
 ) -> Result<()> {
     let parity = match candidates {
@@ -69,15 +105,27 @@ pub fn record(
         Candidates::Parity(parity) => parity % 2,
     };
     let (patches, dropped) = (params.patches as usize, images as usize * params.dropped as usize);
+    let listed = images as usize * patches;
+    let (order, rows) = match bindings.rows {
+        Rows::Made(rows) => (0, Operand::buffer(rows, dropped * patches)),
+        Rows::First(matrix) => (1, Operand::buffer(matrix, listed * patches)),
+        Rows::Second(matrix) => (2, Operand::buffer(matrix, listed * patches)),
+    };
     recorder.dispatch(
         &KERNEL,
-        &[("PARITY", f64::from(parity))],
+        &[
+            ("ORDER", f64::from(order)),
+            ("PARITY", f64::from(parity)),
+            ("DIAGONAL", f64::from(u8::from(diagonal && order > 0))),
+        ],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.rows, dropped * patches),
-            Operand::buffer(bindings.slot, images as usize * patches),
+            rows,
+            Operand::buffer(bindings.order, listed),
+            Operand::buffer(bindings.slot, listed),
             Operand::buffer(bindings.assigned, dropped),
             Operand::buffer(bindings.connection, dropped),
+            Operand::buffer(bindings.diagonal, dropped),
         ],
         workgroups(&params, images),
     )

@@ -85,9 +85,9 @@ impl Params {
     }
 }
 
-/// One thread for each vec4 of the result.
+/// Eight threads for each token of the result.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid((params.outgoing() * params.width4 as usize).div_ceil(64))
+    grid((params.outgoing() * 8).div_ceil(64))
 }
 
 /// Records one dispatch.

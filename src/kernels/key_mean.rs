@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -51,22 +51,24 @@ impl Params {
     }
 }
 
-/// One thread for each patch token.
+/// Eight threads for each patch token.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid(params.rows().div_ceil(64))
+    grid(params.rows().div_ceil(8))
 }
 
-/// Records one dispatch.
+/// Records one dispatch; `qkv` is stored in `input`.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
-    recorder.dispatch(
+pub fn record(recorder: &mut Recorder<'_>, input: Precision, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    let qkv = params.images as usize * params.tokens as usize * params.row4 as usize * 4;
+    recorder.dispatch_typed(
         &KERNEL,
+        Types::new(input, Precision::F32),
         &[],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.qkv, params.images as usize * params.tokens as usize * params.row4 as usize * 4),
+            Operand::buffer(bindings.qkv, input.words(qkv)),
             Operand::buffer(bindings.keys, params.rows() * params.head4 as usize * 4),
         ],
         workgroups(&params),

@@ -1,17 +1,27 @@
-//! Eq. 11: connectivity against dominance.
+//! Eq. 11, connectivity against dominance, and which tokens stay by it.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
+use super::attention_connectivity::strips;
+use super::top_k::MOST_PATCHES;
+use crate::condensation::Chain;
+use crate::error::{Error, Result};
 use crate::gpu::{Binding, Kernel, Operand, Recorder};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "score",
     shader: "condense/score.wgsl",
-    bindings: &[Binding::read("connectivity"), Binding::read("dominance"), Binding::write("score")],
+    bindings: &[
+        Binding::read("column_sums"),
+        Binding::read("w"),
+        Binding::read("dominance"),
+        Binding::write("score"),
+        Binding::write("order"),
+        Binding::write("slot"),
+    ],
     params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
+    workgroup_size: [256, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
 };
@@ -20,23 +30,54 @@ pub const KERNEL: Kernel = Kernel {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct Params {
-    /// N
+    /// N, at most [`MOST_PATCHES`].
     pub patches: u32,
+    /// N - R
+    pub kept: u32,
+    /// Rows of column sums of an image; N where the matrix itself stands in for its sums.
+    pub strips: u32,
     /// b
     pub beta: f32,
     /// Factor that restores the true c; immaterial when it is normalised.
     pub scale: f32,
+    /// a / s, s = max(a, 1).
+    pub ratio: f32,
+    /// 1 / s.
+    pub inverse: f32,
 }
 
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// c [B, N]
-    pub connectivity: &'a wgpu::Buffer,
+    /// Where c comes from.
+    pub connectivity: Connectivity<'a>,
     /// D [B, N]
     pub dominance: &'a wgpu::Buffer,
     /// S [B, N]
     pub score: &'a wgpu::Buffer,
+    /// [B, N]: kept tokens, then dropped ones, each in ascending order
+    pub order: &'a wgpu::Buffer,
+    /// [B, N]: place among the kept, or [`DROPPED`](super::top_k::DROPPED)
+    pub slot: &'a wgpu::Buffer,
+}
+
+/// Where c, the mean over rows of C, comes from.
+#[derive(Clone, Copy)]
+pub enum Connectivity<'a> {
+    /// c itself [B, N]; not read where it does not count.
+    Mean(&'a wgpu::Buffer),
+    /// For C = W, from sums of W's columns.
+    First {
+        /// [B, strips, N], from `attention_connectivity`, or W
+        column_sums: &'a wgpu::Buffer,
+    },
+    /// For C = W + a W^2, from sums of W's columns and W.
+    Second {
+        /// [B, strips, N], from `attention_connectivity`, or W
+        column_sums: &'a wgpu::Buffer,
+        /// [B, N, N]
+        w: &'a wgpu::Buffer,
+    },
 }
 
 /// Which terms count.
@@ -50,6 +91,22 @@ pub struct Terms {
     pub dominance: bool,
 }
 
+impl Params {
+    /// For keeping `kept` of `patches` by a C that follows from W by `chain`.
+    pub fn new(patches: usize, kept: usize, beta: f32, chain: Chain) -> Self {
+        let scale = chain.alpha.max(1.0);
+        Self {
+            patches: patches as u32,
+            kept: kept as u32,
+            strips: strips(patches) as u32,
+            beta,
+            scale: chain.scale(),
+            ratio: chain.alpha / scale,
+            inverse: 1.0 / scale,
+        }
+    }
+}
+
 /// One workgroup for each image.
 pub fn workgroups(images: u32) -> [u32; 3] {
     [images, 1, 1]
@@ -58,7 +115,7 @@ pub fn workgroups(images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
     params: Params,
@@ -66,17 +123,39 @@ pub fn record(
     terms: Terms,
     bindings: Bindings<'_>,
 ) -> Result<()> {
-    let elements = images as usize * params.patches as usize;
+    let patches = params.patches as usize;
+    if patches > MOST_PATCHES {
+        return Err(Error::limit("score", format!("at most {MOST_PATCHES} patch tokens"), patches.to_string()));
+    }
+    let elements = images as usize * patches;
+    let sums = images as usize * params.strips as usize * patches;
+    // What a variant does not read is bound all the same: one element of something.
+    let (order, column_sums, w) = match bindings.connectivity {
+        Connectivity::Mean(c) => (0, Operand::buffer(c, elements), Operand::buffer(c, 1)),
+        Connectivity::First { column_sums } => (1, Operand::buffer(column_sums, sums), Operand::buffer(column_sums, 1)),
+        Connectivity::Second { column_sums, w } => {
+            (2, Operand::buffer(column_sums, sums), Operand::buffer(w, elements * patches))
+        }
+    };
     let flag = |on: bool| f64::from(u8::from(on));
+    let listed = |buffer| Operand::buffer(buffer, elements);
     recorder.dispatch(
         &KERNEL,
         &[
+            ("ORDER", f64::from(order)),
             ("NORMALISE", flag(terms.normalise)),
             ("CONNECTIVITY", flag(terms.connectivity)),
             ("DOMINANCE", flag(terms.dominance)),
         ],
         bytemuck::bytes_of(&params),
-        &[bindings.connectivity, bindings.dominance, bindings.score].map(|buffer| Operand::buffer(buffer, elements)),
+        &[
+            column_sums,
+            w,
+            listed(bindings.dominance),
+            listed(bindings.score),
+            listed(bindings.order),
+            listed(bindings.slot),
+        ],
         workgroups(images),
     )
 }

@@ -24,8 +24,6 @@ pub struct Params {
     pub patches: u32,
     /// N - R
     pub kept: u32,
-    /// N rounded up to a power of two.
-    pub padded: u32,
 }
 
 /// The buffers, in the shader's order.
@@ -57,7 +55,7 @@ pub const DROPPED: u32 = u32::MAX;
 impl Params {
     /// Sizes for keeping `kept` of `patches`.
     pub fn new(patches: usize, kept: usize) -> Self {
-        Self { patches: patches as u32, kept: kept as u32, padded: patches.next_power_of_two() as u32 }
+        Self { patches: patches as u32, kept: kept as u32 }
     }
 }
 

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Binding, Kernel, Operand, Recorder};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -20,8 +20,6 @@ pub const KERNEL: Kernel = Kernel {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 pub struct Params {
-    /// B
-    pub images: u32,
     /// N
     pub patches: u32,
     /// E
@@ -45,32 +43,27 @@ pub struct Bindings<'a> {
     pub score: &'a wgpu::Buffer,
 }
 
-impl Params {
-    fn rows(&self) -> usize {
-        self.images as usize * self.patches as usize
-    }
+/// One workgroup for 64 patch tokens, for each image.
+pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
+    [params.patches.div_ceil(64), images, 1]
 }
 
-/// One thread for each patch token.
-pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid(params.rows().div_ceil(64))
-}
-
-/// Records one dispatch.
+/// Records one dispatch for `images` images.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
+    let rows = images as usize * params.patches as usize;
     recorder.dispatch(
         &KERNEL,
         &[],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.cosine, params.rows() * params.patches as usize),
-            Operand::buffer(bindings.dominance, params.rows()),
-            Operand::buffer(bindings.sizes, (params.images * (params.prefix + params.patches)) as usize),
-            Operand::buffer(bindings.score, params.rows()),
+            Operand::buffer(bindings.cosine, rows * params.patches as usize),
+            Operand::buffer(bindings.dominance, rows),
+            Operand::buffer(bindings.sizes, rows + images as usize * params.prefix as usize),
+            Operand::buffer(bindings.score, rows),
         ],
-        workgroups(&params),
+        workgroups(&params, images),
     )
 }

@@ -1,6 +1,7 @@
 //! Twin of `condense/assign.wgsl`.
 
 use super::top_k::descending;
+use crate::condensation::Chain;
 use crate::kernels::assign::Candidates;
 use crate::kernels::top_k::DROPPED;
 
@@ -28,4 +29,38 @@ pub fn assign(
         }
     }
     result
+}
+
+/// Rows [B, R, N] of C for the tokens that `order` [B, N] lists last, C = W or W + a W^2 at the kernel's scale: divided by
+/// s^(K-1), s = max(a, 1).
+pub fn dropped_rows(w: &[f32], order: &[u32], patches: usize, dropped: usize, chain: Chain) -> Vec<f32> {
+    let mut rows = Vec::new();
+    for (w, order) in w.chunks_exact(patches * patches).zip(order.chunks_exact(patches)) {
+        for &q in &order[patches - dropped..] {
+            rows.extend(row(w, q as usize, patches, chain).into_iter().map(|c| c as f32));
+        }
+    }
+    rows
+}
+
+/// C[p, p] [B, R] for the p in `assigned` [B, R], C as for [`dropped_rows`].
+pub fn diagonal(w: &[f32], assigned: &[u32], patches: usize, dropped: usize, chain: Chain) -> Vec<f32> {
+    let images = w.chunks_exact(patches * patches).zip(assigned.chunks_exact(dropped));
+    let element = |w, p: u32| row(w, p as usize, patches, chain)[p as usize] as f32;
+    images.flat_map(|(w, assigned)| assigned.iter().map(move |&p| element(w, p))).collect()
+}
+
+fn row(w: &[f32], q: usize, patches: usize, chain: Chain) -> Vec<f64> {
+    let own: Vec<f64> = w[q * patches..][..patches].iter().map(|&v| f64::from(v)).collect();
+    if chain.order == 1 {
+        return own;
+    }
+    let (alpha, scale) = (f64::from(chain.alpha), f64::from(chain.alpha).max(1.0));
+    let mut product = vec![0.0; patches];
+    for (factor, line) in own.iter().zip(w.chunks_exact(patches)) {
+        for (out, &value) in product.iter_mut().zip(line) {
+            *out += factor * f64::from(value);
+        }
+    }
+    own.iter().zip(product).map(|(own, product)| (own + alpha * product) / scale).collect()
 }

@@ -13,3 +13,13 @@ pub fn attention_connectivity(probs: &[f32], tokens: usize, prefix: usize, heads
     }
     w
 }
+
+/// Sums of the columns of W [B, N, N] over strips of `strip` rows: [B, strips, N].
+pub fn column_sums(w: &[f32], patches: usize, strip: usize) -> Vec<f32> {
+    let mut sums = Vec::new();
+    for rows in w.chunks_exact(patches * patches).flat_map(|image| image.chunks(strip * patches)) {
+        let column = |j: usize| rows.iter().skip(j).step_by(patches).map(|&w| f64::from(w)).sum::<f64>() as f32;
+        sums.extend((0..patches).map(column));
+    }
+    sums
+}

@@ -1,5 +1,6 @@
 //! Twin of `condense/score.wgsl`.
 
+use crate::condensation::Chain;
 use crate::kernels::score::Terms;
 
 /// Eq. 11 for each image of `patches` tokens.
@@ -16,4 +17,20 @@ pub fn score(c: &[f32], dominance: &[f32], patches: usize, beta: f32, scale: f32
         }));
     }
     score
+}
+
+/// c [B, N], the mean over rows of C = W or W + a W^2, at the kernel's scale: divided by s^(K-1), s = max(a, 1).
+pub fn column_mean(w: &[f32], patches: usize, chain: Chain) -> Vec<f32> {
+    let (alpha, scale) = (f64::from(chain.alpha), f64::from(chain.alpha).max(1.0));
+    let mut means = Vec::new();
+    for w in w.chunks_exact(patches * patches) {
+        let column = |j: usize| w.iter().skip(j).step_by(patches).map(|&v| f64::from(v));
+        let first: Vec<f64> = (0..patches).map(|j| column(j).sum::<f64>() / patches as f64).collect();
+        let second = |j: usize| column(j).zip(&first).map(|(v, mean)| v * mean).sum::<f64>();
+        means.extend((0..patches).map(|j| match chain.order {
+            1 => first[j] as f32,
+            _ => ((first[j] + alpha * second(j)) / scale) as f32,
+        }));
+    }
+    means
 }

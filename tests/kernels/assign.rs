@@ -1,4 +1,5 @@
-use tcvit::kernels::assign::{Bindings, Candidates, Params, record};
+use tcvit::condensation::Chain;
+use tcvit::kernels::assign::{Bindings, Candidates, Params, Rows, record};
 use tcvit::kernels::top_k::DROPPED;
 
 use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
@@ -13,7 +14,7 @@ fn agrees_at_every_small_size_and_count() {
 fn agrees_at_awkward_and_real_sizes() {
     sweep("assign", AWKWARD.map(|patches| [2, patches, 14]));
     sweep("assign", REAL.map(|patches| [1, patches, 16]));
-    sweep("assign", [[1, 196, 195], [1, 2047, 3], [1, 2048, 2]]);
+    sweep("assign", [[1, 196, 195], [1, 2047, 3], [1, 2048, 9]]);
 }
 
 fn assign(rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
@@ -23,9 +24,16 @@ fn assign(rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
 fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
     let dropped = rows.len() / slot.len();
     let (assigned, connection) = (buffer(&vec![7777u32; dropped]), buffer(&vec![7777.0f32; dropped]));
-    let bindings = Bindings { rows: &buffer(rows), slot: &buffer(slot), assigned: &assigned, connection: &connection };
-    let params = Params { patches: slot.len() as u32, dropped: dropped as u32 };
-    run(|recorder| record(recorder, params, 1, candidates, bindings));
+    let bindings = Bindings {
+        rows: Rows::Made(&buffer(rows)),
+        order: &buffer(&vec![0u32; slot.len()]),
+        slot: &buffer(slot),
+        assigned: &assigned,
+        connection: &connection,
+        diagonal: &buffer(&vec![0.0f32; dropped]),
+    };
+    let params = Params::new(slot.len(), dropped, Chain::IDENTITY);
+    run(|recorder| record(recorder, params, 1, candidates, false, bindings));
     (read(&assigned, dropped), read(&connection, dropped))
 }
 

@@ -1,4 +1,5 @@
-use tcvit::kernels::score::{Bindings, Params, Terms, record};
+use tcvit::condensation::Chain;
+use tcvit::kernels::score::{Bindings, Connectivity, Params, Terms, record};
 
 use crate::{AWKWARD, REAL, buffer, read, run, sweep};
 
@@ -19,12 +20,21 @@ fn agrees_at_awkward_and_real_sizes() {
 fn a_normalised_score_depends_on_neither_sign_nor_size_of_c() {
     let (c, dominance) = ([1.0f32, 2.0, 5.0], [0.5f32, 0.25, 0.125]);
     let terms = Terms { normalise: true, connectivity: true, dominance: true };
-    let params = Params { patches: 3, beta: 2.0, scale: f32::INFINITY };
+    let mut params = Params::new(3, 2, 2.0, Chain::IDENTITY);
+    params.scale = f32::INFINITY;
     for factor in [1.0, -1.0, -1024.0, 0.5f32.powi(60)] {
         let score = buffer(&[f32::NAN; 3]);
         let c = buffer(&c.map(|c| factor * c));
-        let bindings = Bindings { connectivity: &c, dominance: &buffer(&dominance), score: &score };
+        let (order, slot) = (buffer(&[7777u32; 3]), buffer(&[7777u32; 3]));
+        let bindings = Bindings {
+            connectivity: Connectivity::Mean(&c),
+            dominance: &buffer(&dominance),
+            score: &score,
+            order: &order,
+            slot: &slot,
+        };
         run(|recorder| record(recorder, params, 1, terms, bindings));
         assert_eq!(read::<f32>(&score, 3), [0.875, 0.25, -0.375], "at a factor of {factor}");
+        assert_eq!(read::<u32>(&order, 3), [0, 1, 2], "at a factor of {factor}");
     }
 }

@@ -21,11 +21,11 @@ fn score(cosine: &[f32], dominance: &[f32], exponent: f32) -> Vec<f32> {
 fn score_of_sizes(cosine: &[f32], dominance: &[f32], sizes: &[f32], exponents: (f32, f32)) -> Vec<f32> {
     let score = buffer(&vec![f32::NAN; dominance.len()]);
     let (exponent, size_exponent) = exponents;
-    let params = Params { images: 1, patches: dominance.len() as u32, prefix: 1, exponent, size_exponent };
+    let params = Params { patches: dominance.len() as u32, prefix: 1, exponent, size_exponent };
     let sizes = [&[9.0], sizes].concat();
     let (cosine, dominance_buffer) = (buffer(cosine), buffer(dominance));
     let bindings = Bindings { cosine: &cosine, dominance: &dominance_buffer, sizes: &buffer(&sizes), score: &score };
-    run(|recorder| record(recorder, params, bindings));
+    run(|recorder| record(recorder, params, 1, bindings));
     read(&score, dominance.len())
 }
 
