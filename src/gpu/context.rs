@@ -1,6 +1,7 @@
 //! A wgpu device with what this crate keeps per device: compiled pipelines, limits, and the news of its loss.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pipelines::PipelineTable;
@@ -23,6 +24,8 @@ struct Inner {
     pipelines: PipelineTable,
     shaders: Shaders,
     fault: Arc<Mutex<Option<String>>>,
+    /// Bytes written to buffers since uploads were last waited for.
+    staged: AtomicUsize,
 }
 
 /// How [`Context::with_options`] chooses and opens an adapter.
@@ -114,7 +117,9 @@ impl Context {
 
     fn assemble(device: wgpu::Device, queue: wgpu::Queue, shaders: Shaders, fault: Arc<Mutex<Option<String>>>) -> Self {
         let (limits, info) = (device.limits(), device.adapter_info());
-        Self(Arc::new(Inner { device, queue, limits, info, pipelines: PipelineTable::default(), shaders, fault }))
+        let pipelines = PipelineTable::default();
+        let staged = AtomicUsize::new(0);
+        Self(Arc::new(Inner { device, queue, limits, info, pipelines, shaders, fault, staged }))
     }
 
     /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.
@@ -168,6 +173,15 @@ impl Context {
         &self.0.shaders
     }
 
+    /// Counts `bytes` more as written to buffers; returns how many there are.
+    pub(super) fn staged(&self, bytes: usize) -> usize {
+        self.0.staged.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    pub(super) fn nothing_staged(&self) {
+        self.0.staged.store(0, Ordering::Relaxed);
+    }
+
     /// The largest range one storage binding may cover, in bytes.
     pub fn max_binding(&self) -> u64 {
         self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
@@ -193,7 +207,12 @@ impl Context {
     /// # Errors
     /// [`Error::Device`] when the device is lost or reports a fault.
     pub fn wait(&self, op: &str) -> Result<()> {
-        let wait = self.0.device.poll(wgpu::PollType::wait_indefinitely());
+        self.wait_for(op, None)
+    }
+
+    /// As [`Context::wait`], but only for what was submitted up to `submission`.
+    pub(crate) fn wait_for(&self, op: &str, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let wait = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
         self.healthy(op)?;
         wait.map(|_| ()).map_err(|error| Error::device(op, "the device to finish", error.to_string()))
     }
