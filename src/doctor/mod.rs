@@ -22,6 +22,7 @@ mod newton_start;
 mod patchify;
 mod pool;
 mod query_key;
+mod resample;
 mod score;
 mod similarity;
 mod softmax;
@@ -50,6 +51,7 @@ pub struct Check {
 /// Every kernel's check, in the order that data flows through them.
 pub const CHECKS: &[Check] = &[
     texture::CHECK,
+    resample::CHECK,
     convolve::CHECK,
     patchify::CHECK,
     assemble::CHECK,

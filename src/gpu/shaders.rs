@@ -25,6 +25,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/output_f32.wgsl",
     "shared/row_reduce.wgsl",
     "embed/texture.wgsl",
+    "embed/resample.wgsl",
     "embed/convolve.wgsl",
     "embed/patchify.wgsl",
     "embed/assemble.wgsl",

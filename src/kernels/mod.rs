@@ -18,6 +18,7 @@ pub mod newton_start;
 pub mod patchify;
 pub mod pool;
 pub mod query_key;
+pub mod resample;
 pub mod score;
 pub mod similarity;
 pub mod softmax;
@@ -48,6 +49,7 @@ pub const KERNELS: &[Kernel] = &[
     patchify::KERNEL,
     pool::KERNEL,
     query_key::KERNEL,
+    resample::KERNEL,
     score::KERNEL,
     similarity::KERNEL,
     softmax::KERNEL,
