@@ -65,7 +65,7 @@ pub use gpu::{Context, ContextOptions, Precision};
 pub use model::{LoadOptions, Model};
 pub use prediction::{Guess, Prediction};
 pub use provenance::Provenance;
-pub use session::{Session, SessionOptions, Wanted};
+pub use session::{IntoImage, Pending, Predictions, Preprocessing, Session, SessionOptions, Wanted};
 pub use trace::Trace;
 
 #[cfg(doctest)]

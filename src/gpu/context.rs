@@ -217,6 +217,13 @@ impl Context {
         wait.map(|_| ()).map_err(|error| Error::device(op, "the device to finish", error.to_string()))
     }
 
+    /// Lets wgpu say what has happened, without waiting: that the device is lost, or that buffers are free again.
+    pub(crate) fn notice(&self, op: &str) -> Result<()> {
+        let poll = self.0.device.poll(wgpu::PollType::Poll);
+        self.healthy(op)?;
+        poll.map(|_| ()).map_err(|error| Error::device(op, "the device to answer", error.to_string()))
+    }
+
     /// An error if the device was lost or reported a fault since it was opened.
     pub(crate) fn healthy(&self, op: &str) -> Result<()> {
         match &*self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) {

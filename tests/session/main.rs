@@ -4,8 +4,10 @@
 mod decisions;
 mod determinism;
 mod device;
+mod flow;
 mod inspect;
 mod paths;
+mod preprocess;
 mod splitting;
 #[path = "../support/mod.rs"]
 mod support;

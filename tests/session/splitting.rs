@@ -9,7 +9,7 @@ use crate::support::gpu;
 use crate::support::small::{EVERYTHING, assert_same_bits, config, open, pixels, refused, small};
 
 /// The default adapter with bindings of at most `bytes`.
-fn limited(bytes: u64) -> Context {
+pub fn limited(bytes: u64) -> Context {
     let mut options = ContextOptions::default();
     let mut limits = gpu().limits().clone();
     limits.max_storage_buffer_binding_size = bytes;
