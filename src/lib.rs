@@ -61,7 +61,7 @@ pub use condensation::Condensation;
 pub use condense::connectivity_matrix;
 pub use config::VitConfig;
 pub use error::{Error, Result};
-pub use gpu::{Context, ContextOptions, Precision};
+pub use gpu::{Context, ContextOptions, Keep, Precision};
 pub use model::{LoadOptions, Model};
 pub use prediction::{Guess, Prediction};
 pub use provenance::Provenance;

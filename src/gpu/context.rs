@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::pipelines::PipelineTable;
 use super::shaders::Shaders;
+use super::store::{Keep, PipelineCache, Store};
 use crate::error::{Error, Result};
 
 /// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
-const USEFUL: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::SUBGROUP).union(wgpu::Features::SHADER_F16);
+const USEFUL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// A device and queue, the caller's own or one made here. Cloning is cheap and shares the compiled pipelines.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ struct Inner {
     info: wgpu::AdapterInfo,
     pipelines: PipelineTable,
     shaders: Shaders,
+    store: Store,
+    cache: PipelineCache,
     fault: Arc<Mutex<Option<String>>>,
     /// Bytes written to buffers since uploads were last waited for.
     staged: AtomicUsize,
@@ -38,6 +43,8 @@ pub struct ContextOptions {
     pub limits: Option<wgpu::Limits>,
     /// Read shaders from this folder instead of those compiled in: to try an edit without a rebuild.
     pub shaders: Option<PathBuf>,
+    /// Where compiled pipelines and what was measured on the adapter are kept between runs.
+    pub keep: Keep,
 }
 
 /// One adapter of this machine, as [`Context::adapters`] lists it.
@@ -99,7 +106,8 @@ impl Context {
         device.set_device_lost_callback(move |reason, message| {
             note(&lost, format!("device lost ({reason:?}): {message}"));
         });
-        Ok(Self::assemble(device, queue, shaders, fault))
+        let pipelines_kept = options.shaders.is_none();
+        Ok(Self::assemble(device, queue, shaders, fault, &options.keep, pipelines_kept))
     }
 
     /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
@@ -112,14 +120,30 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::assemble(device, queue, Shaders::embedded(), Arc::default())
+        Self::from_device_with(device, queue, &Keep::default())
     }
 
-    fn assemble(device: wgpu::Device, queue: wgpu::Queue, shaders: Shaders, fault: Arc<Mutex<Option<String>>>) -> Self {
+    /// As [`Context::from_device`], with a choice of what is kept on disk. Pipelines are only where the device has
+    /// [`wgpu::Features::PIPELINE_CACHE`].
+    pub fn from_device_with(device: wgpu::Device, queue: wgpu::Queue, keep: &Keep) -> Self {
+        Self::assemble(device, queue, Shaders::embedded(), Arc::default(), keep, true)
+    }
+
+    /// `pipelines_kept`: not those of shaders under edit, of which every version would stay.
+    fn assemble(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        shaders: Shaders,
+        fault: Arc<Mutex<Option<String>>>,
+        keep: &Keep,
+        pipelines_kept: bool,
+    ) -> Self {
         let (limits, info) = (device.limits(), device.adapter_info());
         let pipelines = PipelineTable::default();
         let staged = AtomicUsize::new(0);
-        Self(Arc::new(Inner { device, queue, limits, info, pipelines, shaders, fault, staged }))
+        let store = Store::open(keep, &info);
+        let cache = if pipelines_kept { PipelineCache::open(&device, &store) } else { PipelineCache::default() };
+        Self(Arc::new(Inner { device, queue, limits, info, pipelines, shaders, store, cache, fault, staged }))
     }
 
     /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.
@@ -171,6 +195,21 @@ impl Context {
 
     pub(crate) fn shaders(&self) -> &Shaders {
         &self.0.shaders
+    }
+
+    /// What is kept on disk for this adapter and driver.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn cache(&self) -> &PipelineCache {
+        &self.0.cache
+    }
+
+    /// Keeps the pipelines compiled so far for the next run, where the store and the device can; does nothing when there
+    /// are no new ones. Opening a session does this.
+    pub fn keep_pipelines(&self) {
+        self.0.cache.save(&self.0.store);
     }
 
     /// Counts `bytes` more as written to buffers; returns how many there are.

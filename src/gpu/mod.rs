@@ -7,6 +7,7 @@ mod precision;
 mod profiler;
 mod recorder;
 mod shaders;
+mod store;
 
 pub use buffers::{download, empty, upload};
 pub use context::{AdapterSummary, Context, ContextOptions};
@@ -15,3 +16,4 @@ pub use precision::{Precision, Types};
 pub use profiler::{KernelTime, profile};
 pub use recorder::{Operand, Recorder, Recording, grid};
 pub use shaders::{SHADERS, Shaders};
+pub use store::{Keep, Store};
