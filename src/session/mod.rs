@@ -62,6 +62,7 @@ impl Session {
         };
         let features = forward::record(&context, &mut recorder, &mut stage, &mut selections)?;
         let recording = recorder.finish()?;
+        context.keep_pipelines();
         tracing::info!(batch = options.batch, run = chunk, dispatches = recording.len(), "session recorded");
         let uploads = Mutex::new(Uploads::new(&context));
         Ok(Self {

@@ -100,7 +100,9 @@ impl Uploads {
         let slice = self.belt.allocate(room, wgpu::BufferSize::MIN);
         encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), target, at as u64, size as u64);
         let mapped = slice.slice(..size as u64).get_mapped_range_mut();
-        write(&mut mapped.map_err(|error| Error::device(OP, "memory that can be written", error.to_string()))?);
+        write(
+            &mut mapped.map_err(|error| Error::device(OP, "memory of a device that is not lost", error.to_string()))?,
+        );
         Ok(())
     }
 
