@@ -1,5 +1,6 @@
 //! What knows wgpu and nothing of transformers: device, buffers, shaders, pipelines, recordings, profiles.
 
+mod adapters;
 mod buffers;
 mod context;
 mod pipelines;
@@ -9,8 +10,9 @@ mod recorder;
 mod shaders;
 mod store;
 
+pub use adapters::AdapterSummary;
 pub use buffers::{download, empty, upload};
-pub use context::{AdapterSummary, Context, ContextOptions};
+pub use context::{Context, ContextOptions};
 pub use pipelines::{Access, Binding, Kernel};
 pub use precision::{Precision, Types};
 pub use profiler::{KernelTime, profile};

@@ -20,7 +20,7 @@ pub fn resample(batch: &[u32], source: &[u32], out: &mut [u32], params: &Params,
                         let byte = bytes[job.source as usize + pixel * params.pixel_bytes as usize + channel];
                         i64::from(batch[weights as usize + tap] as i32) * i64::from(byte)
                     });
-                    (taps.sum::<i64>() + HALF >> 22).clamp(0, 255) as u32
+                    ((taps.sum::<i64>() + HALF) >> 22).clamp(0, 255) as u32
                 };
                 let at = (job.target_first + line as u32 * job.target_line + window as u32 * job.target_step) as usize;
                 if params.last == 0 {

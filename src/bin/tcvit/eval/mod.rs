@@ -5,25 +5,25 @@ mod chart;
 mod folder;
 mod rows;
 mod summary;
+mod timing;
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use tcvit::cost::Cost;
 use tcvit::{Condensation, Error, Model, Pending, Preprocessing, Result, Session, SessionOptions};
 
 use crate::options::{ChangeOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions};
-use crate::output::{describe, median, print, print_json};
+use crate::output::{describe, print, print_json};
 use crate::picture::PictureFile;
-use batches::{Batch, Input, for_each_batch};
+use batches::{Batch, for_each_batch};
 use folder::{Folder, Item};
 use rows::{Answer, Row, Rows};
 use summary::{Measured, Summary};
+use timing::{REPEATS, measure, rates};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -241,47 +241,6 @@ fn answers(items: &[&Item], pending: Vec<Pending<'_>>, classes: usize) -> Result
     Ok(items.iter().enumerate().map(row).collect())
 }
 
-/// Images a second of each model on one batch, the models in turn, with nothing else to do for the machine. `None` where
-/// there was no batch.
-fn rates(runners: &[Runner], sample: Option<&(usize, Input)>) -> Result<Vec<Option<f64>>> {
-    let Some((images, input)) = sample else { return Ok(vec![None; runners.len()]) };
-    let mut seconds = vec![Vec::new(); runners.len()];
-    for _ in 0..PROFILES {
-        for (runner, seconds) in runners.iter().zip(&mut seconds) {
-            let start = Instant::now();
-            input.submit(&runner.session)?.wait()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-    }
-    Ok(seconds.into_iter().map(|seconds| Some(*images as f64 / median(seconds))).collect())
-}
-
-/// Repeats of what is timed, whose median counts.
-const PROFILES: usize = 5;
-
-fn measure(runner: &Runner, rate: Option<f64>) -> Result<Measured> {
-    let session = &runner.session;
-    let condenses = session.plan().condenses() && session.model().context().can_profile();
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..if condenses && rate.is_some() { PROFILES } else { 0 } {
-        let each = 1e-3 / session.run_size() as f64;
-        let all = session.profile()?;
-        let sum = |part: &str| -> f64 {
-            all.iter().filter(|time| time.label.contains(part)).map(|time| time.nanoseconds * each).sum()
-        };
-        times[0].push(sum(".condense."));
-        times[1].push(sum(""));
-    }
-    let condense = (!times[0].is_empty()).then(|| times.map(median).into());
-    Ok(Measured {
-        name: runner.name.clone(),
-        family: runner.family.clone(),
-        multiply_adds: Cost::of(session.plan()).total(),
-        images_per_second: rate,
-        condense,
-    })
-}
-
 fn progress(total: u64, done: u64) -> ProgressBar {
     let target = match std::io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
@@ -330,7 +289,7 @@ fn report(
     out += &format!("\n{}", summary::table(summaries));
     out += &format!(
         "\nAgreement and KL divergence are with the full model. Times are of one batch of {}, the models in turn,\n\
-         median of {PROFILES}; condensing is GPU time an image, and its share of the forward.\n",
+         median of {REPEATS}; condensing is GPU time an image, and its share of the forward.\n",
         arguments.batch
     );
     if !outcome.broken.is_empty() {
