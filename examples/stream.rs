@@ -11,6 +11,9 @@ use tcvit::{Context, Model, Prediction, Preprocessing, Result, Session, SessionO
 
 const ROUNDS: usize = 5;
 
+/// A way to classify all photographs.
+type Way<'a> = &'a dyn Fn() -> Result<Vec<Prediction>>;
+
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let (Some(model), Some(Ok(batch))) = (arguments.next(), arguments.next().map(|batch| batch.parse())) else {
@@ -23,7 +26,7 @@ fn main() -> Result<()> {
     println!("{} photographs in batches of {batch} on {}", photos.len(), gpu.describe());
     let open = |way| model.session(SessionOptions::new().batch(batch).preprocess(way));
     let (cpu, on_gpu) = (open(Preprocessing::Cpu)?, open(Preprocessing::Gpu)?);
-    let ways: [(&str, &dyn Fn() -> Result<Vec<Prediction>>); 3] = [
+    let ways: [(&str, Way<'_>); 3] = [
         ("in turns, cpu", &|| in_turns(&cpu, &photos, batch)),
         ("stream, cpu", &|| cpu.stream(photos.clone())?.collect()),
         ("stream, gpu", &|| on_gpu.stream(photos.clone())?.collect()),

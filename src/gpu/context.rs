@@ -101,7 +101,8 @@ impl Context {
     }
 
     /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
-    /// what this crate does is checked in error scopes instead.
+    /// what this crate does is checked in error scopes instead. What is worth keeping between runs is kept as
+    /// [`Keep::Default`] says; [`Context::from_device_with`] chooses.
     ///
     /// ```no_run
     /// # fn app(device: wgpu::Device, queue: wgpu::Queue) -> tcvit::Result<()> {
