@@ -30,7 +30,7 @@ const BITS: u32 = 22u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> batch: array<u32>;      // [768] f32, [2, B, 9] jobs, windows and weights
-@group(0) @binding(2) var<storage, read> source: array<u32>;     // bytes of pixels, as the jobs say
+@group(0) @binding(2) var<storage, read> source: array<u32>;     // [height, width, 3 or 4] bytes of each image, where its job says
 @group(0) @binding(3) var<storage, read_write> out: array<u32>;  // words of pixels, or [B, 3, side, side] f32
 
 fn job_of(image: u32) -> Job {
