@@ -1,6 +1,7 @@
 //! Files that are whole or not there.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
 
@@ -15,8 +16,10 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let name = path.file_name().ok_or_else(|| {
         Error::file("write file", "a path that names a file", format!("{:?}", path.display().to_string()))
     })?;
+    // Of this process and this call: two threads may write the same file.
+    static CALLS: AtomicU64 = AtomicU64::new(0);
     let mut beside = name.to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
+    beside.push(format!(".{}.{}.part", std::process::id(), CALLS.fetch_add(1, Ordering::Relaxed)));
     let beside = path.with_file_name(beside);
     let written = std::fs::write(&beside, bytes).and_then(|()| std::fs::rename(&beside, path));
     written.map_err(|error| {

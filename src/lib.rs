@@ -63,12 +63,12 @@ pub use condensation::Condensation;
 pub use condense::connectivity_matrix;
 pub use config::VitConfig;
 pub use error::{Error, Result};
-pub use gpu::{Context, ContextOptions, Precision};
+pub use gpu::{Context, ContextOptions, Keep, Precision};
 pub use model::{LoadOptions, Model};
 pub use plan::Attention;
 pub use prediction::{Guess, Prediction};
 pub use provenance::Provenance;
-pub use session::{Session, SessionOptions, Wanted};
+pub use session::{IntoImage, Pending, Predictions, Preprocessing, Session, SessionOptions, Wanted};
 pub use trace::Trace;
 
 #[cfg(doctest)]

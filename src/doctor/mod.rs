@@ -24,6 +24,7 @@ mod newton_start;
 mod patchify;
 mod pool;
 mod query_key;
+mod resample;
 mod score;
 mod similarity;
 mod softmax;
@@ -66,6 +67,7 @@ impl Check {
 /// Every kernel's check, in the order that data flows through them.
 pub const CHECKS: &[Check] = &[
     texture::CHECK,
+    resample::CHECK,
     convolve::CHECK,
     patchify::CHECK,
     assemble::CHECK,

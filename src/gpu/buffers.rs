@@ -8,6 +8,9 @@ use crate::error::{Error, Result};
 const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
+/// Bytes that uploads may leave in host memory.
+const MOST_STAGED: usize = 16 << 20;
+
 /// A storage buffer of `len` 4-byte elements, zeroed by wgpu. At least one element, since empty buffers cannot be bound.
 ///
 /// # Errors
@@ -37,6 +40,15 @@ pub fn upload<T: Pod>(context: &Context, label: &str, data: &[T]) -> Result<wgpu
             context.queue().write_buffer(&buffer, 0, bytes);
             Ok(())
         })?;
+        // wgpu keeps a copy of what is written until something is submitted and done: of a whole model, without this.
+        if context.staged(bytes.len()) > MOST_STAGED {
+            context.checked(label, || {
+                context.queue().submit([]);
+                Ok(())
+            })?;
+            context.wait(label)?;
+            context.nothing_staged();
+        }
     }
     Ok(buffer)
 }

@@ -1,17 +1,22 @@
 //! A wgpu device with what this crate keeps per device: compiled pipelines, limits, and the news of its loss.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::adapters::{AdapterSummary, choose, enumerate};
 use super::pipelines::PipelineTable;
 use super::shaders::Shaders;
+use super::store::{Keep, PipelineCache, Store};
 use super::{Choices, Precision};
 use crate::error::{Error, Result};
 
 /// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
-const USEFUL: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::SUBGROUP).union(wgpu::Features::SHADER_F16);
+const USEFUL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// A device and queue, the caller's own or one made here. Cloning is cheap and shares the compiled pipelines.
 #[derive(Clone)]
@@ -25,9 +30,22 @@ struct Inner {
     pipelines: PipelineTable,
     shaders: Shaders,
     choices: Choices,
-    tune: bool,
+    trust: Trust,
     tuning: Mutex<Duration>,
+    store: Store,
+    cache: PipelineCache,
     fault: Arc<Mutex<Option<String>>>,
+    /// Bytes written to buffers since uploads were last waited for.
+    staged: AtomicUsize,
+}
+
+/// How far what is known about the device goes.
+#[derive(Clone, Copy)]
+struct Trust {
+    /// Whether what was found is kept on disk, and what is there is believed.
+    kept: bool,
+    /// Whether more is searched for.
+    tune: bool,
 }
 
 /// How [`Context::with_options`] chooses and opens an adapter.
@@ -43,17 +61,8 @@ pub struct ContextOptions {
     /// Find out which kernels are fastest on this device, the first time that a shape is met: a fraction of a second for
     /// each. Otherwise a fixed table decides ([`tune`](crate::tune)).
     pub tune: bool,
-}
-
-/// One adapter of this machine, as [`Context::adapters`] lists it.
-#[derive(Clone, Debug)]
-pub struct AdapterSummary {
-    /// Name, driver, backend, device type.
-    pub info: wgpu::AdapterInfo,
-    /// What the adapter can do beyond the baseline.
-    pub features: wgpu::Features,
-    /// The largest sizes it takes.
-    pub limits: wgpu::Limits,
+    /// Where compiled pipelines and what was measured on the adapter are kept between runs.
+    pub keep: Keep,
 }
 
 impl Context {
@@ -104,11 +113,14 @@ impl Context {
         device.set_device_lost_callback(move |reason, message| {
             note(&lost, format!("device lost ({reason:?}): {message}"));
         });
-        Ok(Self::assemble(device, queue, shaders, options.tune, fault))
+        // Of shaders under edit every version would stay, and what was found of one would be believed of the next.
+        let kept = options.shaders.is_none();
+        Ok(Self::assemble(device, queue, shaders, fault, &options.keep, Trust { kept, tune: options.tune }))
     }
 
     /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
-    /// what this crate does is checked in error scopes instead.
+    /// what this crate does is checked in error scopes instead. What is worth keeping between runs is kept as
+    /// [`Keep::Default`] says; [`Context::from_device_with`] chooses.
     ///
     /// ```no_run
     /// # fn app(device: wgpu::Device, queue: wgpu::Queue) -> tcvit::Result<()> {
@@ -117,27 +129,40 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::assemble(device, queue, Shaders::embedded(), false, Arc::default())
+        Self::from_device_with(device, queue, &Keep::default())
+    }
+
+    /// As [`Context::from_device`], with a choice of what is kept on disk. Pipelines are only where the device has
+    /// [`wgpu::Features::PIPELINE_CACHE`].
+    pub fn from_device_with(device: wgpu::Device, queue: wgpu::Queue, keep: &Keep) -> Self {
+        let trust = Trust { kept: true, tune: false };
+        Self::assemble(device, queue, Shaders::embedded(), Arc::default(), keep, trust)
     }
 
     fn assemble(
         device: wgpu::Device,
         queue: wgpu::Queue,
         shaders: Shaders,
-        tune: bool,
         fault: Arc<Mutex<Option<String>>>,
+        keep: &Keep,
+        trust: Trust,
     ) -> Self {
         let (limits, info) = (device.limits(), device.adapter_info());
+        let store = Store::open(keep, &info);
+        let cache = if trust.kept { PipelineCache::open(&device, &store) } else { PipelineCache::default() };
         Self(Arc::new(Inner {
+            choices: if trust.kept { Choices::kept_in(&store) } else { Choices::default() },
+            trust,
+            tuning: Mutex::default(),
+            staged: AtomicUsize::new(0),
+            pipelines: PipelineTable::default(),
             device,
             queue,
             limits,
             info,
-            pipelines: PipelineTable::default(),
             shaders,
-            choices: Choices::default(),
-            tune,
-            tuning: Mutex::default(),
+            store,
+            cache,
             fault,
         }))
     }
@@ -197,7 +222,7 @@ impl Context {
 
     /// Whether the fastest kernels are searched for ([`ContextOptions::tune`]).
     pub fn tunes(&self) -> bool {
-        self.0.tune
+        self.0.trust.tune
     }
 
     /// What searching has taken so far.
@@ -215,6 +240,37 @@ impl Context {
 
     pub(crate) fn shaders(&self) -> &Shaders {
         &self.0.shaders
+    }
+
+    /// What is kept on disk for this adapter and driver.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(super) fn cache(&self) -> &PipelineCache {
+        &self.0.cache
+    }
+
+    /// Keeps the pipelines compiled so far for the next run, where the store and the device can; does nothing when there
+    /// are no new ones. Opening a session does this.
+    pub fn keep_pipelines(&self) {
+        self.0.cache.save(&self.0.store);
+    }
+
+    /// Keeps what was found out about the device for the next run, where that is wanted.
+    pub(crate) fn keep_choices(&self) {
+        if self.0.trust.kept {
+            self.0.choices.keep_in(&self.0.store);
+        }
+    }
+
+    /// Counts `bytes` more as written to buffers; returns how many there are.
+    pub(super) fn staged(&self, bytes: usize) -> usize {
+        self.0.staged.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    pub(super) fn nothing_staged(&self) {
+        self.0.staged.store(0, Ordering::Relaxed);
     }
 
     /// The largest range one storage binding may cover, in bytes.
@@ -242,9 +298,21 @@ impl Context {
     /// # Errors
     /// [`Error::Device`] when the device is lost or reports a fault.
     pub fn wait(&self, op: &str) -> Result<()> {
-        let wait = self.0.device.poll(wgpu::PollType::wait_indefinitely());
+        self.wait_for(op, None)
+    }
+
+    /// As [`Context::wait`], but only for what was submitted up to `submission`.
+    pub(crate) fn wait_for(&self, op: &str, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let wait = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
         self.healthy(op)?;
         wait.map(|_| ()).map_err(|error| Error::device(op, "the device to finish", error.to_string()))
+    }
+
+    /// Lets wgpu say what has happened, without waiting: that the device is lost, or that buffers are free again.
+    pub(crate) fn notice(&self, op: &str) -> Result<()> {
+        let poll = self.0.device.poll(wgpu::PollType::Poll);
+        self.healthy(op)?;
+        poll.map(|_| ()).map_err(|error| Error::device(op, "the device to answer", error.to_string()))
     }
 
     /// An error if the device was lost or reported a fault since it was opened.
@@ -265,43 +333,4 @@ impl std::fmt::Debug for Context {
 /// Keeps the first fault: what follows is usually its consequence.
 fn note(slot: &Mutex<Option<String>>, message: String) {
     slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
-}
-
-/// The adapters of the backends that run compute well, sorted by kind; `WGPU_BACKEND` narrows them.
-async fn enumerate() -> Vec<wgpu::Adapter> {
-    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::PRIMARY;
-    let instance = wgpu::Instance::new(descriptor.with_env());
-    let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
-    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => 0,
-        wgpu::DeviceType::IntegratedGpu => 1,
-        wgpu::DeviceType::VirtualGpu => 2,
-        wgpu::DeviceType::Other => 3,
-        wgpu::DeviceType::Cpu => 4,
-    });
-    adapters
-}
-
-fn choose(adapters: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Adapter> {
-    const OP: &str = "choose adapter";
-    let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
-    let index = match wanted {
-        None => 0,
-        Some(text) => match text.parse::<usize>() {
-            Ok(number) => number,
-            Err(_) => {
-                names.iter().position(|name| name.to_lowercase().contains(&text.to_lowercase())).unwrap_or(usize::MAX)
-            }
-        },
-    };
-    adapters.into_iter().nth(index).ok_or_else(|| {
-        if names.is_empty() {
-            let expected = "a Vulkan, Metal or DX12 driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers)";
-            Error::no_adapter(OP, expected, "no adapter at all")
-        } else {
-            let listed: Vec<String> = names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
-            Error::no_adapter(OP, format!("one of [{}]", listed.join("; ")), wanted.unwrap_or_default())
-        }
-    })
 }

@@ -1,5 +1,6 @@
 //! What knows wgpu and nothing of transformers: device, buffers, shaders, pipelines, recordings, profiles.
 
+mod adapters;
 mod buffers;
 mod choices;
 mod context;
@@ -8,15 +9,18 @@ mod precision;
 mod profiler;
 mod recorder;
 mod shaders;
+mod store;
 mod variant;
 
+pub use adapters::AdapterSummary;
 pub use buffers::{download, empty, upload};
 pub use choices::Choices;
-pub use context::{AdapterSummary, Context, ContextOptions};
+pub use context::{Context, ContextOptions};
 pub(crate) use pipelines::Constants;
 pub use pipelines::{Access, Binding, Kernel};
 pub use precision::{Precision, Types};
 pub use profiler::{KernelTime, profile};
 pub use recorder::{Operand, Recorder, Recording, grid};
 pub use shaders::{SHADERS, Shaders};
+pub use store::{Keep, Store};
 pub use variant::Variant;

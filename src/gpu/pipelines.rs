@@ -97,6 +97,7 @@ impl PipelineTable {
             return Ok(pipeline.clone());
         }
         let pipeline = Arc::new(compile(context, kernel, types, constants)?);
+        context.cache().changed();
         table.insert(key, pipeline.clone());
         Ok(pipeline)
     }
@@ -150,7 +151,7 @@ fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constan
                 // Every shader writes its workgroup variables before it reads them.
                 zero_initialize_workgroup_memory: false,
             },
-            cache: None,
+            cache: context.cache().raw(),
         });
         Ok(Pipeline { pipeline, layout })
     });

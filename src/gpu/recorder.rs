@@ -218,9 +218,12 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        self.encode_sized(pass, self.workgroups);
+    }
+
+    fn encode_sized(&self, pass: &mut wgpu::ComputePass<'_>, [x, y, z]: [u32; 3]) {
         pass.set_pipeline(&self.pipeline.pipeline);
         pass.set_bind_group(0, &self.bind_group, &[]);
-        let [x, y, z] = self.workgroups;
         pass.dispatch_workgroups(x, y, z);
     }
 }
@@ -236,6 +239,14 @@ impl Recording {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for step in &self.steps {
             step.encode(&mut pass);
+        }
+    }
+
+    /// As [`Recording::encode`], with other workgroup counts than were recorded: one for each dispatch.
+    pub(crate) fn encode_sized(&self, encoder: &mut wgpu::CommandEncoder, workgroups: &[[u32; 3]]) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (step, &workgroups) in self.steps.iter().zip(workgroups) {
+            step.encode_sized(&mut pass, workgroups);
         }
     }
 

@@ -28,6 +28,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/row_reduce.wgsl",
     "shared/select.wgsl",
     "embed/texture.wgsl",
+    "embed/resample.wgsl",
     "embed/convolve.wgsl",
     "embed/patchify.wgsl",
     "embed/assemble.wgsl",

@@ -3,11 +3,13 @@
 
 mod decode;
 mod filter;
+mod photographs;
 mod pixels;
 mod resample;
 
 pub use decode::{decode_image, open_image};
 pub use filter::Filter;
+pub use photographs::Photographs;
 pub use pixels::load_pixels;
 
 use glam::{DAffine2, DMat2, DVec2};
@@ -127,12 +129,7 @@ impl Preprocess {
         let share = images.len().div_ceil(workers).max(1);
         let prepare = |(part, (images, pixels)): (usize, (&[RgbImage], &mut [f32]))| -> Result<()> {
             for (number, (image, pixels)) in images.iter().zip(pixels.chunks_exact_mut(each)).enumerate() {
-                self.fill(image, pixels).map_err(|error| match error {
-                    Error::Image { op, expected, got } => {
-                        Error::image(format!("{op} {} of the batch", part * share + number), expected, got)
-                    }
-                    other => other,
-                })?;
+                self.fill(image, pixels).map_err(|error| of_image(error, part * share + number))?;
             }
             Ok(())
         };
@@ -143,6 +140,14 @@ impl Preprocess {
             workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(stopped))
         })?;
         Ok(pixels)
+    }
+
+    /// An error naming the first image that cannot be prepared, by its number.
+    pub(crate) fn check_batch(&self, images: &[RgbImage]) -> Result<()> {
+        let check = |(number, image): (usize, &RgbImage)| {
+            self.axes(image.width(), image.height()).map(drop).map_err(|error| of_image(error, number))
+        };
+        images.iter().enumerate().try_for_each(check)
     }
 
     /// What [`texture::record`] needs to prepare a texture of `width` by `height` texels as image `slot` of a batch.
@@ -191,13 +196,20 @@ impl Preprocess {
 
     fn fill(&self, image: &RgbImage, pixels: &mut [f32]) -> Result<()> {
         let square = self.crop_resized(image)?;
-        let planes = pixels.chunks_exact_mut(self.side * self.side);
-        for (channel, ((plane, mean), std)) in planes.zip(self.mean).zip(self.std).enumerate() {
+        let table: Vec<f32> = self.bytes().collect();
+        let planes = pixels.chunks_exact_mut(self.side * self.side).zip(table.chunks_exact(256));
+        for (channel, (plane, table)) in planes.enumerate() {
             for (value, &byte) in plane.iter_mut().zip(square.iter().skip(channel).step_by(3)) {
-                *value = (f32::from(byte) / 255.0 - mean) / std;
+                *value = table[usize::from(byte)];
             }
         }
         Ok(())
+    }
+
+    /// What each byte becomes, in red, green and blue [3, 256].
+    fn bytes(&self) -> impl Iterator<Item = f32> {
+        let channels = self.mean.into_iter().zip(self.std);
+        channels.flat_map(|(mean, std)| (0..=255u8).map(move |byte| (f32::from(byte) / 255.0 - mean) / std))
     }
 
     /// The resize and crop along x and y: the one place that knows their geometry.
@@ -220,5 +232,13 @@ impl Preprocess {
             first: ((resized(source).floor() - self.side as f64) / 2.0).round_ties_even() as usize,
             len: self.side,
         }))
+    }
+}
+
+/// The error with the number of the image in its batch.
+fn of_image(error: Error, number: usize) -> Error {
+    match error {
+        Error::Image { op, expected, got } => Error::image(format!("{op} {number} of the batch"), expected, got),
+        other => other,
     }
 }

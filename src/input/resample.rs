@@ -49,13 +49,23 @@ struct Window {
 }
 
 /// The weights of every output pixel of an axis, in units of 2^-BITS.
-struct Windows {
+pub(super) struct Windows {
     windows: Vec<Window>,
     values: Vec<i32>,
 }
 
 impl Windows {
-    fn new(axis: &Axis, filter: Filter) -> Self {
+    /// One source pixel for each output pixel, the nearest.
+    pub(super) fn nearest(axis: &Axis) -> Self {
+        let window = |(at, first)| Window { first, weights: at..at + 1 };
+        Self {
+            windows: axis.nearest().into_iter().enumerate().map(window).collect(),
+            values: vec![1 << BITS; axis.len],
+        }
+    }
+
+    /// The windows of any other filter.
+    pub(super) fn new(axis: &Axis, filter: Filter) -> Self {
         let stretch = axis.scale().max(1.0);
         let (support, narrow) = (filter.support() * stretch, 1.0 / stretch);
         let (mut windows, mut values) = (Vec::with_capacity(axis.len), Vec::new());
@@ -78,12 +88,13 @@ impl Windows {
         Self { windows, values }
     }
 
-    fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
+    /// For every output pixel, the first source pixel and the weights.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &[i32])> {
         self.windows.iter().map(|window| (window.first, &self.values[window.weights.clone()]))
     }
 
     /// The source pixels that any window reads.
-    fn span(&self) -> std::ops::Range<usize> {
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
         let start = self.windows.iter().map(|window| window.first).min().unwrap_or(0);
         let end = self.windows.iter().map(|window| window.first + window.weights.len()).max().unwrap_or(0);
         start..end
@@ -109,7 +120,7 @@ pub(super) fn resample(image: &RgbImage, x: &Axis, y: &Axis, filter: Filter) -> 
 
 /// Pillow 13 resizes the height first where that removes much more than the width's would; 12.0 never does.
 /// The two orders round, and clamp overshoot, differently.
-fn height_first(x: &Axis, y: &Axis) -> bool {
+pub(super) fn height_first(x: &Axis, y: &Axis) -> bool {
     let removed = |axis: &Axis| axis.source as f64 - axis.resized as f64;
     removed(y) > 0.0 && removed(y) > 2.0 * removed(x)
 }

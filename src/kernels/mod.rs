@@ -21,6 +21,7 @@ mod octet;
 pub mod patchify;
 pub mod pool;
 pub mod query_key;
+pub mod resample;
 pub mod score;
 pub mod similarity;
 pub mod softmax;
@@ -60,6 +61,7 @@ pub const KERNELS: &[Kernel] = &[
     pool::KERNEL,
     query_key::KERNEL,
     query_key::SUBGROUP,
+    resample::KERNEL,
     score::KERNEL,
     similarity::KERNEL,
     softmax::KERNEL,

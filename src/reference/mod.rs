@@ -21,6 +21,7 @@ pub mod newton_start;
 pub mod patchify;
 pub mod pool;
 pub mod query_key;
+pub mod resample;
 pub mod score;
 pub mod similarity;
 pub mod softmax;

@@ -1,4 +1,4 @@
-//! A safetensors file in memory: tensors by name, f32, f16 or bf16.
+//! A safetensors file, mapped or in memory: tensors by name, f32, f16 or bf16.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensors};
 
+use super::bytes::Bytes;
 use super::transformers::{self, Names, Translated};
 use super::{Source, check_finite};
 use crate::condensation::Condensation;
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// A parsed checkpoint. Its header has been checked against the file's length.
 pub struct Checkpoint {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     data_start: usize,
     metadata: Metadata,
     origin: String,
@@ -24,15 +25,22 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a safetensors file.
+    /// Opens a safetensors file. Where the system can, each tensor is mapped when it is loaded, so that memory holds one
+    /// at a time; elsewhere the file is read.
+    ///
+    /// The file should stay as it is until the checkpoint is dropped; replacing it by renaming another to its name is fine.
+    /// Written over in place, it gives other numbers or an error. Cut short, it is an error when it is opened and when the
+    /// next tensor is loaded; but cut short in place at the very moment at which a tensor beyond its new end is copied, it
+    /// ends the process on Unix (SIGBUS; Windows does not let it be cut). Where that can happen, read the file and use
+    /// [`Checkpoint::from_bytes`].
     ///
     /// # Errors
     /// [`Error::File`] when it cannot be read, [`Error::Weights`] when it is not safetensors.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| {
+        let bytes = Bytes::open(path).map_err(|error| {
             Error::file("read checkpoint", format!("a readable file at {}", path.display()), error.to_string())
         })?;
-        Self::from_bytes(bytes, &path.display().to_string())
+        Self::parse(bytes, &path.display().to_string())
     }
 
     /// Parses a safetensors file that is in memory; `origin` names it in errors.
@@ -40,10 +48,16 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Weights`] when it is not safetensors: truncated, with a header that contradicts the data, or else.
     pub fn from_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
+        Self::parse(Bytes::Owned(bytes), origin)
+    }
+
+    fn parse(bytes: Bytes, origin: &str) -> Result<Self> {
         let malformed =
             |got: String| Error::weights(format!("read checkpoint {origin}"), "a whole safetensors file", got);
-        check_layout(&bytes).map_err(&malformed)?;
-        let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| malformed(error.to_string()))?;
+        let whole = bytes.part(0..bytes.len()).map_err(|error| malformed(error.to_string()))?;
+        check_layout(&whole).map_err(&malformed)?;
+        let (header, metadata) = SafeTensors::read_metadata(&whole).map_err(|error| malformed(error.to_string()))?;
+        drop(whole);
         let untaken = metadata.tensors().into_keys().collect();
         Ok(Self { data_start: header + 8, bytes, metadata, origin: origin.to_owned(), untaken, preprocessor: None })
     }
@@ -132,7 +146,9 @@ impl Source for Checkpoint {
             return Err(Error::weights(self.op(name), format!("shape {shape:?}"), format!("{:?}", info.shape)));
         }
         let (begin, end) = info.data_offsets;
-        let data = &self.bytes[self.data_start + begin..self.data_start + end];
+        let data = self.bytes.part(self.data_start + begin..self.data_start + end).map_err(|error| {
+            Error::file(self.op(name), "the file to stay as it was when it was opened", error.to_string())
+        })?;
         let values: Vec<f32> = match info.dtype {
             Dtype::F32 => data.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
             Dtype::F16 => data.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect(),
@@ -141,6 +157,7 @@ impl Source for Checkpoint {
                 return Err(Error::weights(self.op(name), "f32, f16 or bf16", format!("{other:?}")));
             }
         };
+        drop(data);
         check_finite(name, &values)?;
         self.untaken.remove(name);
         Ok(values)

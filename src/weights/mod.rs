@@ -1,5 +1,6 @@
 //! From a checkpoint to buffers: names, shapes, number formats, and the layouts that the kernels read.
 
+mod bytes;
 mod checkpoint;
 mod infer;
 mod position;

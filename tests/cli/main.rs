@@ -2,6 +2,7 @@
 
 mod commands;
 mod eval;
+mod flow;
 #[cfg(feature = "hub")]
 mod hub;
 mod refusals;
@@ -18,7 +19,9 @@ use serde_json::Value;
 pub fn tcvit(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcvit"));
     // Mesa's device selection layer complains on standard error where there is no desktop: its words, not ours.
-    command.args(arguments).env("NODEVICE_SELECT", "1").env_remove("TCVIT_LOG").output().unwrap()
+    let command = command.args(arguments).env("NODEVICE_SELECT", "1").env_remove("TCVIT_LOG");
+    // Nothing that an earlier run kept, and nothing left in the user's cache.
+    command.env("TCVIT_CACHE", "").output().unwrap()
 }
 
 pub fn text(bytes: &[u8]) -> &str {

@@ -4,7 +4,7 @@ use crate::{photo, tcvit, text};
 
 /// Asserts exit code `code`, nothing on standard output, and all of `texts` on standard error.
 #[track_caller]
-fn fails(code: i32, arguments: &[&str], texts: &[&str]) {
+pub fn fails(code: i32, arguments: &[&str], texts: &[&str]) {
     let output = tcvit(arguments);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");

@@ -8,6 +8,7 @@ use tcvit::gpu::{Context, ContextOptions, SHADERS};
 /// One slip in each shader, of the kind that people make.
 const SLIPS: &[(&str, &str, &str)] = &[
     ("embed/texture.wgsl", "(colour.g - params.mean_g)", "(colour.g - params.mean_r)"),
+    ("embed/resample.wgsl", "1 << (BITS - 1u)", "1 << BITS"),
     ("embed/convolve.wgsl", "if first_line + v >= params.side {", "if first_line + v > params.side {"),
     ("embed/patchify.wgsl", "element % area / params.patch_side", "element % area % params.patch_side"),
     ("embed/assemble.wgsl", "+ position[patch_token *", "- position[patch_token *"),

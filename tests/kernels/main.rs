@@ -21,6 +21,7 @@ mod newton_start;
 mod patchify;
 mod pool;
 mod query_key;
+mod resample;
 mod score;
 mod similarity;
 mod softmax;

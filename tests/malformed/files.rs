@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tcvit::Model;
+use tcvit::weights::Checkpoint;
 
 use crate::support::checkpoint::{Tiny, config_json};
 use crate::support::gpu;
@@ -74,4 +75,29 @@ fn a_broken_checkpoint_in_a_file_is_named() {
     refuse(&path, "Weights", &["half.safetensors", "a whole safetensors file"]);
     std::fs::write(&path, Tiny::valid().with("extra", &[1]).bytes()).unwrap();
     refused(Model::load(gpu(), &path), "Weights", &["half.safetensors", "left over: extra"]);
+}
+
+/// A file is mapped a tensor at a time, so one that shrinks between opening and loading is an error, not a signal.
+#[test]
+fn a_checkpoint_that_is_cut_short_after_it_was_opened_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("shrinking.safetensors");
+    let bytes = Tiny::valid().bytes();
+    std::fs::write(&path, &bytes).unwrap();
+    let open = || Checkpoint::open(&path).unwrap();
+    let load = |checkpoint| Model::from_checkpoint(gpu(), checkpoint, Some(&config_json().to_string()));
+    load(open()).unwrap();
+    let checkpoint = open();
+    // Windows does not let it be cut while it is mapped, but nothing is mapped now.
+    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes.len() as u64 / 2).unwrap();
+    refused(load(checkpoint), "File", &["shrinking.safetensors", "load tensor", "cut short"]);
+    // Replaced by renaming, the checkpoint that was opened stays what it was.
+    std::fs::write(&path, &bytes).unwrap();
+    let checkpoint = open();
+    let other = folder.path().join("other.safetensors");
+    std::fs::write(&other, b"something else").unwrap();
+    if cfg!(unix) {
+        std::fs::rename(&other, &path).unwrap();
+        load(checkpoint).unwrap();
+    }
 }

@@ -10,7 +10,7 @@ use crate::support::gpu;
 use crate::support::small::{EVERYTHING, config, open, pixels, refused};
 
 /// Runs `work` on a thread of its own and fails if it takes long or panics.
-fn promptly(work: impl FnOnce() + Send + 'static) {
+pub fn promptly(work: impl FnOnce() + Send + 'static) {
     let (done, wait) = channel();
     let worker = std::thread::spawn(move || {
         work();

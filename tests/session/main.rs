@@ -5,8 +5,10 @@ mod attention;
 mod decisions;
 mod determinism;
 mod device;
+mod flow;
 mod inspect;
 mod paths;
+mod preprocess;
 mod splitting;
 #[path = "../support/mod.rs"]
 mod support;

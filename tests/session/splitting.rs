@@ -12,7 +12,7 @@ use crate::support::small::{
 };
 
 /// The default adapter with bindings of at most `bytes`.
-fn limited(bytes: u64) -> Context {
+pub fn limited(bytes: u64) -> Context {
     let mut options = ContextOptions::default();
     let mut limits = gpu().limits().clone();
     limits.max_storage_buffer_binding_size = bytes;

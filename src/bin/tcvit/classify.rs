@@ -9,7 +9,7 @@ use serde_json::json;
 use tcvit::input::{load_pixels, open_image};
 use tcvit::{Prediction, Result, Session, SessionOptions, Trace, Wanted};
 
-use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, OutputFile};
+use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions};
 use crate::output::{describe, print, print_json, tokens, tokens_text};
 
 #[derive(Args)]
@@ -23,6 +23,8 @@ pub struct Arguments {
     condense: CondenseOptions,
     #[command(flatten)]
     device: DeviceOptions,
+    #[command(flatten)]
+    preprocess: PreprocessOptions,
     /// Images at once.
     #[arg(long, default_value_t = 1)]
     batch: usize,
@@ -46,34 +48,34 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let condensation = arguments.condense.condensation(&arguments.model)?;
     // Read the input before the GPU is set up: a wrong name should not take a second to be told.
-    let photos = arguments.photos.iter().map(|path| open_image(path)).collect::<Result<Vec<RgbImage>>>()?;
+    let photos: Vec<RgbImage> =
+        arguments.photos.iter().take(arguments.batch).map(|path| open_image(path)).collect::<Result<_>>()?;
     let context = arguments.device.open()?;
     let model = arguments.model.load(&context)?;
-    let (pixels, names) = match &arguments.pixels {
+    let options = SessionOptions::new().batch(arguments.batch).condensation(condensation);
+    let session = model.session(options.preprocess(arguments.preprocess.preprocess))?;
+    let everything = Wanted { features: true, blocks: true };
+    let wanted = if arguments.trace.is_some() { everything } else { Wanted::default() };
+    let ((trace, predictions), names, seconds) = match &arguments.pixels {
         Some(path) => {
             let pixels = load_pixels(path, model.config().image)?;
             let images = pixels.len() / (3 * model.config().image.pow(2));
-            (pixels, (0..images).map(|i| format!("{} [{i}]", path.display())).collect::<Vec<_>>())
+            let seconds = time(images, || session.logits(&pixels).map(drop))?;
+            let names = (0..images).map(|i| format!("{} [{i}]", path.display())).collect();
+            let trace = session.run(&pixels, wanted)?;
+            let predictions = predictions(&trace, &session);
+            ((trace, predictions), names, seconds)
         }
         None => {
+            let seconds = time(photos.len(), || session.run_images(&photos, Wanted::default()).map(drop))?;
             let names = arguments.photos.iter().map(|path| path.display().to_string()).collect();
-            (model.preprocess().pixels_batch(&photos)?, names)
+            (run_photos(arguments, &session, wanted)?, names, seconds)
         }
     };
-    let session = model.session(SessionOptions::new().batch(arguments.batch).condensation(condensation))?;
-    // The first run compiles on some drivers; the one that is timed is the second.
-    session.logits(&pixels[..3 * model.config().image.pow(2)])?;
-    let start = Instant::now();
-    session.run(&pixels, Wanted::default())?;
-    let seconds = start.elapsed().as_secs_f64();
-
-    let everything = Wanted { features: true, blocks: true };
-    let wanted = if arguments.trace.is_some() { everything } else { Wanted::default() };
-    let trace = session.run(&pixels, wanted)?;
     if let Some(OutputFile(path)) = &arguments.trace {
         trace.save(path)?;
     }
-    let report = Report { arguments, session: &session, names, seconds, trace };
+    let report = Report { arguments, session: &session, names, seconds, trace, predictions };
     if arguments.json {
         report.json()?
     } else {
@@ -82,27 +84,43 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(true)
 }
 
+/// Seconds an image of the second run: the first compiles on some drivers.
+fn time(images: usize, run: impl Fn() -> Result<()>) -> Result<f64> {
+    run()?;
+    let start = Instant::now();
+    run()?;
+    Ok(start.elapsed().as_secs_f64() / images.max(1) as f64)
+}
+
+/// Predictions of every photograph, and its trace where one is written: then all of them are in memory, else a few batches.
+fn run_photos(arguments: &Arguments, session: &Session, wanted: Wanted) -> Result<(Trace, Vec<Prediction>)> {
+    let (config, images) = (session.config(), arguments.photos.len());
+    if wanted == Wanted::default() && config.classes > 0 {
+        let predictions = session.stream(arguments.photos.clone())?.collect::<Result<_>>()?;
+        let (tokens, width, classes) = (session.plan().last_tokens(), config.width, config.classes);
+        return Ok((Trace { images, tokens, width, classes, ..Trace::default() }, predictions));
+    }
+    let photos = arguments.photos.iter().map(|path| open_image(path)).collect::<Result<Vec<RgbImage>>>()?;
+    let trace = session.run_images(&photos, wanted)?;
+    let predictions = predictions(&trace, session);
+    Ok((trace, predictions))
+}
+
+fn predictions(trace: &Trace, session: &Session) -> Vec<Prediction> {
+    let of_image = |logits| Prediction::of_logits(logits, session.config());
+    trace.logits.chunks_exact(trace.classes.max(1)).map(of_image).collect()
+}
+
 struct Report<'a> {
     arguments: &'a Arguments,
     session: &'a Session,
     names: Vec<String>,
     seconds: f64,
     trace: Trace,
+    predictions: Vec<Prediction>,
 }
 
 impl Report<'_> {
-    fn predictions(&self) -> Vec<Prediction> {
-        match self.trace.classes {
-            0 => Vec::new(),
-            classes => self
-                .trace
-                .logits
-                .chunks_exact(classes)
-                .map(|l| Prediction::of_logits(l, self.session.config()))
-                .collect(),
-        }
-    }
-
     fn kernel_times(&self) -> Result<Option<Vec<(String, f64)>>> {
         if !self.arguments.profile {
             return Ok(None);
@@ -121,7 +139,7 @@ impl Report<'_> {
 
     fn text(&self) -> Result<()> {
         let mut out = String::new();
-        for (name, prediction) in self.names.iter().zip(self.predictions()) {
+        for (name, prediction) in self.names.iter().zip(&self.predictions) {
             line(&mut out, name.clone());
             for guess in prediction.top(self.arguments.top) {
                 line(&mut out, format!("  {:5.1} %  {}", guess.probability * 100.0, guess.name()));
@@ -140,7 +158,7 @@ impl Report<'_> {
         let images = self.trace.images;
         line(&mut out, format!("\nmodel    {}, {}", self.arguments.model.name(), describe(plan)));
         line(&mut out, format!("tokens   {}", tokens_text(plan)));
-        let each = self.seconds * 1e3 / images as f64;
+        let each = self.seconds * 1e3;
         line(&mut out, format!("time     {each:.1} ms an image, {images} in batches of {}", self.session.batch()));
         line(&mut out, format!("adapter  {}", self.session.model().context().describe()));
         if let Some(OutputFile(path)) = &self.arguments.trace {
@@ -157,7 +175,7 @@ impl Report<'_> {
     }
 
     fn json(&self) -> Result<()> {
-        let predictions = self.predictions();
+        let predictions = &self.predictions;
         let images: Vec<_> = self
             .names
             .iter()
@@ -171,7 +189,7 @@ impl Report<'_> {
             "tokens": tokens(plan),
             "adapter": self.session.model().context().describe(),
             "batch": self.session.batch(),
-            "milliseconds_per_image": self.seconds * 1e3 / self.trace.images as f64,
+            "milliseconds_per_image": self.seconds * 1e3,
             "kernel_milliseconds": self.kernel_times()?.map(|times| times.into_iter().collect::<std::collections::BTreeMap<_, _>>()),
             "images": images,
         }))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use tcvit::{Condensation, Context, ContextOptions, Error, LoadOptions, Model, Result, VitConfig};
+use tcvit::{Condensation, Context, ContextOptions, Error, Keep, LoadOptions, Model, Preprocessing, Result, VitConfig};
 
 use crate::{bundled, hub};
 
@@ -17,6 +17,18 @@ pub struct DeviceOptions {
     /// Read shaders from this folder instead of those compiled in.
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub shaders: Option<PathBuf>,
+    /// Keep nothing on disk, and use nothing that is kept: compiled pipelines, and what was measured on the adapter. Their
+    /// folder is TCVIT_CACHE, else the system's for caches.
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+/// Where photographs are prepared.
+#[derive(Args, Clone, Debug, Default)]
+pub struct PreprocessOptions {
+    /// Resize, crop and normalise photographs on the cpu or the gpu; the pixels are the same.
+    #[arg(long, value_name = "cpu|gpu", default_value_t)]
+    pub preprocess: Preprocessing,
 }
 
 impl DeviceOptions {
@@ -24,6 +36,9 @@ impl DeviceOptions {
         let mut options = ContextOptions::default();
         options.adapter.clone_from(&self.adapter);
         options.shaders.clone_from(&self.shaders);
+        if self.no_cache {
+            options.keep = Keep::Nothing;
+        }
         pollster::block_on(Context::with_options(options))
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 
-use tcvit::Result;
+use image::RgbImage;
 use tcvit::input::{Preprocess, open_image};
+use tcvit::{Pending, Preprocessing, Result, Session, Wanted};
 
 use super::folder::Item;
 
@@ -13,17 +14,53 @@ use super::folder::Item;
 pub struct Batch<'a> {
     /// Those that could be read.
     pub items: Vec<&'a Item>,
-    /// Their normalised pixels.
-    pub pixels: Vec<f32>,
+    /// What the models see of them.
+    pub input: Input,
     /// Those that could not, and why.
     pub broken: Vec<(&'a Item, String)>,
+}
+
+/// The images of a batch: prepared, or to be prepared on the GPU.
+#[derive(Clone)]
+pub enum Input {
+    Pixels(Vec<f32>),
+    Images(Vec<RgbImage>),
+}
+
+impl Input {
+    fn new(way: Preprocessing) -> Self {
+        match way {
+            Preprocessing::Gpu => Self::Images(Vec::new()),
+            _ => Self::Pixels(Vec::new()),
+        }
+    }
+
+    fn push(&mut self, image: RgbImage, preprocess: &Preprocess) -> Result<()> {
+        match self {
+            Self::Pixels(pixels) => pixels.extend(preprocess.pixels(&image)?),
+            Self::Images(images) => {
+                // What cannot be prepared must not fail the whole batch.
+                preprocess.placement(image.width(), image.height())?;
+                images.push(image);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends them to the device.
+    pub fn submit<'s>(&self, session: &'s Session) -> Result<Pending<'s>> {
+        match self {
+            Self::Pixels(pixels) => session.submit(pixels, Wanted::default()),
+            Self::Images(images) => session.submit_images(images, Wanted::default()),
+        }
+    }
 }
 
 /// Hands `items` to `consume` in order, `size` at a time. Its first error ends everything.
 pub fn for_each_batch<'a>(
     items: &[&'a Item],
     size: usize,
-    preprocess: &Preprocess,
+    (preprocess, way): (&Preprocess, Preprocessing),
     mut consume: impl FnMut(Batch<'a>) -> Result<()>,
 ) -> Result<()> {
     let chunks: Vec<&[&'a Item]> = items.chunks(size.max(1)).collect();
@@ -38,7 +75,7 @@ pub fn for_each_batch<'a>(
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(chunk) = chunks.get(index) else { break };
                     // The receiver is gone once consuming has failed.
-                    if sender.send((index, decode(chunk, preprocess))).is_err() {
+                    if sender.send((index, decode(chunk, preprocess, way))).is_err() {
                         break;
                     }
                 }
@@ -58,14 +95,11 @@ pub fn for_each_batch<'a>(
     })
 }
 
-fn decode<'a>(items: &[&'a Item], preprocess: &Preprocess) -> Batch<'a> {
-    let mut batch = Batch { items: Vec::new(), pixels: Vec::new(), broken: Vec::new() };
+fn decode<'a>(items: &[&'a Item], preprocess: &Preprocess, way: Preprocessing) -> Batch<'a> {
+    let mut batch = Batch { items: Vec::new(), input: Input::new(way), broken: Vec::new() };
     for &item in items {
-        match open_image(&item.path).and_then(|image| preprocess.pixels(&image)) {
-            Ok(pixels) => {
-                batch.items.push(item);
-                batch.pixels.extend(pixels);
-            }
+        match open_image(&item.path).and_then(|image| batch.input.push(image, preprocess)) {
+            Ok(()) => batch.items.push(item),
             Err(error) => batch.broken.push((item, error.to_string())),
         }
     }

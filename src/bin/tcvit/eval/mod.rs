@@ -5,24 +5,25 @@ mod chart;
 mod folder;
 mod rows;
 mod summary;
+mod timing;
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use tcvit::cost::Cost;
-use tcvit::{Condensation, Error, Model, Result, Session, SessionOptions};
+use tcvit::{Condensation, Error, Model, Pending, Preprocessing, Result, Session, SessionOptions};
 
-use crate::options::{ChangeOptions, DeviceOptions, ModelOptions, OutputFile};
-use crate::output::{describe, median, print, print_json};
+use crate::options::{ChangeOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions};
+use crate::output::{describe, print, print_json};
 use crate::picture::PictureFile;
 use batches::{Batch, for_each_batch};
 use folder::{Folder, Item};
 use rows::{Answer, Row, Rows};
 use summary::{Measured, Summary};
+use timing::{REPEATS, measure, rates};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -45,6 +46,8 @@ pub struct Arguments {
     flops: Vec<String>,
     #[command(flatten)]
     change: ChangeOptions,
+    #[command(flatten)]
+    preprocess: PreprocessOptions,
     /// A JSON file with a list of condensations to run too, each {"preset": ..., option: value, ...}.
     #[arg(long, value_name = "FILE.json")]
     sweep: Option<PathBuf>,
@@ -74,11 +77,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let folder = Folder::open(&arguments.folder, &config, arguments.limit)?;
     let context = arguments.device.open()?;
     let model = arguments.model.load(&context)?;
-    let runners = runners(&model, &condensations, arguments.batch)?;
+    let runners = runners(&model, &condensations, arguments.batch, arguments.preprocess.preprocess)?;
     let names: Vec<String> = runners.iter().map(|runner| runner.name.clone()).collect();
     let identity = format!("tcvit eval {} on {}", arguments.model.name(), arguments.folder.display());
     let mut rows = Rows::open(&names, &identity, arguments.csv.as_ref().map(|file| file.0.as_path()))?;
-    let outcome = evaluate(&model, &folder, runners, &mut rows, arguments.batch)?;
+    let way = arguments.preprocess.preprocess;
+    let outcome = evaluate(&model, &folder, &runners, &mut rows, arguments.batch, way)?;
     rows.finish(&outcome.rows)?;
     let summaries: Vec<Summary> =
         outcome.measured.iter().enumerate().map(|(index, m)| Summary::new(&outcome.rows, index, m)).collect();
@@ -133,25 +137,30 @@ fn refused(expected: &str, got: &str) -> Error {
     Error::Config { op: "eval".into(), expected: expected.into(), got: got.into() }
 }
 
-/// A session and the time it took.
+/// A session and what it is called.
 struct Runner {
     name: String,
     family: String,
     session: Session,
-    seconds: f64,
 }
 
 /// The full model, then each condensation.
-fn runners(model: &Model, condensations: &[Condensation], batch: usize) -> Result<Vec<Runner>> {
+fn runners(
+    model: &Model,
+    condensations: &[Condensation],
+    batch: usize,
+    preprocessing: Preprocessing,
+) -> Result<Vec<Runner>> {
     let all = std::iter::once(None).chain(condensations.iter().map(Some));
     let mut runners: Vec<Runner> = Vec::new();
     for condensation in all {
-        let session = model.session(SessionOptions::new().batch(batch).condensation(condensation.cloned()))?;
+        let options = SessionOptions::new().batch(batch).condensation(condensation.cloned()).preprocess(preprocessing);
+        let session = model.session(options)?;
         let name = describe(session.plan());
         // Two budgets may come to the same R.
         if runners.iter().all(|runner| runner.name != name) {
             let family = condensation.map_or("full".into(), Condensation::to_string);
-            runners.push(Runner { name, family, session, seconds: 0.0 });
+            runners.push(Runner { name, family, session });
         }
     }
     Ok(runners)
@@ -164,88 +173,72 @@ struct Outcome {
     broken: Vec<(String, String)>,
     /// Images that an earlier run had done.
     resumed: usize,
-    /// Images that the times are of.
+    /// Images that this run has done.
     timed: usize,
 }
+
+/// Batches in flight, of every model: while the GPU has one to work on, the next is decoded and the one before becomes
+/// rows.
+const IN_FLIGHT: usize = 2;
 
 fn evaluate(
     model: &Model,
     folder: &Folder,
-    mut runners: Vec<Runner>,
+    runners: &[Runner],
     rows: &mut Rows,
     batch: usize,
+    preprocessing: Preprocessing,
 ) -> Result<Outcome> {
     let mut results: Vec<Row> = folder.items.iter().filter_map(|item| rows.done(&item.name).cloned()).collect();
     let resumed = results.len();
     let left: Vec<&Item> = folder.items.iter().filter(|item| rows.done(&item.name).is_none()).collect();
     let progress = progress(folder.items.len() as u64, resumed as u64);
-    let (mut broken, mut timed, classes) = (Vec::new(), 0, model.config().classes);
-    let mut warm = false;
-    for_each_batch(&left, batch, model.preprocess(), |Batch { items, pixels, broken: unread }| {
-        progress.inc((items.len() + unread.len()) as u64);
+    let (mut broken, mut timed, mut sample) = (Vec::new(), 0, None);
+    let mut in_flight: VecDeque<(Vec<&Item>, Vec<Pending<'_>>)> = VecDeque::new();
+    let mut finish = |(items, pending): (Vec<&Item>, Vec<Pending<'_>>)| {
+        let new = answers(&items, pending, model.config().classes)?;
+        progress.inc(items.len() as u64);
+        rows.add(&new)?;
+        results.extend(new);
+        Ok::<(), Error>(())
+    };
+    for_each_batch(&left, batch, (model.preprocess(), preprocessing), |Batch { items, input, broken: unread }| {
+        progress.inc(unread.len() as u64);
         broken.extend(unread.into_iter().map(|(item, why)| (item.name.clone(), why)));
         if items.is_empty() {
             return Ok(());
         }
-        if !std::mem::replace(&mut warm, true) {
-            // The first run compiles on some drivers.
-            runners.iter().try_for_each(|runner| runner.session.logits(&pixels).map(drop))?;
-        }
-        let mut logits = Vec::new();
-        for runner in &mut runners {
-            let start = Instant::now();
-            logits.push(runner.session.logits(&pixels)?);
-            runner.seconds += start.elapsed().as_secs_f64();
-        }
         timed += items.len();
-        let of_image = |list: &Vec<f32>, image: usize| list[image * classes..(image + 1) * classes].to_vec();
-        let new: Vec<Row> = items
-            .iter()
-            .enumerate()
-            .map(|(image, item)| {
-                let full = of_image(&logits[0], image);
-                let answers = logits.iter().map(|list| Answer::new(&of_image(list, image), &full, item.class));
-                Row { name: item.name.clone(), class: item.class, answers: answers.collect() }
-            })
-            .collect();
-        rows.add(&new)?;
-        results.extend(new);
-        Ok(())
+        let pending = runners.iter().map(|runner| input.submit(&runner.session)).collect::<Result<_>>()?;
+        sample.get_or_insert((items.len(), input));
+        in_flight.push_back((items, pending));
+        match in_flight.len() < IN_FLIGHT {
+            true => Ok(()),
+            false => in_flight.pop_front().map_or(Ok(()), &mut finish),
+        }
     })?;
+    in_flight.into_iter().try_for_each(finish)?;
     progress.finish_and_clear();
     if results.is_empty() {
         let why = broken.first().map_or("none", |(_, why)| why.as_str());
         return Err(refused("at least one readable image", why));
     }
     results.sort_by(|a, b| a.name.cmp(&b.name));
-    let measured = runners.iter().map(|runner| measure(runner, timed)).collect::<Result<_>>()?;
+    let rates = rates(runners, sample.as_ref())?;
+    let measured = runners.iter().zip(rates).map(|(runner, rate)| measure(runner, rate)).collect::<Result<_>>()?;
     Ok(Outcome { rows: results, measured, broken, resumed, timed })
 }
 
-/// Repeats of a profile, whose median counts.
-const PROFILES: usize = 5;
-
-fn measure(runner: &Runner, timed: usize) -> Result<Measured> {
-    let session = &runner.session;
-    let condenses = session.plan().condenses() && session.model().context().can_profile();
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..if condenses && timed > 0 { PROFILES } else { 0 } {
-        let each = 1e-3 / session.run_size() as f64;
-        let all = session.profile()?;
-        let sum = |part: &str| -> f64 {
-            all.iter().filter(|time| time.label.contains(part)).map(|time| time.nanoseconds * each).sum()
-        };
-        times[0].push(sum(".condense."));
-        times[1].push(sum(""));
-    }
-    let condense = (!times[0].is_empty()).then(|| times.map(median).into());
-    Ok(Measured {
-        name: runner.name.clone(),
-        family: runner.family.clone(),
-        multiply_adds: Cost::of(session.plan()).total(),
-        images_per_second: (timed > 0).then(|| timed as f64 / runner.seconds),
-        condense,
-    })
+/// Waits for what every model makes of `items`.
+fn answers(items: &[&Item], pending: Vec<Pending<'_>>, classes: usize) -> Result<Vec<Row>> {
+    let logits: Vec<Vec<f32>> = pending.into_iter().map(|pending| Ok(pending.wait()?.logits)).collect::<Result<_>>()?;
+    let of_image = |list: &Vec<f32>, image: usize| list[image * classes..(image + 1) * classes].to_vec();
+    let row = |(image, item): (usize, &&Item)| {
+        let full = of_image(&logits[0], image);
+        let answers = logits.iter().map(|list| Answer::new(&of_image(list, image), &full, item.class));
+        Row { name: item.name.clone(), class: item.class, answers: answers.collect() }
+    };
+    Ok(items.iter().enumerate().map(row).collect())
 }
 
 fn progress(total: u64, done: u64) -> ProgressBar {
@@ -291,15 +284,12 @@ fn report(
         folder.classes,
     );
     if outcome.resumed > 0 {
-        out += &format!(
-            "resumed  {} images of an earlier run; times are of the other {}\n",
-            outcome.resumed, outcome.timed
-        );
+        out += &format!("resumed  {} images of an earlier run\n", outcome.resumed);
     }
     out += &format!("\n{}", summary::table(summaries));
     out += &format!(
-        "\nAgreement and KL divergence are with the full model. Times are of batches of {}, the models in turn;\n\
-         condensing is GPU time an image, and its share of the forward.\n",
+        "\nAgreement and KL divergence are with the full model. Times are of one batch of {}, the models in turn,\n\
+         median of {REPEATS}; condensing is GPU time an image, and its share of the forward.\n",
         arguments.batch
     );
     if !outcome.broken.is_empty() {

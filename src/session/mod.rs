@@ -1,88 +1,35 @@
 //! A session: a model, a batch size and a condensation, recorded once and replayed for every batch.
 
+mod feeder;
+mod options;
+mod pending;
+mod stream;
+mod upload;
+
+use std::sync::Mutex;
+
 use image::RgbImage;
 
 use crate::attention;
-use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 use crate::forward::{self, Stage};
-use crate::gpu::{KernelTime, Recorder, Recording, download, profile};
+use crate::gpu::{KernelTime, Recorder, Recording, profile};
 use crate::kernels::texture;
 use crate::model::Model;
-use crate::plan::{Attention, Plan};
-use crate::prediction::Prediction;
-use crate::trace::{BlockTrace, Trace};
+use crate::plan::Plan;
+use crate::trace::Trace;
 use crate::workspace::{Selection, Workspace};
 
-/// What a session is opened with. The default is one image, full model.
-#[derive(Clone, Debug)]
-pub struct SessionOptions {
-    batch: usize,
-    condensation: Option<Condensation>,
-    inspect: bool,
-    attention: Option<Attention>,
-}
+pub use options::{Preprocessing, SessionOptions, Wanted};
+pub use pending::Pending;
+pub use stream::{IntoImage, Predictions};
 
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self { batch: 1, condensation: None, inspect: false, attention: None }
-    }
-}
+use pending::Slots;
+use upload::{Input, Uploads};
 
-impl SessionOptions {
-    /// One image, full model.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Images in a batch. A batch that exceeds the adapter's binding limit is split into even runs.
-    #[must_use]
-    pub fn batch(mut self, images: usize) -> Self {
-        self.batch = images;
-        self
-    }
-
-    /// Condense tokens.
-    #[must_use]
-    pub fn condense(mut self, condensation: Condensation) -> Self {
-        self.condensation = Some(condensation);
-        self
-    }
-
-    /// Condense or not, as decided elsewhere.
-    #[must_use]
-    pub fn condensation(mut self, condensation: Option<Condensation>) -> Self {
-        self.condensation = condensation;
-        self
-    }
-
-    /// Run attention so, instead of as is expected to be fastest on the adapter. A device or model that cannot is an error
-    /// when the session is opened.
-    #[must_use]
-    pub fn attention(mut self, attention: Attention) -> Self {
-        self.attention = Some(attention);
-        self
-    }
-
-    /// Keep W of every block that condenses, for [`BlockTrace::connectivity`]: memory for B N^2 numbers a block.
-    #[must_use]
-    pub fn inspect(mut self) -> Self {
-        self.inspect = true;
-        self
-    }
-}
-
-/// Which results [`Session::run`] reads back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Tokens after the final norm too, not only logits.
-    pub features: bool,
-    /// Scores, kept tokens and assignments of each block too, and W where the session was told to keep it.
-    pub blocks: bool,
-}
-
-/// A recorded forward. Not shared between threads at once: its buffers hold one batch.
+/// A recorded forward. Its buffers hold one batch; threads that share it take turns, and while the GPU computes one batch
+/// the next can be on its way.
 pub struct Session {
     model: Model,
     plan: Plan,
@@ -92,6 +39,9 @@ pub struct Session {
     features: wgpu::Buffer,
     selections: Vec<Selection>,
     recording: Recording,
+    preprocessing: Preprocessing,
+    slots: Slots,
+    uploads: Mutex<Uploads>,
 }
 
 impl Session {
@@ -116,48 +66,29 @@ impl Session {
         };
         let features = forward::record(&context, &mut recorder, &mut stage, &mut selections)?;
         let recording = recorder.finish()?;
+        context.keep_pipelines();
+        context.keep_choices();
         tracing::info!(
             batch = options.batch,
             run = chunk,
             dispatches = recording.len(),
-            ?attention,
+            attention = ?plan.attention,
             "session recorded"
         );
-        Ok(Self { batch: options.batch, model, plan, chunk, workspace, features, selections, recording })
-    }
-
-    /// Classifies photographs: any number of them, a batch at a time.
-    ///
-    /// ```no_run
-    /// # let gpu = tcvit::Context::blocking()?;
-    /// let model = tcvit::Model::load(&gpu, "deit_small.safetensors")?;
-    /// let session = model.session(tcvit::SessionOptions::new().condense(tcvit::Condensation::training_free()))?;
-    /// let photo = tcvit::input::open_image("cat.jpg".as_ref())?;
-    /// for guess in session.classify(&[photo])?[0].top(5) {
-    ///     println!("{} {:.1} %", guess.name(), guess.probability * 100.0);
-    /// }
-    /// # Ok::<(), tcvit::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a model without a head, [`Error::Image`] for an image that cannot be resized,
-    /// [`Error::Device`] when the device fails, [`Error::NotFinite`] when the result is not a number.
-    pub fn classify(&self, images: &[RgbImage]) -> Result<Vec<Prediction>> {
-        let config = self.config();
-        if config.classes == 0 {
-            return Err(Error::config(
-                "classify",
-                "a model with a classification head",
-                "one without; ask for features",
-            ));
-        }
-        let mut predictions = Vec::with_capacity(images.len());
-        for images in images.chunks(self.batch) {
-            let trace = self.run(&self.model.preprocess().pixels_batch(images)?, Wanted::default())?;
-            predictions
-                .extend(trace.logits.chunks_exact(config.classes).map(|logits| Prediction::of_logits(logits, config)));
-        }
-        Ok(predictions)
+        let uploads = Mutex::new(Uploads::new(&context));
+        Ok(Self {
+            batch: options.batch,
+            model,
+            plan,
+            chunk,
+            workspace,
+            features,
+            selections,
+            recording,
+            preprocessing: options.preprocessing,
+            slots: Slots::default(),
+            uploads,
+        })
     }
 
     /// Logits [B, classes] of normalised pixels [B, 3, image, image], for any B.
@@ -183,6 +114,37 @@ impl Session {
     /// [`Error::Shape`] when the pixels are not whole images, [`Error::NotFinite`] when pixels or results are not finite
     /// numbers, [`Error::Device`] when the device fails.
     pub fn run(&self, pixels: &[f32], wanted: Wanted) -> Result<Trace> {
+        self.submit(pixels, wanted)?.wait()
+    }
+
+    /// As [`Session::run`], but of photographs, any number of them.
+    ///
+    /// # Errors
+    /// As [`Session::classify`], but for the head.
+    pub fn run_images(&self, images: &[RgbImage], wanted: Wanted) -> Result<Trace> {
+        self.submit_images(images, wanted)?.wait()
+    }
+
+    /// Submits normalised pixels [B, 3, image, image] and does not wait for the results. What is submitted next waits on
+    /// the device, not here; more images than a run takes are submitted as earlier runs end.
+    ///
+    /// ```no_run
+    /// # fn next() -> Option<Vec<f32>> { None }
+    /// # fn two(session: tcvit::Session) -> tcvit::Result<()> {
+    /// let mut before = None;
+    /// while let Some(pixels) = next() {
+    ///     let pending = session.submit(&pixels, tcvit::Wanted::default())?;
+    ///     // The GPU has `pixels` to work on while the results of those before are looked at.
+    ///     if let Some(before) = before.replace(pending) {
+    ///         println!("{:?}", before.wait()?.logits);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn submit(&self, pixels: &[f32], wanted: Wanted) -> Result<Pending<'_>> {
         let each = self.plan.elements().pixels;
         if pixels.is_empty() || !pixels.len().is_multiple_of(each) {
             let side = self.config().image;
@@ -193,56 +155,31 @@ impl Session {
             ));
         }
         finite("input pixels", pixels)?;
-        let mut trace = Trace::default();
-        for chunk in pixels.chunks(each * self.chunk) {
-            self.model.context().checked("upload pixels", || {
-                let bytes = bytemuck::cast_slice(chunk);
-                self.model.context().queue().write_buffer(&self.workspace.pixels, 0, bytes);
-                Ok(())
-            })?;
-            self.recording.submit(self.model.context())?;
-            trace.extend(self.read_back(chunk.len() / each, wanted)?);
-        }
-        Ok(trace)
+        self.submit_all(Input::Pixels(pixels), wanted)
     }
 
-    /// Results of the forward that was submitted last, for its first `images` images.
+    /// As [`Session::submit`], but of photographs, prepared as [`SessionOptions::preprocess`] says.
     ///
     /// # Errors
-    /// [`Error::Shape`] for more images than the session's batch; else as [`Session::run`].
-    pub fn read_back(&self, images: usize, wanted: Wanted) -> Result<Trace> {
-        if images > self.chunk {
-            return Err(Error::shape("read back", format!("at most {} images", self.chunk), images.to_string()));
-        }
-        let (context, config) = (self.model.context(), self.config());
-        let mut trace = Trace {
-            images,
-            tokens: self.plan.last_tokens(),
-            width: config.width,
-            classes: config.classes,
-            ..Trace::default()
-        };
-        context.wait("read back")?;
-        trace.logits = download(context, &self.workspace.logits, images * config.classes)?;
-        finite("logits", &trace.logits)?;
-        if wanted.features {
-            trace.features = download(context, &self.features, images * trace.tokens * config.width)?;
-            finite("features", &trace.features)?;
-        }
-        for selection in self.selections.iter().filter(|_| wanted.blocks) {
-            let read = |buffer, each| download::<u32>(context, buffer, images * each);
-            let order = read(&selection.order, selection.patches)?;
-            let slot = read(&selection.slot, selection.patches)?;
-            let fuses = self.plan.condensation.as_ref().is_some_and(Condensation::fuses);
-            let matches = if fuses { Some(read(&selection.assigned, selection.dropped)?) } else { None };
-            let mut block = BlockTrace::new(selection.block, selection.patches, &order, &slot, matches.as_deref());
-            block.score = download(context, &selection.score, images * selection.patches)?;
-            if let Some(w) = &selection.connectivity {
-                block.connectivity = download(context, w, images * selection.patches.pow(2))?;
+    /// As [`Session::run_images`].
+    pub fn submit_images(&self, images: &[RgbImage], wanted: Wanted) -> Result<Pending<'_>> {
+        // Before anything runs, and by their numbers among all of them.
+        self.model.preprocess().check_batch(images)?;
+        self.submit_all(Input::Photographs(images), wanted)
+    }
+
+    fn submit_all(&self, input: Input<'_>, wanted: Wanted) -> Result<Pending<'_>> {
+        let mut pending = Pending::new(self, wanted);
+        match input {
+            Input::Pixels(pixels) => {
+                let mut runs = pixels.chunks(self.plan.elements().pixels * self.chunk);
+                runs.try_for_each(|run| pending.push(Input::Pixels(run)))?;
             }
-            trace.blocks.push(block);
+            Input::Photographs(images) => {
+                images.chunks(self.chunk).try_for_each(|run| pending.push(Input::Photographs(run)))?;
+            }
         }
-        Ok(trace)
+        Ok(pending)
     }
 
     /// Writes the forward into the application's own encoder: it reads [`Session::input`] and leaves its results in
@@ -312,6 +249,11 @@ impl Session {
     /// Token counts, buffer sizes and the condensation.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Where photographs are prepared.
+    pub fn preprocessing(&self) -> Preprocessing {
+        self.preprocessing
     }
 
     /// Images in a batch.

@@ -1,0 +1,52 @@
+//! How fast each model is, once all images are done and the machine has nothing else to do.
+
+use std::time::Instant;
+
+use tcvit::Result;
+use tcvit::cost::Cost;
+
+use super::Runner;
+use super::batches::Input;
+use super::summary::Measured;
+use crate::output::median;
+
+/// Images a second of each model on one batch, the models in turn, with nothing else to do for the machine. `None` where
+/// there was no batch.
+pub fn rates(runners: &[Runner], sample: Option<&(usize, Input)>) -> Result<Vec<Option<f64>>> {
+    let Some((images, input)) = sample else { return Ok(vec![None; runners.len()]) };
+    let mut seconds = vec![Vec::new(); runners.len()];
+    for _ in 0..REPEATS {
+        for (runner, seconds) in runners.iter().zip(&mut seconds) {
+            let start = Instant::now();
+            input.submit(&runner.session)?.wait()?;
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok(seconds.into_iter().map(|seconds| Some(*images as f64 / median(seconds))).collect())
+}
+
+/// Repeats of what is timed, whose median counts.
+pub const REPEATS: usize = 5;
+
+pub fn measure(runner: &Runner, rate: Option<f64>) -> Result<Measured> {
+    let session = &runner.session;
+    let condenses = session.plan().condenses() && session.model().context().can_profile();
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..if condenses && rate.is_some() { REPEATS } else { 0 } {
+        let each = 1e-3 / session.run_size() as f64;
+        let all = session.profile()?;
+        let sum = |part: &str| -> f64 {
+            all.iter().filter(|time| time.label.contains(part)).map(|time| time.nanoseconds * each).sum()
+        };
+        times[0].push(sum(".condense."));
+        times[1].push(sum(""));
+    }
+    let condense = (!times[0].is_empty()).then(|| times.map(median).into());
+    Ok(Measured {
+        name: runner.name.clone(),
+        family: runner.family.clone(),
+        multiply_adds: Cost::of(session.plan()).total(),
+        images_per_second: rate,
+        condense,
+    })
+}

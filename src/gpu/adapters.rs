@@ -1,0 +1,53 @@
+//! The adapters of this machine, and which of them is meant.
+
+use crate::error::{Error, Result};
+
+/// One adapter of this machine, as [`Context::adapters`] lists it.
+#[derive(Clone, Debug)]
+pub struct AdapterSummary {
+    /// Name, driver, backend, device type.
+    pub info: wgpu::AdapterInfo,
+    /// What the adapter can do beyond the baseline.
+    pub features: wgpu::Features,
+    /// The largest sizes it takes.
+    pub limits: wgpu::Limits,
+}
+
+/// The adapters of the backends that run compute well, sorted by kind; `WGPU_BACKEND` narrows them.
+pub(super) async fn enumerate() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = wgpu::Backends::PRIMARY;
+    let instance = wgpu::Instance::new(descriptor.with_env());
+    let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
+    adapters.sort_by_key(|adapter| match adapter.get_info().device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+pub(super) fn choose(adapters: Vec<wgpu::Adapter>, wanted: Option<&str>) -> Result<wgpu::Adapter> {
+    const OP: &str = "choose adapter";
+    let names: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
+    let index = match wanted {
+        None => 0,
+        Some(text) => match text.parse::<usize>() {
+            Ok(number) => number,
+            Err(_) => {
+                names.iter().position(|name| name.to_lowercase().contains(&text.to_lowercase())).unwrap_or(usize::MAX)
+            }
+        },
+    };
+    adapters.into_iter().nth(index).ok_or_else(|| {
+        if names.is_empty() {
+            let expected = "a Vulkan, Metal or DX12 driver (on Debian and Ubuntu: apt-get install mesa-vulkan-drivers)";
+            Error::no_adapter(OP, expected, "no adapter at all")
+        } else {
+            let listed: Vec<String> = names.iter().enumerate().map(|(i, name)| format!("{i}: {name}")).collect();
+            Error::no_adapter(OP, format!("one of [{}]", listed.join("; ")), wanted.unwrap_or_default())
+        }
+    })
+}

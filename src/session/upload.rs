@@ -1,0 +1,198 @@
+//! Pixels and photographs on their way to the device, through host memory that is used again and again.
+
+use image::RgbImage;
+use wgpu::util::StagingBelt;
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Recorder, Recording, empty};
+use crate::input::Photographs;
+use crate::kernels::resample::{Bindings, record};
+
+const OP: &str = "upload";
+/// Bytes of photographs that are laid out at once. A batch that has more goes up in parts.
+const MOST_BYTES: usize = 64 << 20;
+
+/// The images of one run.
+#[derive(Clone, Copy)]
+pub(super) enum Input<'a> {
+    /// Normalised pixels [B, 3, image, image].
+    Pixels(&'a [f32]),
+    /// To be prepared as the session prepares them.
+    Photographs(&'a [RgbImage]),
+}
+
+impl Input<'_> {
+    /// B, where an image has `each` normalised pixels.
+    pub(super) fn images(&self, each: usize) -> usize {
+        match self {
+            Self::Pixels(pixels) => pixels.len() / each.max(1),
+            Self::Photographs(images) => images.len(),
+        }
+    }
+}
+
+/// Host memory that the device copies from, and what prepares photographs there. One run uses it at a time.
+pub(super) struct Uploads {
+    belt: StagingBelt,
+    resampler: Option<Resampler>,
+}
+
+/// Buffers for photographs, and both passes of the kernel over them.
+struct Resampler {
+    batch: wgpu::Buffer,
+    between: wgpu::Buffer,
+    passes: Recording,
+}
+
+impl Uploads {
+    pub(super) fn new(context: &Context) -> Self {
+        // Each run's memory is as large as what it uploads.
+        Self { belt: StagingBelt::new(context.device().clone(), 8), resampler: None }
+    }
+
+    /// An encoder that puts `input` into the session's pixels.
+    pub(super) fn encode(&mut self, session: &Session, input: Input<'_>) -> Result<wgpu::CommandEncoder> {
+        let mut encoder = session.model.context().device().create_command_encoder(&Default::default());
+        match input {
+            Input::Pixels(pixels) => {
+                self.put_pixels(session, &mut encoder, 0, pixels)?;
+                Ok(encoder)
+            }
+            Input::Photographs(images) => self.put_photographs(session, encoder, images),
+        }
+    }
+
+    /// Submits what uses this memory; the memory is free again once that is done.
+    pub(super) fn submit(&mut self, context: &Context, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
+        self.belt.finish();
+        let index = context.queue().submit([encoder.finish()]);
+        self.belt.recall();
+        index
+    }
+
+    /// Copies pixels to image `slot` and up.
+    fn put_pixels(
+        &mut self,
+        session: &Session,
+        encoder: &mut wgpu::CommandEncoder,
+        slot: usize,
+        pixels: &[f32],
+    ) -> Result<()> {
+        let bytes: &[u8] = bytemuck::cast_slice(pixels);
+        let at = slot * session.plan.elements().pixels * 4;
+        self.put(encoder, &session.workspace.pixels, at, bytes.len(), |out| {
+            out.copy_from_slice(bytes);
+        })
+    }
+
+    /// Copies `size` bytes, a multiple of 4, that `write` writes, to byte `at` of `target`.
+    fn put(
+        &mut self,
+        encoder: &mut wgpu::CommandEncoder,
+        target: &wgpu::Buffer,
+        at: usize,
+        size: usize,
+        write: impl FnOnce(&mut wgpu::BufferViewMut),
+    ) -> Result<()> {
+        // Rounded up, or batches of ever other sizes would each leave memory that none after them fits.
+        let Some(room) = wgpu::BufferSize::new(size.next_power_of_two().max(8) as u64) else { return Ok(()) };
+        let slice = self.belt.allocate(room, wgpu::BufferSize::MIN);
+        encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), target, at as u64, size as u64);
+        let mapped = slice.slice(..size as u64).get_mapped_range_mut();
+        write(
+            &mut mapped.map_err(|error| Error::device(OP, "memory of a device that is not lost", error.to_string()))?,
+        );
+        Ok(())
+    }
+
+    /// Lays photographs out, uploads them and prepares them on the device, in as many parts as their size asks for.
+    fn put_photographs(
+        &mut self,
+        session: &Session,
+        mut encoder: wgpu::CommandEncoder,
+        images: &[RgbImage],
+    ) -> Result<wgpu::CommandEncoder> {
+        let context = session.model.context();
+        let (mut first, mut before) = (0, None);
+        while first < images.len() {
+            let count = part(&images[first..], session.config().image);
+            if first > 0 {
+                // One part on its way and one that is written: no more memory than that.
+                let index = self.submit(context, encoder);
+                if let Some(before) = before.replace(index) {
+                    context.wait_for(OP, Some(before))?;
+                }
+                encoder = context.device().create_command_encoder(&Default::default());
+            }
+            self.put_part(session, &mut encoder, first, &images[first..first + count])?;
+            first += count;
+        }
+        Ok(encoder)
+    }
+
+    fn put_part(
+        &mut self,
+        session: &Session,
+        encoder: &mut wgpu::CommandEncoder,
+        slot: usize,
+        images: &[RgbImage],
+    ) -> Result<()> {
+        let (context, preprocess) = (session.model.context(), session.model.preprocess());
+        let most = (context.max_binding() / 4) as usize;
+        let laid_out = Photographs::new(preprocess, images, slot, session.chunk);
+        let photographs = match laid_out {
+            Ok(photographs) if photographs.words().max(photographs.middle_words()) <= most => photographs,
+            // Too large for the device: the processor gives the same pixels.
+            Ok(_) | Err(Error::Limit { .. }) => {
+                let pixels = preprocess.pixels_batch(images)?;
+                return self.put_pixels(session, encoder, slot, &pixels);
+            }
+            Err(error) => return Err(error),
+        };
+        let fits = |resampler: &Resampler| {
+            let words = |buffer: &wgpu::Buffer| (buffer.size() / 4) as usize;
+            photographs.words() <= words(&resampler.batch) && photographs.middle_words() <= words(&resampler.between)
+        };
+        if !self.resampler.as_ref().is_some_and(fits) {
+            self.resampler = Some(Resampler::new(session, &photographs, most)?);
+        }
+        let Some(resampler) = &self.resampler else { return Ok(()) };
+        let (batch, size) = (resampler.batch.clone(), photographs.words() * 4);
+        self.put(encoder, &batch, 0, size, |out| {
+            photographs.write(|at, run| out.slice(at..at + run.len()).copy_from_slice(run));
+        })?;
+        if let Some(resampler) = &self.resampler {
+            resampler.passes.encode_sized(encoder, &[0, 1].map(|pass| photographs.workgroups(pass)));
+        }
+        Ok(())
+    }
+}
+
+/// How many of `images` go up together: as many as [`MOST_BYTES`] hold, at least one.
+fn part(images: &[RgbImage], side: usize) -> usize {
+    let mut sum = 0;
+    let fits = |image: &&RgbImage| {
+        let (width, height) = (image.width() as usize, image.height() as usize);
+        sum += (width * height * 3).max(width.max(height) * side * 4);
+        sum <= MOST_BYTES
+    };
+    images.iter().take_while(fits).count().max(1)
+}
+
+impl Resampler {
+    /// With room for photographs like these and for some larger ones, at most `most` words.
+    fn new(session: &Session, photographs: &Photographs<'_>, most: usize) -> Result<Self> {
+        let context = session.model.context();
+        let room = |words: usize| words.next_power_of_two().min(most);
+        let batch = empty(context, "photographs", room(photographs.words()))?;
+        let between = empty(context, "photographs resized along one axis", room(photographs.middle_words()))?;
+        let mut recorder = Recorder::new(context);
+        recorder.section("input");
+        let first = Bindings { batch: &batch, source: &batch, out: &between };
+        record(&mut recorder, photographs.params(0), first, photographs.workgroups(0))?;
+        let second = Bindings { batch: &batch, source: &between, out: &session.workspace.pixels };
+        record(&mut recorder, photographs.params(1), second, photographs.workgroups(1))?;
+        Ok(Self { passes: recorder.finish()?, batch, between })
+    }
+}
