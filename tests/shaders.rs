@@ -23,12 +23,13 @@ fn parse(kernel: &Kernel, types: Types) -> (Module, ModuleInfo) {
     (module, info)
 }
 
-/// What the device must have.
+/// What the device must have. Packing and unpacking f16 is WGSL's own; only some OpenGL devices cannot.
 fn capabilities(kernel: &Kernel) -> Capabilities {
-    match kernel.features.contains(wgpu::Features::SUBGROUP) {
+    let subgroup = match kernel.features.contains(wgpu::Features::SUBGROUP) {
         true => Capabilities::SUBGROUP,
         false => Capabilities::empty(),
-    }
+    };
+    subgroup | Capabilities::SHADER_FLOAT16_IN_FLOAT32
 }
 
 /// Each override at each of its values, the others at their defaults: their cross product would add little.
