@@ -51,9 +51,9 @@ impl Params {
     }
 }
 
-/// Eight threads for each patch token.
+/// One thread for each patch token.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid(params.rows().div_ceil(8))
+    grid(params.rows().div_ceil(64))
 }
 
 /// Records one dispatch; `qkv` is stored in `input`.
