@@ -42,12 +42,6 @@ fn not_yet(precision: Precision) -> Error {
 /// Every model in every precision, each with every condensation that the options give it.
 pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
     let mut subjects = Vec::new();
-    for &batch in &arguments.batch {
-        if batch == 0 {
-            let (op, expected) = ("option --batch".into(), "at least 1 image".into());
-            return Err(Error::Config { op, expected, got: batch.to_string() });
-        }
-    }
     if let Some(&precision) = arguments.precision.iter().find(|&&precision| precision == Precision::F16) {
         return Err(not_yet(precision));
     }
@@ -58,6 +52,8 @@ pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
             ..ModelOptions::default()
         };
         let config = model.config()?;
+        let full = Plan::new(&config, None)?;
+        arguments.batch.iter().try_for_each(|&batch| full.chunk(batch, u64::MAX).map(drop))?;
         let change = ChangeOptions::default();
         let condensations = combinations(&arguments.preset, &arguments.drop, &[], &change, &model)?;
         for condensation in &condensations {

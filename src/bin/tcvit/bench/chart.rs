@@ -17,14 +17,14 @@ const WIDTH: u32 = 1180;
 /// What the rows' names take.
 const NAMES: u32 = 190;
 /// Height of the title and of what is said below it.
-const HEAD: u32 = 52;
+const HEAD: u32 = 72;
 /// Height of a group's name, and of each of its rows.
 const GROUP: i32 = 34;
 const ROW: i32 = 25;
 const BAR: i32 = 17;
 /// Height of an axis and its name, and of the legend.
 const AXIS: u32 = 40;
-const LEGEND: u32 = 36;
+const LEGEND: u32 = 60;
 
 /// Colours that colour-blind readers tell apart (Okabe and Ito's).
 const FULL: RGBColor = RGBColor(0x9a, 0xa5, 0xb1);
@@ -76,9 +76,9 @@ fn plot(svg: &mut String, report: &Report) -> Drawn {
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE)?;
     say(&root, "Condensed against full", (14, 22), 18, &BLACK)?;
-    let beware = report.origin.warnings();
-    let origin = [report.origin.machine(), report.origin.program()].into_iter().chain(beware);
-    say(&root, &origin.collect::<Vec<_>>().join("; "), (14, 42), 11, &BLACK.mix(0.6))?;
+    let warnings = report.origin.warnings();
+    say(&root, &format!("{}; {}", report.origin.machine(), report.origin.program()), (14, 44), 12, &BLACK.mix(0.6))?;
+    say(&root, &warnings.join("; "), (14, 62), 12, &CONDENSING)?;
     let (_, body) = root.split_vertically(HEAD);
     let (body, legend) = body.split_vertically(top as u32 + AXIS);
     for &(top, full) in &groups {
@@ -240,18 +240,18 @@ fn colours(kinds: &[String]) -> impl Iterator<Item = (&str, RGBColor)> {
 
 /// What colours and marks mean, below the panels.
 fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
-    let speeds = [("full", FULL), ("condensed", CONDENSED)];
+    let (speeds, kernels) = (area, area.clone().shrink((0, ROW), (WIDTH, LEGEND - ROW as u32)));
     let mut x = NAMES as i32;
-    for (name, colour) in speeds {
-        x = key(area, x, name, colour)?;
+    for (name, colour) in [("full", FULL), ("condensed", CONDENSED)] {
+        x = key(speeds, x, name, colour)?;
     }
-    area.draw(&PathElement::new(vec![(x + 5, 7), (x + 5, 23)], BLACK.stroke_width(2)))?;
-    say(area, "ideal", (x + 16, 15), 12, &BLACK)?;
-    area.draw(&PathElement::new(vec![(x + 62, 15), (x + 82, 15)], BLACK.mix(0.6)))?;
-    say(area, "quartiles", (x + 88, 15), 12, &BLACK)?;
-    let mut x = (NAMES + (WIDTH - NAMES) * 54 / 100) as i32 - 60;
+    speeds.draw(&PathElement::new(vec![(x + 5, 7), (x + 5, 23)], BLACK.stroke_width(2)))?;
+    say(speeds, "ideal: what the network's multiply-adds allow", (x + 16, 15), 12, &BLACK)?;
+    speeds.draw(&PathElement::new(vec![(x + 310, 15), (x + 330, 15)], BLACK.mix(0.6)))?;
+    say(speeds, "quartiles of time", (x + 336, 15), 12, &BLACK)?;
+    let mut x = NAMES as i32;
     for (name, colour) in colours(kinds) {
-        x = key(area, x, name, colour)?;
+        x = key(&kernels, x, name, colour)?;
     }
     Ok(())
 }
@@ -260,5 +260,5 @@ fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
 fn key(area: &Area<'_>, x: i32, name: &str, colour: RGBColor) -> Drawn<i32> {
     area.draw(&Rectangle::new([(x, 9), (x + 12, 21)], colour.filled()))?;
     say(area, name, (x + 17, 15), 12, &BLACK)?;
-    Ok(x + 32 + (name.len() as f64 * 6.6) as i32)
+    Ok(x + 36 + name.len() as i32 * 7)
 }

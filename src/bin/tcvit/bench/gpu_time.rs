@@ -56,8 +56,9 @@ impl GpuTime {
             })
             .collect();
         kernels.sort_by(|a, b| b.milliseconds.total_cmp(&a.milliseconds));
-        let sum = |condensing_only: bool| -> f64 {
-            kernels.iter().filter(|k| k.condensing || !condensing_only).map(|k| k.milliseconds).sum()
+        let sum = |condensing_only: bool| {
+            let counted = kernels.iter().filter(|kernel| kernel.condensing || !condensing_only);
+            counted.fold(0.0, |sum, kernel| sum + kernel.milliseconds)
         };
         let (milliseconds, condensing_milliseconds) = (sum(false), sum(true));
         kernels.iter_mut().for_each(|kernel| kernel.share = kernel.milliseconds / milliseconds);

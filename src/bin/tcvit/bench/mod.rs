@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 30)]
     repeats: usize,
     /// About how long all timing may take. Each is timed three times whatever this says.
-    #[arg(long, value_name = "SECONDS", default_value_t = 40.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 40.0, allow_negative_numbers = true)]
     seconds: f64,
     /// Print GPU time by kernel (JSON has it in any case).
     #[arg(long)]
