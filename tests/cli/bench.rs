@@ -69,8 +69,8 @@ fn figures_follow_from_each_other_and_files_are_written() {
     let widest = report["results"].as_array().unwrap().iter().map(|result| figure(result, "/seconds/spread"));
     assert!(near(figure(origin, "/widest_spread"), widest.fold(0.0, f64::max)));
     assert_eq!(origin["noisy"], figure(origin, "/widest_spread") > 0.1);
-    assert!(figure(&report, "/ceilings/0/flops_per_second") > 1e6);
-    assert!(figure(&report, "/ceilings/0/bytes_per_second") > 1e6);
+    assert!(figure(&report, "/ceiling/plain_flops_per_second") > 1e6);
+    assert!(figure(&report, "/ceiling/copy_bytes_per_second") > 1e6);
     let loaded = figure(&report, "/models/0/open_seconds") + figure(&report, "/models/0/load_seconds");
     assert!(figure(&report, "/models/0/first_answer_seconds") > loaded && loaded > 0.0);
     assert_eq!(report["failures"].as_array().unwrap().len(), 0);
@@ -83,7 +83,7 @@ fn figures_follow_from_each_other_and_files_are_written() {
     for group in results.chunks(3) {
         for result in group {
             assert_eq!((result["precision"].as_str(), figure(result, "/seconds/count")), (Some("f32"), 3.0));
-            check_figures(result, &group[0], figure(&report, "/ceilings/0/flops_per_second"));
+            check_figures(result, &group[0], figure(&report, "/ceiling/plain_flops_per_second"));
         }
     }
 

@@ -8,15 +8,25 @@ use tcvit::kernels::linear::{self, Epilogue};
 use tcvit::random::Random;
 use tcvit::{Context, Result};
 
-/// The best of a few runs of each.
+/// The best rates that were seen.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceiling {
-    #[serde(serialize_with = "super::result::displayed")]
-    pub precision: Precision,
-    /// Of the best of a few matrix products; a multiply-add is two.
-    pub flops_per_second: f64,
-    /// Read plus written, by copying a buffer.
-    pub bytes_per_second: f64,
+    /// Of plain f32 matrix products, in operations a second; a multiply-add is two.
+    pub plain_flops_per_second: f64,
+    /// Of f16 products by cooperative matrices, where the adapter has them and they were measured.
+    pub cooperative_flops_per_second: Option<f64>,
+    /// Of copies from buffer to buffer, those read and those written both counted.
+    pub copy_bytes_per_second: f64,
+}
+
+impl Ceiling {
+    /// What a network whose numbers are stored in `precision` could reach.
+    pub fn flops_per_second(&self, precision: Precision) -> f64 {
+        match (precision, self.cooperative_flops_per_second) {
+            (Precision::F16, Some(cooperative)) => cooperative.max(self.plain_flops_per_second),
+            _ => self.plain_flops_per_second,
+        }
+    }
 }
 
 /// K and columns of the products: caches like some better than others.
@@ -32,8 +42,12 @@ const COPIED: u64 = 256 << 20;
 const COPIES: usize = 4;
 
 /// Measures `context`'s adapter.
-pub fn measure(context: &Context, precision: Precision) -> Result<Ceiling> {
-    Ok(Ceiling { precision, flops_per_second: product(context)?, bytes_per_second: copy(context)? })
+pub fn measure(context: &Context) -> Result<Ceiling> {
+    Ok(Ceiling {
+        plain_flops_per_second: product(context)?,
+        cooperative_flops_per_second: None,
+        copy_bytes_per_second: copy(context)?,
+    })
 }
 
 /// FLOP/s of the plain product, of as many rows as it takes to keep the device busy.

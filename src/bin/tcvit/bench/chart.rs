@@ -13,9 +13,12 @@ use super::result::{Measured, Report};
 use super::table::significant;
 use crate::picture::save_svg_text;
 
-const WIDTH: u32 = 1180;
-/// What the rows' names take.
-const NAMES: u32 = 190;
+/// Width of both panels, and of the left one.
+const PANELS: u32 = 990;
+const LEFT: u32 = 535;
+/// What the rows' names may take; and a letter of them, about.
+const NAMES: std::ops::RangeInclusive<usize> = 170..=400;
+const LETTER: usize = 7;
 /// Height of the title and of what is said below it.
 const HEAD: u32 = 72;
 /// Height of a group's name, and of each of its rows.
@@ -72,7 +75,9 @@ fn plot(svg: &mut String, report: &Report) -> Drawn {
             top += ROW;
         }
     }
-    let size = (WIDTH, HEAD + top as u32 + AXIS + LEGEND);
+    let longest = rows.iter().map(|row| row.result.condensation.chars().count()).max().unwrap_or(0);
+    let names = (longest * LETTER + 30).clamp(*NAMES.start(), *NAMES.end());
+    let size = (names as u32 + PANELS, HEAD + top as u32 + AXIS + LEGEND);
     let root = SVGBackend::with_string(svg, size).into_drawing_area();
     root.fill(&WHITE)?;
     say(&root, "Condensed against full", (14, 22), 18, &BLACK)?;
@@ -86,10 +91,14 @@ fn plot(svg: &mut String, report: &Report) -> Drawn {
         say(&body, &name, (14, top + GROUP - 9), 14, &BLACK)?;
     }
     for row in &rows {
-        say(&body, &row.result.condensation, (14, row.top + BAR / 2), 12, &BLACK.mix(0.75))?;
+        let mut name = row.result.condensation.clone();
+        if let Some((cut, _)) = name.char_indices().nth((names - 30) / LETTER) {
+            name.replace_range(cut.., "…");
+        }
+        say(&body, &name, (14, row.top + BAR / 2), 12, &BLACK.mix(0.75))?;
     }
-    let (_, panels) = body.split_horizontally(NAMES);
-    let (left, right) = panels.split_horizontally((WIDTH - NAMES) * 54 / 100);
+    let (_, panels) = body.split_horizontally(names as u32);
+    let (left, right) = panels.split_horizontally(LEFT);
     let kinds = kinds(&rows);
     speeds(&left, &rows, top)?;
     gpu_times(&right, &rows, &kinds, top)?;
@@ -240,8 +249,9 @@ fn colours(kinds: &[String]) -> impl Iterator<Item = (&str, RGBColor)> {
 
 /// What colours and marks mean, below the panels.
 fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
-    let (speeds, kernels) = (area, area.clone().shrink((0, ROW), (WIDTH, LEGEND - ROW as u32)));
-    let mut x = NAMES as i32;
+    let size = area.dim_in_pixel();
+    let (speeds, kernels) = (area, area.clone().shrink((0, ROW), (size.0, LEGEND - ROW as u32)));
+    let mut x = 14;
     for (name, colour) in [("full", FULL), ("condensed", CONDENSED)] {
         x = key(speeds, x, name, colour)?;
     }
@@ -249,7 +259,7 @@ fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
     say(speeds, "ideal: what the network's multiply-adds allow", (x + 16, 15), 12, &BLACK)?;
     speeds.draw(&PathElement::new(vec![(x + 310, 15), (x + 330, 15)], BLACK.mix(0.6)))?;
     say(speeds, "quartiles of time", (x + 336, 15), 12, &BLACK)?;
-    let mut x = NAMES as i32;
+    let mut x = 14;
     for (name, colour) in colours(kinds) {
         x = key(&kernels, x, name, colour)?;
     }

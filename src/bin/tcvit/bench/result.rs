@@ -12,7 +12,7 @@ use super::origin::{NOISY, Origin};
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     pub origin: Origin,
-    pub ceilings: Vec<Ceiling>,
+    pub ceiling: Option<Ceiling>,
     pub models: Vec<Loaded>,
     /// In groups of one model, precision and batch, the full model first.
     pub results: Vec<Measured>,
@@ -73,7 +73,7 @@ pub struct Measured {
     pub latency_milliseconds: Option<Latency>,
     /// 2 x `multiply_adds` x batch over `device_seconds`, or `seconds` where those are missing.
     pub flops_per_second: f64,
-    /// `flops_per_second` over the ceiling's.
+    /// `flops_per_second` over what the ceiling has for this precision.
     pub utilisation: Option<f64>,
     /// Against the full model of the group.
     pub gain: Option<Compared>,
@@ -142,22 +142,16 @@ impl Compared {
 }
 
 impl Report {
-    pub fn ceiling(&self, precision: Precision) -> Option<&Ceiling> {
-        self.ceilings.iter().find(|ceiling| ceiling.precision == precision)
-    }
-
     pub fn fail(&mut self, subject: String, batch: usize, error: &Error) {
         self.failures.push(Failure { subject, batch, error: error.to_string() });
     }
 
     /// Adds what follows from all of it.
     pub fn finish(mut self) -> Self {
-        let ceilings = std::mem::take(&mut self.ceilings);
         for result in &mut self.results {
-            let ceiling = ceilings.iter().find(|ceiling| ceiling.precision == result.precision);
-            result.utilisation = ceiling.map(|ceiling| result.flops_per_second / ceiling.flops_per_second);
+            let ceiling = self.ceiling.map(|ceiling| ceiling.flops_per_second(result.precision));
+            result.utilisation = ceiling.map(|ceiling| result.flops_per_second / ceiling);
         }
-        self.ceilings = ceilings;
         let spreads = self.results.iter().map(|result| result.seconds.spread);
         self.origin.widest_spread = spreads.fold(0.0, f64::max);
         self.origin.noisy = self.origin.widest_spread > NOISY;

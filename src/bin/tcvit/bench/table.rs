@@ -44,10 +44,13 @@ fn cells(measured: &Measured) -> impl Iterator<Item = String> {
 /// What precedes both: the program, the machine, ceilings, what is wrong with the figures.
 fn head(report: &Report) -> Vec<(&'static str, String)> {
     let mut lines = vec![("program", report.origin.program()), ("machine", report.origin.machine())];
-    for ceiling in &report.ceilings {
-        let (flops, bytes) = (ceiling.flops_per_second / 1e9, ceiling.bytes_per_second / 1e9);
-        let (flops, bytes) = (significant(flops), significant(bytes));
-        lines.push(("ceiling", format!("{} product {flops} GFLOP/s, copy {bytes} GB/s", ceiling.precision)));
+    if let Some(ceiling) = report.ceiling {
+        let giga = |value: f64| significant(value / 1e9);
+        let mut line = format!("plain product {} GFLOP/s", giga(ceiling.plain_flops_per_second));
+        if let Some(flops) = ceiling.cooperative_flops_per_second {
+            line += &format!(", by cooperative matrices {} GFLOP/s", giga(flops));
+        }
+        lines.push(("ceiling", format!("{line}, copy {} GB/s", giga(ceiling.copy_bytes_per_second))));
     }
     lines.extend(report.origin.warnings().into_iter().map(|warning| ("beware", warning)));
     lines

@@ -1,0 +1,59 @@
+//! A block's two halves.
+
+use tcvit::kernels::linear::Epilogue;
+use tcvit::kernels::query_key::Products;
+use tcvit::kernels::{attention_mix, layer_norm, linear, query_key, softmax};
+
+use crate::{Bench, HEADS, WIDTH};
+
+pub fn block(bench: &mut Bench<'_>, tokens: usize) {
+    let stride = tokens.next_multiple_of(4);
+    let (x, qkv) = (bench.floats(tokens * WIDTH), bench.floats(tokens * WIDTH * 3));
+    let (weight, bias) = (bench.floats(WIDTH * WIDTH * 3), bench.floats(WIDTH * 3));
+    let (y, probs) = (bench.output(tokens * WIDTH * 3), bench.floats(HEADS * tokens * stride));
+    let sizes = bench.floats(tokens);
+    let (t, h, s) = (tokens as u32, HEADS as u32, stride as u32);
+    let (width4, head4) = ((WIDTH / 4) as u32, (WIDTH / HEADS / 4) as u32);
+
+    bench.run("linear", tokens, tokens * WIDTH * WIDTH * 3, |recorder| {
+        let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y };
+        linear::record(recorder, linear::Params::new(tokens, WIDTH, WIDTH * 3), Epilogue::Store, bindings)
+    });
+    bench.run("layer_norm", tokens, tokens * WIDTH, |recorder| {
+        let params = layer_norm::Params { rows: t, width4, epsilon: 1e-6 };
+        layer_norm::record(recorder, params, layer_norm::Bindings { x: &x, weight: &bias, bias: &bias, y: &y })
+    });
+    bench.run("query_key", tokens, tokens * tokens * WIDTH, |recorder| {
+        let params = query_key::Params {
+            tokens: t,
+            heads: h,
+            row4: 3 * width4,
+            key_offset4: width4,
+            head4,
+            stride: s,
+            scale: 0.125,
+        };
+        query_key::record(
+            recorder,
+            params,
+            1,
+            Products::Logits,
+            query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs },
+        )
+    });
+    bench.run("softmax", tokens, HEADS * tokens * tokens, |recorder| {
+        let params = softmax::Params { rows: h * t, columns: t, stride: s, scale: 1.0 };
+        softmax::record(recorder, params, softmax::Bindings { x: &probs })
+    });
+    bench.run("attention_mix", tokens, tokens * tokens * WIDTH, |recorder| {
+        let params = attention_mix::Params {
+            tokens: t,
+            heads: h,
+            stride4: s / 4,
+            row4: 3 * width4,
+            value_offset4: 2 * width4,
+            head4,
+        };
+        attention_mix::record(recorder, params, 1, attention_mix::Bindings { probs: &probs, qkv: &qkv, y: &y })
+    });
+}
