@@ -3,7 +3,7 @@
 //! `cargo run --release --example compare_full -- deit_tiny 14 8`: model preset, R, batch.
 
 use tcvit::cost::Cost;
-use tcvit::timing::{Gain, Rounds, in_turns};
+use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Condensation, Context, Model, SessionOptions, VitConfig};
 
 const REPEATS: usize = 5;
@@ -25,15 +25,15 @@ fn main() -> tcvit::Result<()> {
 
     let sessions = [&full, &condensed];
     let times = in_turns(&sessions, Rounds::exactly(REPEATS), |session| session.logits(&pixels).map(|_| ()))?;
-    let seconds = [times[0].median(), times[1].median()];
+    let seconds = [0, 1].map(|i| Distribution::of(&times[i]).median());
     let costs = sessions.map(|session| Cost::of(session.plan()).network());
-    let gain = Gain::new(seconds, costs);
+    let gain = Gain::new(&times[0], &times[1], costs);
     println!("{}: {preset}, batch {batch}, R = {drop}, median of {REPEATS}", gpu.describe());
     println!("full       {:8.2} images/s  {:.2} GMACs", batch as f64 / seconds[0], costs[0] as f64 / 1e9);
     println!("condensed  {:8.2} images/s  {:.2} GMACs", batch as f64 / seconds[1], costs[1] as f64 / 1e9);
     println!(
         "speed-up   {:.2}x of {:.2}x that the multiply-adds allow: realised share {:.2}",
-        gain.speedup,
+        gain.speedup(),
         gain.ideal,
         gain.share()
     );

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 use tcvit::cost::Cost;
 use tcvit::input::open_image;
-use tcvit::timing::{Gain, Rounds, in_turns};
+use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Prediction, Result, Session, SessionOptions};
 
 use crate::bundled;
@@ -54,13 +54,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     let rounds = Rounds { warm_up: 0, ..Rounds::exactly(REPEATS) };
     let times = in_turns(&sessions, rounds, |session| session.logits(&pixels).map(drop))?;
-    let seconds = [times[0].median(), times[1].median()];
-    let milliseconds = seconds.map(|seconds| seconds * 1e3 / batch as f64);
+    let milliseconds = [0, 1].map(|i| Distribution::of(&times[i]).median() * 1e3 / batch as f64);
     let classes = model.config().classes;
     let predictions: Vec<Prediction> =
         logits.iter().map(|logits| Prediction::of_logits(&logits[..classes], model.config())).collect();
     let costs = [0, 1].map(|i| Cost::of(sessions[i].plan()));
-    let gain = Gain::new(seconds, costs.map(|cost| cost.network()));
+    let gain = Gain::new(&times[0], &times[1], costs.map(|cost| cost.network()));
 
     if arguments.json {
         let one = |i: usize| one_json(&sessions[i], &predictions[i], milliseconds[i], costs[i].total() as f64 / 1e6);
@@ -71,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
             "batch": batch,
             "full": one(0),
             "condensed": one(1),
-            "speedup": gain.speedup,
+            "speedup": gain.speedup(),
             "ideal_speedup": gain.ideal,
             "realised_share": gain.share(),
         }))?;
@@ -105,7 +104,8 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     out += &format!(
         "\nspeed-up {:.2}x of {:.2}x that the network's multiply-adds allow (batch {batch}, median of {REPEATS}, in turns)\n",
-        gain.speedup, gain.ideal
+        gain.speedup(),
+        gain.ideal
     );
     print(&out)?;
     Ok(true)

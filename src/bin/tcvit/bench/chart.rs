@@ -157,18 +157,20 @@ impl Row<'_> {
 
 /// Speed against the full model, with the ideal and the quartiles.
 fn speeds(area: &Area<'_>, rows: &[Row<'_>], height: i32) -> Drawn {
-    let speed = |row: &Row<'_>, seconds: f64| row.full.seconds.median / seconds;
-    let ideal = |row: &Row<'_>| row.result.gain.map_or(1.0, |gain| gain.ideal_speedup);
-    let longest = rows.iter().map(|row| speed(row, row.result.seconds.lower_quartile).max(ideal(row)));
+    let gain = |row: &Row<'_>| {
+        row.result.gain.map_or([1.0; 4], |gain| {
+            let [low, high] = gain.speedup_quartiles;
+            [gain.speedup, low, high, gain.ideal_speedup]
+        })
+    };
+    let end = |row: &Row<'_>| gain(row).into_iter().fold(0.0, f64::max);
     // The rest of the room is for the labels.
-    let most = longest.fold(1.0, f64::max) * 1.42;
+    let most = rows.iter().map(end).fold(1.0, f64::max) * 1.42;
     let mut panel = panel(area, most, height, "speed, the full model's being 1")?;
     for row in rows {
-        let seconds = row.result.seconds;
-        let [end, low, high] =
-            [seconds.median, seconds.upper_quartile, seconds.lower_quartile].map(|seconds| speed(row, seconds));
+        let [speed, low, high, _] = gain(row);
         let colour = if row.result.gain.is_some() { CONDENSED } else { FULL };
-        panel.draw_series([row.bar(0.0, end, colour)])?;
+        panel.draw_series([row.bar(0.0, speed, colour)])?;
         let middle = f64::from(row.top) + f64::from(BAR) / 2.0;
         panel.draw_series([PathElement::new(vec![(low, middle), (high, middle)], BLACK.mix(0.6))])?;
         let rate = format!("{} images/s", significant(row.result.images_per_second));
@@ -179,7 +181,7 @@ fn speeds(area: &Area<'_>, rows: &[Row<'_>], height: i32) -> Drawn {
             }
             None => rate,
         };
-        row.label(&panel, end.max(high).max(ideal(row)), &text)?;
+        row.label(&panel, end(row), &text)?;
     }
     Ok(())
 }
@@ -258,7 +260,7 @@ fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
     speeds.draw(&PathElement::new(vec![(x + 5, 7), (x + 5, 23)], BLACK.stroke_width(2)))?;
     say(speeds, "ideal: what the network's multiply-adds allow", (x + 16, 15), 12, &BLACK)?;
     speeds.draw(&PathElement::new(vec![(x + 310, 15), (x + 330, 15)], BLACK.mix(0.6)))?;
-    say(speeds, "quartiles of time", (x + 336, 15), 12, &BLACK)?;
+    say(speeds, "quartiles", (x + 336, 15), 12, &BLACK)?;
     let mut x = 14;
     for (name, colour) in colours(kinds) {
         x = key(&kernels, x, name, colour)?;

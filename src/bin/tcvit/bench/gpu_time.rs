@@ -40,7 +40,7 @@ impl GpuTime {
             let of_kernel = |times: &Vec<KernelTime>| -> f64 {
                 times.iter().filter(|time| key(time) == own).map(|time| time.nanoseconds).sum()
             };
-            Distribution::of(profiles.iter().map(of_kernel).collect()).median() * runs as f64 / 1e6
+            Distribution::of(&profiles.iter().map(of_kernel).collect::<Vec<f64>>()).median() * runs as f64 / 1e6
         };
         let mut keys: Vec<(&str, bool)> = first.iter().map(key).collect();
         keys.sort_unstable();

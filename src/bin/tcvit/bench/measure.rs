@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tcvit::cost::Cost;
 use tcvit::random::Random;
-use tcvit::timing::{Distribution, Rounds, in_turns};
+use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Context, Model, Result, Session, SessionOptions};
 
 use super::cases::Subject;
@@ -135,10 +135,14 @@ impl<'a> Bench<'a> {
         let profiles = self.profiles(runners, share.rounds(0.2, 1, PROFILES))?;
         let mut results: Vec<Measured> = Vec::new();
         for (index, runner) in runners.iter().enumerate() {
-            let device = device.as_ref().map(|times| &times[index]);
+            let device = device.as_deref();
             let gpu = GpuTime::new(&profiles[index], batch.div_ceil(runner.session.run_size()));
-            let mut measured = self.measured(runner, &whole[index], device, gpu);
-            measured.gain = results.first().map(|full| Compared::new(full, &measured));
+            let mut measured = self.measured(runner, &whole[index], device.map(|times| &times[index][..]), gpu);
+            measured.gain = results.first().map(|full| {
+                let costs = [full.multiply_adds, measured.multiply_adds];
+                let gain = |times: &[Vec<f64>]| Gain::new(&times[0], &times[index], costs);
+                Compared::new(&gain(&whole), device.map(gain).as_ref())
+            });
             results.push(measured);
         }
         Ok(results)
@@ -165,14 +169,9 @@ impl<'a> Bench<'a> {
         Ok(profiles.into_inner())
     }
 
-    fn measured(
-        &self,
-        runner: &Runner,
-        whole: &Distribution,
-        device: Option<&Distribution>,
-        gpu: Option<GpuTime>,
-    ) -> Measured {
+    fn measured(&self, runner: &Runner, whole: &[f64], device: Option<&[f64]>, gpu: Option<GpuTime>) -> Measured {
         let (session, batch) = (&runner.session, runner.session.batch());
+        let (whole, device) = (Distribution::of(whole), device.map(Distribution::of));
         let cost = Cost::of(session.plan());
         let latency = Latency { p50: whole.median() * 1e3, p95: whole.quantile(0.95) * 1e3 };
         let work = 2.0 * (cost.network() * batch as u64) as f64;
@@ -187,11 +186,11 @@ impl<'a> Bench<'a> {
             condensing_multiply_adds: cost.connectivity,
             record_seconds: runner.record_seconds,
             first_forward_seconds: runner.first_forward_seconds,
-            seconds: whole.into(),
-            device_seconds: device.map(Into::into),
+            seconds: (&whole).into(),
+            device_seconds: device.as_ref().map(Into::into),
             images_per_second: batch as f64 / whole.median(),
             latency_milliseconds: (batch == 1).then_some(latency),
-            flops_per_second: work / device.unwrap_or(whole).median(),
+            flops_per_second: work / device.as_ref().unwrap_or(&whole).median(),
             utilisation: None,
             gain: None,
             gpu,

@@ -101,8 +101,12 @@ pub struct Latency {
 /// A condensed model against the full one.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Compared {
-    /// Full `seconds` over condensed ones.
+    /// Full `seconds` over condensed ones, the median of the rounds' ratios: two times of a round are of the same moment.
     pub speedup: f64,
+    /// Quartiles of the rounds' ratios.
+    pub speedup_quartiles: [f64; 2],
+    /// The least and the largest of the rounds' ratios.
+    pub speedup_range: [f64; 2],
     /// Full `multiply_adds` over condensed ones.
     pub ideal_speedup: f64,
     /// `speedup` over `ideal_speedup`.
@@ -126,17 +130,16 @@ impl From<&Distribution> for Times {
 }
 
 impl Compared {
-    pub fn new(full: &Measured, condensed: &Measured) -> Self {
-        let costs = [full.multiply_adds, condensed.multiply_adds];
-        let gain = Gain::new([full.seconds.median, condensed.seconds.median], costs);
-        let device = full.device_seconds.zip(condensed.device_seconds);
-        let device = device.map(|(full, condensed)| Gain::new([full.median, condensed.median], costs));
+    pub fn new(gain: &Gain, device: Option<&Gain>) -> Self {
+        let of = |shares: [f64; 2]| shares.map(|share| gain.speedups.quantile(share));
         Self {
-            speedup: gain.speedup,
+            speedup: gain.speedup(),
+            speedup_quartiles: of([0.25, 0.75]),
+            speedup_range: of([0.0, 1.0]),
             ideal_speedup: gain.ideal,
             realised_share: gain.share(),
-            device_speedup: device.map(|gain| gain.speedup),
-            device_realised_share: device.map(|gain| gain.share()),
+            device_speedup: device.map(Gain::speedup),
+            device_realised_share: device.map(Gain::share),
         }
     }
 }

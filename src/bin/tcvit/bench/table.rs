@@ -3,8 +3,11 @@
 use super::gpu_time::GpuTime;
 use super::result::{Measured, Report};
 
+/// What a column says of a result, if anything.
+type Cell = fn(&Measured) -> Option<String>;
+
 /// Names of the columns after the condensation, and what is in them.
-const COLUMNS: [(&str, fn(&Measured) -> Option<String>); 10] = [
+const COLUMNS: [(&str, Cell); 10] = [
     ("ms", |m| Some(significant(m.seconds.median * 1e3))),
     ("p95", |m| Some(significant(m.seconds.p95 * 1e3))),
     ("device", |m| Some(significant(m.device_seconds?.median * 1e3))),
@@ -19,8 +22,9 @@ const COLUMNS: [(&str, fn(&Measured) -> Option<String>); 10] = [
 
 const LEGEND: &str = "\
 ms and p95 are of a batch, upload and read-back included (median, 95th percentile); device is the forward alone. Share is
-the realised share: speed-up over the ideal, what the network's multiply-adds allow. Utilisation is FLOP/s of the forward
-alone over the ceiling. Condensing is its share of GPU time, spread the distance of quartiles over the median.
+the realised share: speed-up (the median of full over condensed in each round) over the ideal, what the network's
+multiply-adds allow. Utilisation is FLOP/s of the forward alone over the ceiling. Condensing is its share of GPU time,
+spread the distance of quartiles of ms over their median.
 ";
 
 /// Three digits or more that matter.

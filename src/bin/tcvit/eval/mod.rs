@@ -224,7 +224,7 @@ fn measure(runner: &Runner, timed: usize) -> Result<Measured> {
         times[0].push(sum(".condense."));
         times[1].push(sum(""));
     }
-    let condense = (!times[0].is_empty()).then(|| times.map(|times| Distribution::of(times).median()).into());
+    let condense = (!times[0].is_empty()).then(|| times.map(|times| Distribution::of(&times).median()).into());
     Ok(Measured {
         name: runner.name.clone(),
         family: runner.family.clone(),
