@@ -31,7 +31,7 @@ const LEGEND: u32 = 60;
 
 /// Colours that colour-blind readers tell apart (Okabe and Ito's).
 const FULL: RGBColor = RGBColor(0x9a, 0xa5, 0xb1);
-const CONDENSED: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+const CONDENSED: RGBColor = RGBColor(0x4b, 0x3f, 0x8f);
 const CONDENSING: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 const REST: RGBColor = RGBColor(0xd0, 0xd0, 0xd0);
 const KERNELS: [RGBColor; 5] = [
