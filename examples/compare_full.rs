@@ -2,9 +2,8 @@
 //!
 //! `cargo run --release --example compare_full -- deit_tiny 14 8`: model preset, R, batch.
 
-use std::time::Instant;
-
 use tcvit::cost::Cost;
+use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Condensation, Context, Model, SessionOptions, VitConfig};
 
 const REPEATS: usize = 5;
@@ -25,30 +24,18 @@ fn main() -> tcvit::Result<()> {
     let pixels = tcvit::random::Random::named("pixels", 1).tensor(batch * 3 * config.image.pow(2), 0.0, 1.5);
 
     let sessions = [&full, &condensed];
-    let mut seconds = [Vec::new(), Vec::new()];
-    for round in 0..=REPEATS {
-        for (session, seconds) in sessions.iter().zip(&mut seconds) {
-            let start = Instant::now();
-            session.logits(&pixels)?;
-            // The first round compiles and warms up.
-            if round > 0 {
-                seconds.push(start.elapsed().as_secs_f64());
-            }
-        }
-    }
-    let medians = seconds.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[REPEATS / 2]
-    });
-    let rates = medians.map(|seconds| batch as f64 / seconds);
-    let costs = sessions.map(|session| Cost::of(session.plan()).network() as f64 / 1e9);
-    let (speedup, ideal) = (rates[1] / rates[0], costs[0] / costs[1]);
+    let times = in_turns(&sessions, Rounds::exactly(REPEATS), |session| session.logits(&pixels).map(|_| ()))?;
+    let seconds = [0, 1].map(|i| Distribution::of(&times[i]).median());
+    let costs = sessions.map(|session| Cost::of(session.plan()).network());
+    let gain = Gain::new(&times[0], &times[1], costs);
     println!("{}: {preset}, batch {batch}, R = {drop}, median of {REPEATS}", gpu.describe());
-    println!("full       {:8.2} images/s  {:.2} GMACs", rates[0], costs[0]);
-    println!("condensed  {:8.2} images/s  {:.2} GMACs", rates[1], costs[1]);
+    println!("full       {:8.2} images/s  {:.2} GMACs", batch as f64 / seconds[0], costs[0] as f64 / 1e9);
+    println!("condensed  {:8.2} images/s  {:.2} GMACs", batch as f64 / seconds[1], costs[1] as f64 / 1e9);
     println!(
-        "speed-up   {speedup:.2}x of {ideal:.2}x that the multiply-adds allow: realised share {:.2}",
-        speedup / ideal
+        "speed-up   {:.2}x of {:.2}x that the multiply-adds allow: realised share {:.2}",
+        gain.speedup(),
+        gain.ideal,
+        gain.share()
     );
     Ok(())
 }

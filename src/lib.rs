@@ -16,8 +16,9 @@
 //! # Where to look
 //! [`Context`] is a device, [`Model`] weights on it, [`Session`] a model with a batch size and a [`Condensation`],
 //! recorded once and replayed for every batch. [`plan`] knows every size before anything runs, [`cost`] every
-//! multiply-add, [`Trace`] what a forward decided, [`Provenance`] what became of every patch. [`kernels`], their CPU twins
-//! in [`reference`](mod@reference) and the [`doctor`] that compares them are public for whoever builds on them.
+//! multiply-add, [`Trace`] what a forward decided, [`Provenance`] what became of every patch, [`timing`] compares full and
+//! condensed. [`kernels`], their CPU twins in [`reference`](mod@reference) and the [`doctor`] that compares them are
+//! public for whoever builds on them.
 //!
 //! # Letters
 //! **B** batch, **N** patch tokens, **E** prefix tokens (class, then distillation, then registers), **T** = E + N,
@@ -47,6 +48,7 @@ pub mod provenance;
 pub mod random;
 pub mod reference;
 pub mod session;
+pub mod timing;
 pub mod trace;
 pub mod tune;
 pub mod weights;

@@ -162,7 +162,7 @@ fn another_image_size_has_more_tokens() {
 
 #[test]
 fn help_and_version_need_nothing() {
-    for subcommand in ["classify", "demo", "doctor", "flops", "visualize"] {
+    for subcommand in ["bench", "classify", "demo", "doctor", "flops", "visualize"] {
         assert!(succeeds(&["--help"]).contains(subcommand));
         assert!(succeeds(&[subcommand, "--help"]).contains("--json"));
     }

@@ -1,5 +1,6 @@
 //! The program as a user runs it: what it prints, where, and with which exit code.
 
+mod bench;
 mod commands;
 mod eval;
 mod flow;

@@ -1,17 +1,17 @@
 //! The demo: a real photograph, a real model, full and condensed, side by side.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
 use tcvit::cost::Cost;
 use tcvit::input::open_image;
+use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Prediction, Result, Session, SessionOptions};
 
 use crate::bundled;
 use crate::options::{CondenseOptions, DeviceOptions, ModelOptions};
-use crate::output::{describe, median, print, print_json, tokens, tokens_text};
+use crate::output::{describe, print, print_json, tokens, tokens_text};
 
 #[derive(Args, Default)]
 pub struct Arguments {
@@ -52,24 +52,17 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     for session in &sessions {
         logits.push(session.logits(&pixels)?);
     }
-    let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..REPEATS {
-        // In turns, so that whatever else the machine does falls on both.
-        for (session, times) in sessions.iter().zip(&mut times) {
-            let start = Instant::now();
-            session.logits(&pixels)?;
-            times.push(start.elapsed().as_secs_f64() * 1e3 / batch as f64);
-        }
-    }
-    let milliseconds = times.map(median);
+    let rounds = Rounds { warm_up: 0, ..Rounds::exactly(REPEATS) };
+    let times = in_turns(&sessions, rounds, |session| session.logits(&pixels).map(drop))?;
+    let milliseconds = [0, 1].map(|i| Distribution::of(&times[i]).median() * 1e3 / batch as f64);
     let classes = model.config().classes;
     let predictions: Vec<Prediction> =
         logits.iter().map(|logits| Prediction::of_logits(&logits[..classes], model.config())).collect();
-    let costs = [0, 1].map(|i| Cost::of(sessions[i].plan()).total() as f64 / 1e6);
-    let (speedup, ideal) = (milliseconds[0] / milliseconds[1], costs[0] / costs[1]);
+    let costs = [0, 1].map(|i| Cost::of(sessions[i].plan()));
+    let gain = Gain::new(&times[0], &times[1], costs.map(|cost| cost.network()));
 
     if arguments.json {
-        let one = |i: usize| one_json(&sessions[i], &predictions[i], milliseconds[i], costs[i]);
+        let one = |i: usize| one_json(&sessions[i], &predictions[i], milliseconds[i], costs[i].total() as f64 / 1e6);
         print_json(&json!({
             "photo": name,
             "model": arguments.model.name(),
@@ -77,8 +70,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
             "batch": batch,
             "full": one(0),
             "condensed": one(1),
-            "speedup": speedup,
-            "ideal_speedup": ideal,
+            "speedup": gain.speedup(),
+            "ideal_speedup": gain.ideal,
+            "realised_share": gain.share(),
         }))?;
         return Ok(true);
     }
@@ -96,16 +90,22 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
             .map(|guess| format!("{} {:.1} %", guess.name(), guess.probability * 100.0))
             .collect();
         out += &format!(
-            "\n{}\n  {}\n  tokens {}\n  {:.2} ms an image, {:.1} M multiply-adds\n",
+            "\n{}\n  {}\n  tokens {}\n  {:.2} ms an image, {:.1} M multiply-adds{}\n",
             describe(session.plan()),
             guesses.join(", "),
             tokens_text(session.plan()),
             milliseconds[i],
-            costs[i]
+            costs[i].total() as f64 / 1e6,
+            match costs[i].connectivity {
+                0 => String::new(),
+                condensing => format!(", {:.1} M of them to condense", condensing as f64 / 1e6),
+            }
         );
     }
     out += &format!(
-        "\nspeed-up {speedup:.2}x of {ideal:.2}x that the multiply-adds allow (batch {batch}, median of {REPEATS}, in turns)\n"
+        "\nspeed-up {:.2}x of {:.2}x that the network's multiply-adds allow (batch {batch}, median of {REPEATS}, in turns)\n",
+        gain.speedup(),
+        gain.ideal
     );
     print(&out)?;
     Ok(true)

@@ -1,7 +1,9 @@
 //! The command-line program: one file per subcommand, what they share in `options` and `output`.
 
+mod bench;
 mod bundled;
 mod classify;
+mod combinations;
 mod demo;
 mod doctor;
 mod eval;
@@ -39,6 +41,9 @@ enum Command {
     Visualize(visualize::Arguments),
     /// Adapters, features, limits, and every kernel against its CPU twin on this adapter.
     Doctor(doctor::Arguments),
+    /// Speed, condensed against full: latency, images a second, what of the saved multiply-adds arrives, and GPU time by
+    /// kernel.
+    Bench(bench::Arguments),
     /// Accuracy, agreement with the full model and speed on a folder of labelled images.
     Eval(eval::Arguments),
     /// The cost model: tokens and multiply-adds per block, and the paper's tables.
@@ -54,6 +59,7 @@ fn main() -> ExitCode {
         Some(Command::Classify(arguments)) => classify::run(&arguments),
         Some(Command::Visualize(arguments)) => visualize::run(&arguments),
         Some(Command::Doctor(arguments)) => doctor::run(&arguments),
+        Some(Command::Bench(arguments)) => bench::run(&arguments),
         Some(Command::Eval(arguments)) => eval::run(&arguments),
         Some(Command::Flops(arguments)) => flops::run(&arguments),
         Some(Command::Demo(arguments)) => demo::run(&arguments),

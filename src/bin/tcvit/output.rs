@@ -1,7 +1,8 @@
 //! What subcommands print.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tcvit::plan::Plan;
 use tcvit::{Error, Result};
@@ -68,8 +69,14 @@ pub fn tokens_text(plan: &Plan) -> String {
     tokens(plan).iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// The middle value.
-pub fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+/// A bar of `total` steps on standard error, invisible where that is not a terminal; `template` is indicatif's.
+pub fn progress(total: u64, template: &str) -> ProgressBar {
+    let target = match std::io::stderr().is_terminal() {
+        true => ProgressDrawTarget::stderr(),
+        false => ProgressDrawTarget::hidden(),
+    };
+    let style = ProgressStyle::with_template(template);
+    // Templates are constants of this program; with a broken one the default style does.
+    ProgressBar::with_draw_target(Some(total), target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -8,16 +8,15 @@ mod summary;
 mod timing;
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use tcvit::{Condensation, Error, Model, Pending, Preprocessing, Result, Session, SessionOptions};
 
+use crate::combinations::combinations;
 use crate::options::{ChangeOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions};
-use crate::output::{describe, print, print_json};
+use crate::output::{describe, print, print_json, progress};
 use crate::picture::PictureFile;
 use batches::{Batch, for_each_batch};
 use folder::{Folder, Item};
@@ -95,27 +94,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 
 /// Every preset with every amount, then what the sweep lists.
 fn condensations(arguments: &Arguments) -> Result<Vec<Condensation>> {
-    let mut bases = arguments.preset.iter().map(|name| Condensation::preset(name)).collect::<Result<Vec<_>>>()?;
-    if bases.is_empty() && arguments.sweep.is_none() {
-        bases.push(arguments.model.tuned()?.unwrap_or_else(Condensation::training_free));
-    }
-    let drops = arguments.drop.iter().filter(|&&r| r > 0).map(|r| ("drop", r.to_string()));
-    let budgets = arguments.flops.iter().map(|budget| ("flops", budget.clone()));
-    let amounts: Vec<_> = drops.chain(budgets).collect();
-    let mut all = Vec::new();
-    for mut base in bases {
-        arguments.change.apply(&mut base)?;
-        for (option, value) in &amounts {
-            let mut condensation = base.clone();
-            condensation.set(option, value)?;
-            all.push(condensation);
-        }
-        // `--drop 0` alone asks for the full model, which is there anyway.
-        if amounts.is_empty() && arguments.drop.is_empty() {
-            all.push(base);
-        }
-    }
-    if let Some(path) = &arguments.sweep {
+    let Arguments { preset, drop, flops, model, change, sweep, .. } = arguments;
+    let mut all = match sweep {
+        Some(_) if preset.is_empty() => Vec::new(),
+        _ => combinations(preset, drop, flops, change, model)?,
+    };
+    if let Some(path) = sweep {
         all.extend(read_sweep(path)?);
     }
     all.iter().try_for_each(Condensation::validate)?;
@@ -192,7 +176,8 @@ fn evaluate(
     let mut results: Vec<Row> = folder.items.iter().filter_map(|item| rows.done(&item.name).cloned()).collect();
     let resumed = results.len();
     let left: Vec<&Item> = folder.items.iter().filter(|item| rows.done(&item.name).is_none()).collect();
-    let progress = progress(folder.items.len() as u64, resumed as u64);
+    let progress = progress(folder.items.len() as u64, "{bar:40} {pos}/{len} images, {per_sec}, {eta} left");
+    progress.set_position(resumed as u64);
     let (mut broken, mut timed, mut sample) = (Vec::new(), 0, None);
     let mut in_flight: VecDeque<(Vec<&Item>, Vec<Pending<'_>>)> = VecDeque::new();
     let mut finish = |(items, pending): (Vec<&Item>, Vec<Pending<'_>>)| {
@@ -239,16 +224,6 @@ fn answers(items: &[&Item], pending: Vec<Pending<'_>>, classes: usize) -> Result
         Row { name: item.name.clone(), class: item.class, answers: answers.collect() }
     };
     Ok(items.iter().enumerate().map(row).collect())
-}
-
-fn progress(total: u64, done: u64) -> ProgressBar {
-    let target = match std::io::stderr().is_terminal() {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(Some(total), target).with_position(done);
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} images, {per_sec}, {eta} left");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn report(

@@ -1,33 +1,28 @@
 //! How fast each model is, once all images are done and the machine has nothing else to do.
 
-use std::time::Instant;
-
 use tcvit::Result;
 use tcvit::cost::Cost;
+use tcvit::timing::{Distribution, Rounds, in_turns};
 
 use super::Runner;
 use super::batches::Input;
 use super::summary::Measured;
-use crate::output::median;
+
+/// Repeats of what is timed, whose median counts.
+pub const REPEATS: usize = 5;
 
 /// Images a second of each model on one batch, the models in turn, with nothing else to do for the machine. `None` where
 /// there was no batch.
 pub fn rates(runners: &[Runner], sample: Option<&(usize, Input)>) -> Result<Vec<Option<f64>>> {
     let Some((images, input)) = sample else { return Ok(vec![None; runners.len()]) };
-    let mut seconds = vec![Vec::new(); runners.len()];
-    for _ in 0..REPEATS {
-        for (runner, seconds) in runners.iter().zip(&mut seconds) {
-            let start = Instant::now();
-            input.submit(&runner.session)?.wait()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-    }
-    Ok(seconds.into_iter().map(|seconds| Some(*images as f64 / median(seconds))).collect())
+    let seconds = in_turns(runners, Rounds::exactly(REPEATS), |runner| {
+        input.submit(&runner.session)?.wait()?;
+        Ok(())
+    })?;
+    Ok(seconds.into_iter().map(|seconds| Some(*images as f64 / Distribution::of(&seconds).median())).collect())
 }
 
-/// Repeats of what is timed, whose median counts.
-pub const REPEATS: usize = 5;
-
+/// Multiply-adds, rate and GPU time of one model.
 pub fn measure(runner: &Runner, rate: Option<f64>) -> Result<Measured> {
     let session = &runner.session;
     let condenses = session.plan().condenses() && session.model().context().can_profile();
@@ -41,7 +36,7 @@ pub fn measure(runner: &Runner, rate: Option<f64>) -> Result<Measured> {
         times[0].push(sum(".condense."));
         times[1].push(sum(""));
     }
-    let condense = (!times[0].is_empty()).then(|| times.map(median).into());
+    let condense = (!times[0].is_empty()).then(|| times.map(|times| Distribution::of(&times).median()).into());
     Ok(Measured {
         name: runner.name.clone(),
         family: runner.family.clone(),

@@ -1,0 +1,70 @@
+//! Kernels alone, by token count, in DeiT-Tiny's shapes: `cargo bench --bench kernels`. A run is one submission of one
+//! dispatch and the wait for it. Labels are those of a profile: kernel, then tokens.
+
+mod block;
+mod condense;
+mod ends;
+mod reducers;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tcvit::gpu::{Context, Recorder, empty, upload};
+use tcvit::random::Random;
+
+const WIDTH: usize = 192;
+const HEADS: usize = 3;
+const DROPPED: usize = 14;
+const TOKENS: [usize; 3] = [64, 128, 197];
+
+pub struct Bench<'a> {
+    criterion: &'a mut Criterion,
+    gpu: Context,
+}
+
+impl Bench<'_> {
+    fn floats(&self, len: usize) -> wgpu::Buffer {
+        let values = Random::named("bench", 1).tensor(len, 0.5, 0.5);
+        upload(&self.gpu, "bench", &values).expect("a buffer")
+    }
+
+    fn output(&self, len: usize) -> wgpu::Buffer {
+        empty(&self.gpu, "bench", len).expect("a buffer")
+    }
+
+    /// Times what `record` records; `work` multiply-adds, or elements where it has none, give the throughput.
+    fn run(
+        &mut self,
+        kernel: &str,
+        tokens: usize,
+        work: usize,
+        record: impl FnOnce(&mut Recorder<'_>) -> tcvit::Result<()>,
+    ) {
+        let mut recorder = Recorder::new(&self.gpu);
+        record(&mut recorder).expect("a recording");
+        let recording = recorder.finish().expect("a recording");
+        let mut group = self.criterion.benchmark_group(kernel);
+        group.throughput(Throughput::Elements(work as u64));
+        group.bench_function(BenchmarkId::from_parameter(tokens), |bencher| {
+            bencher.iter(|| {
+                recording.submit(&self.gpu).expect("a submission");
+                self.gpu.wait("bench").expect("a result");
+            });
+        });
+        group.finish();
+    }
+}
+
+fn kernels(criterion: &mut Criterion) {
+    let gpu = Context::blocking().expect("an adapter");
+    let mut bench = Bench { criterion, gpu };
+    for tokens in TOKENS {
+        ends::ends(&mut bench, tokens);
+        block::block(&mut bench, tokens);
+        condense::condense(&mut bench, tokens);
+        reducers::reducers(&mut bench, tokens);
+    }
+    ends::stem(&mut bench);
+    ends::texture(&mut bench);
+}
+
+criterion_group!(benches, kernels);
+criterion_main!(benches);

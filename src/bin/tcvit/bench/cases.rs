@@ -1,0 +1,67 @@
+//! What is to be run, checked before a device is opened.
+
+use tcvit::gpu::Precision;
+use tcvit::plan::Plan;
+use tcvit::{Condensation, Context, Error, Model, Result};
+
+use super::Arguments;
+use crate::combinations::combinations;
+use crate::options::{ChangeOptions, ModelOptions};
+
+/// The name of the model inside the program, on the command line.
+const BUNDLED: &str = "bundled";
+
+/// A model in one precision, and how it is condensed.
+pub struct Subject {
+    pub model: ModelOptions,
+    pub precision: Precision,
+    pub condensations: Vec<Condensation>,
+}
+
+impl Subject {
+    pub fn name(&self) -> String {
+        format!("{}, {}", self.model.name(), self.precision)
+    }
+
+    pub fn load(&self, context: &Context) -> Result<Model> {
+        match self.precision {
+            Precision::F32 => self.model.load(context),
+            Precision::F16 => Err(not_yet(self.precision)),
+        }
+    }
+}
+
+fn not_yet(precision: Precision) -> Error {
+    Error::Config {
+        op: "option --precision".into(),
+        expected: "f32, the only one that models are loaded in so far".into(),
+        got: precision.to_string(),
+    }
+}
+
+/// Every model in every precision, each with every condensation that the options give it.
+pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
+    let mut subjects = Vec::new();
+    if let Some(&precision) = arguments.precision.iter().find(|&&precision| precision == Precision::F16) {
+        return Err(not_yet(precision));
+    }
+    for name in &arguments.model {
+        let model = ModelOptions {
+            model: (name != BUNDLED).then(|| name.clone()),
+            offline: arguments.offline,
+            ..ModelOptions::default()
+        };
+        let config = model.config()?;
+        let full = Plan::new(&config, None)?;
+        arguments.batch.iter().try_for_each(|&batch| full.chunk(batch, u64::MAX).map(drop))?;
+        let change = ChangeOptions::default();
+        let condensations = combinations(&arguments.preset, &arguments.drop, &[], &change, &model)?;
+        for condensation in &condensations {
+            Plan::new(&config, Some(condensation))?;
+        }
+        for &precision in &arguments.precision {
+            subjects.push(Subject { model: model.clone(), precision, condensations: condensations.clone() });
+        }
+    }
+    Ok(subjects)
+}

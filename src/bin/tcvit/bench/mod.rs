@@ -1,0 +1,134 @@
+//! `tcvit bench`: condensed against full, in time and in what of the saved multiply-adds arrives.
+
+mod cases;
+mod ceiling;
+mod chart;
+mod gpu_time;
+mod measure;
+mod origin;
+mod result;
+mod table;
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use tcvit::file::write_whole;
+use tcvit::gpu::Precision;
+use tcvit::{Error, Result};
+
+use crate::options::{DeviceOptions, OutputFile};
+use crate::output::{print, print_json, progress};
+use crate::picture::PictureFile;
+use cases::Subject;
+use measure::{Bench, Effort};
+use result::Report;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Models: files, folders, ids on the hub, random:PRESET for random weights in a published shape, or bundled.
+    #[arg(long, value_name = "PATH|ID,...", value_delimiter = ',', default_value = "bundled,random:deit_tiny")]
+    model: Vec<String>,
+    /// Take models of the hub from the cache only, as with HF_HUB_OFFLINE=1.
+    #[arg(long)]
+    offline: bool,
+    /// Images at once.
+    #[arg(long, value_name = "B,...", value_delimiter = ',', default_value = "1,8")]
+    batch: Vec<usize>,
+    /// Presets to compare: paper, literal, training_free, tome, evit, prune, random [default: what the model was tuned
+    /// for, by its metadata, else training_free].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    preset: Vec<String>,
+    /// Each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
+    #[arg(long, value_name = "R,...", value_delimiter = ',')]
+    drop: Vec<usize>,
+    /// Number formats of weights and activations: f32, f16.
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "f32")]
+    precision: Vec<Precision>,
+    /// Timed forwards of each, if there is time for them.
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    repeats: usize,
+    /// About how long all timing may take. Each is timed three times whatever this says.
+    #[arg(long, value_name = "SECONDS", default_value_t = 40.0, allow_negative_numbers = true)]
+    seconds: f64,
+    /// Print GPU time by kernel (JSON has it in any case).
+    #[arg(long)]
+    profile: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
+    /// Write a Markdown table.
+    #[arg(long, value_name = "OUT.md")]
+    markdown: Option<OutputFile>,
+    /// Draw speed against the ideal, and what GPU time goes into.
+    #[arg(long, value_name = "OUT.png|OUT.svg")]
+    picture: Option<PictureFile>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<bool> {
+    let effort = effort(arguments)?;
+    let subjects = cases::subjects(arguments)?;
+    let report = measure(arguments, &subjects, effort)?;
+    let table = table::markdown(&report);
+    if let Some(OutputFile(path)) = &arguments.markdown {
+        write_whole(path, table.as_bytes())?;
+    }
+    if let Some(PictureFile(path)) = &arguments.picture {
+        chart::draw(path, &report)?;
+    }
+    for failure in &report.failures {
+        eprintln!("tcvit: {}, batch {}: {}", failure.subject, failure.batch, failure.error);
+    }
+    match arguments.json {
+        true => print_json(&report)?,
+        false => print(&table::text(&report, arguments.profile))?,
+    }
+    Ok(report.failures.is_empty())
+}
+
+fn effort(arguments: &Arguments) -> Result<Effort> {
+    let refused = |option: &str, expected: &str, got: String| Error::Config {
+        op: format!("option --{option}"),
+        expected: expected.into(),
+        got,
+    };
+    if !(1..=100_000).contains(&arguments.repeats) {
+        return Err(refused("repeats", "1 to 100000", arguments.repeats.to_string()));
+    }
+    let limit = Duration::try_from_secs_f64(arguments.seconds).ok().filter(|limit| limit.as_secs() < 1 << 20);
+    let limit = limit.ok_or_else(|| refused("seconds", "0 to 1048575", arguments.seconds.to_string()))?;
+    Ok(Effort { repeats: arguments.repeats, end: Instant::now() + limit })
+}
+
+/// Runs everything. A batch that the device refuses is told in the report and the others go on; if none succeeds, the
+/// first refusal is the error.
+fn measure(arguments: &Arguments, subjects: &[Subject], effort: Effort) -> Result<Report> {
+    let batches = &arguments.batch;
+    let bar = progress((subjects.len() * batches.len()) as u64, "{bar:32} {pos}/{len} {wide_msg}");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let mut report = Report::default();
+    let mut refusal = None;
+    for (index, subject) in subjects.iter().enumerate() {
+        bar.set_message(subject.name());
+        let mut bench = Bench::open(&arguments.device, subject, &mut report)?;
+        for (done, &batch) in batches.iter().enumerate() {
+            bar.set_message(format!("{}, batch {batch}", subject.name()));
+            let left = (subjects.len() - index) * batches.len() - done;
+            let outcome = bench.run(batch, effort.share(left), &mut report);
+            match outcome {
+                Err(error @ (Error::Device { .. } | Error::Limit { .. })) => {
+                    report.fail(subject.name(), batch, &error);
+                    refusal.get_or_insert(error);
+                }
+                outcome => outcome?,
+            }
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    match refusal {
+        Some(error) if report.results.is_empty() => Err(error),
+        _ => Ok(report.finish()),
+    }
+}
