@@ -16,7 +16,7 @@ pub(super) const CHECK: Check = Check {
 };
 
 /// Half the error that `shared/gelu.wgsl` states for its erf, and the rounding of its polynomial and exponential.
-const ERF: f64 = 0.75e-7 + 4.0 * UNIT;
+pub(super) const ERF: f64 = 0.75e-7 + 4.0 * UNIT;
 
 fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [rows, inner, columns] = dimensions(size)?;

@@ -17,6 +17,7 @@ mod fuse;
 mod key_mean;
 mod layer_norm;
 mod linear;
+mod linear_cooperative;
 mod matrix_product;
 mod newton_start;
 mod patchify;
@@ -34,6 +35,7 @@ pub use difference::Difference;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Context, Recorder, download, upload};
+use crate::kernels::KERNELS;
 
 /// How one kernel is compared with its twin.
 pub struct Check {
@@ -55,6 +57,7 @@ pub const CHECKS: &[Check] = &[
     assemble::CHECK,
     layer_norm::CHECK,
     linear::CHECK,
+    linear_cooperative::CHECK,
     query_key::CHECK,
     softmax::CHECK,
     attention_mix::CHECK,
@@ -94,10 +97,17 @@ impl Finding {
     }
 }
 
-/// Every check at each of its sizes. `progress` hears of each finding as it comes.
+impl Check {
+    /// Whether the device has what the kernel needs.
+    pub fn runs_on(&self, context: &Context) -> bool {
+        KERNELS.iter().filter(|kernel| kernel.name == self.kernel).all(|kernel| context.supports(kernel))
+    }
+}
+
+/// Every check that runs on the device, at each of its sizes. `progress` hears of each finding as it comes.
 pub fn run(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for check in CHECKS {
+    for check in CHECKS.iter().filter(|check| check.runs_on(context)) {
         for &size in check.sizes {
             let finding = examine(context, check, size, 1);
             progress(&finding);
@@ -158,13 +168,16 @@ fn execute(context: &Context, record: impl FnOnce(&mut Recorder<'_>) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::KERNELS;
 
     #[test]
     fn every_kernel_has_one_check_with_sizes_that_fit() {
         let mut checked: Vec<&str> = CHECKS.iter().map(|check| check.kernel).collect();
-        let mut kernels: Vec<&str> =
-            KERNELS.iter().filter(|kernel| kernel.variant_of.is_none()).map(|kernel| kernel.name).collect();
+        // A variant is checked with its family, unless it needs more of a device.
+        let mut kernels: Vec<&str> = KERNELS
+            .iter()
+            .filter(|kernel| kernel.variant_of.is_none() || kernel.features != wgpu::Features::empty())
+            .map(|kernel| kernel.name)
+            .collect();
         checked.sort_unstable();
         kernels.sort_unstable();
         assert_eq!(checked, kernels);

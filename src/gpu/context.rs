@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::pipelines::PipelineTable;
+use super::pipelines::{Kernel, PipelineTable};
 use super::shaders::Shaders;
+use super::{COOPERATIVE, Tile};
 use crate::error::{Error, Result};
 
 /// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
@@ -20,6 +21,7 @@ struct Inner {
     queue: wgpu::Queue,
     limits: wgpu::Limits,
     info: wgpu::AdapterInfo,
+    tile: Option<Tile>,
     pipelines: PipelineTable,
     shaders: Shaders,
     fault: Arc<Mutex<Option<String>>>,
@@ -80,10 +82,20 @@ impl Context {
         };
         let adapters = enumerate().await;
         let adapter = choose(adapters, options.adapter.as_deref())?;
+        let limits = options.limits.unwrap_or_else(|| adapter.limits());
+        let tile = Tile::of_adapter(&adapter, &limits);
+        let (mut features, mut experimental) = (adapter.features() & USEFUL, wgpu::ExperimentalFeatures::disabled());
+        if tile.is_some() {
+            features |= COOPERATIVE;
+            // SAFETY: wgpu asks for the knowledge that shaders with cooperative matrices may hit undefined behaviour by
+            // its bugs. They are this crate's own, in bounds by construction, and compared with their twin.
+            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tcvit"),
-            required_features: adapter.features() & USEFUL,
-            required_limits: options.limits.unwrap_or_else(|| adapter.limits()),
+            required_features: features,
+            experimental_features: experimental,
+            required_limits: limits,
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -96,7 +108,7 @@ impl Context {
         device.set_device_lost_callback(move |reason, message| {
             note(&lost, format!("device lost ({reason:?}): {message}"));
         });
-        Ok(Self::assemble(device, queue, shaders, fault))
+        Ok(Self::assemble(device, queue, tile, shaders, fault))
     }
 
     /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
@@ -109,12 +121,19 @@ impl Context {
     /// # Ok(()) }
     /// ```
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::assemble(device, queue, Shaders::embedded(), Arc::default())
+        let tile = Tile::of_device(&device, || pollster::block_on(enumerate()));
+        Self::assemble(device, queue, tile, Shaders::embedded(), Arc::default())
     }
 
-    fn assemble(device: wgpu::Device, queue: wgpu::Queue, shaders: Shaders, fault: Arc<Mutex<Option<String>>>) -> Self {
+    fn assemble(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        tile: Option<Tile>,
+        shaders: Shaders,
+        fault: Arc<Mutex<Option<String>>>,
+    ) -> Self {
         let (limits, info) = (device.limits(), device.adapter_info());
-        Self(Arc::new(Inner { device, queue, limits, info, pipelines: PipelineTable::default(), shaders, fault }))
+        Self(Arc::new(Inner { device, queue, limits, info, tile, pipelines: PipelineTable::default(), shaders, fault }))
     }
 
     /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.
@@ -158,6 +177,17 @@ impl Context {
     /// Whether the adapter measures GPU time, for [`Session::profile`](crate::Session::profile).
     pub fn can_profile(&self) -> bool {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// The shape of cooperative matrices that kernels here may use: multiplying f16 into f32 sums.
+    pub fn cooperative_tile(&self) -> Option<Tile> {
+        self.0.tile
+    }
+
+    /// Whether the device has what `kernel` needs.
+    pub fn supports(&self, kernel: &Kernel) -> bool {
+        let cooperative = kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+        self.device().features().contains(kernel.features) && (!cooperative || self.0.tile.is_some())
     }
 
     pub(crate) fn pipelines(&self) -> &PipelineTable {

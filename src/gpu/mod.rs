@@ -2,6 +2,7 @@
 
 mod buffers;
 mod context;
+mod cooperative;
 mod pipelines;
 mod precision;
 mod profiler;
@@ -10,6 +11,7 @@ mod shaders;
 
 pub use buffers::{download, empty, upload};
 pub use context::{AdapterSummary, Context, ContextOptions};
+pub use cooperative::{COOPERATIVE, Tile};
 pub use pipelines::{Access, Binding, Kernel};
 pub use precision::{Precision, Types};
 pub use profiler::{KernelTime, profile};

@@ -16,6 +16,10 @@ macro_rules! table {
 
 /// Every shader of the crate, path below `shaders/` and text.
 pub const SHADERS: &[(&str, &str)] = table![
+    "shared/cooperative_16.wgsl",
+    "shared/cooperative_8.wgsl",
+    "shared/element_f16.wgsl",
+    "shared/element_f32.wgsl",
     "shared/float.wgsl",
     "shared/gelu.wgsl",
     "shared/grid.wgsl",
@@ -30,6 +34,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "embed/assemble.wgsl",
     "block/layer_norm.wgsl",
     "block/linear.wgsl",
+    "block/linear_cooperative.wgsl",
     "block/query_key.wgsl",
     "block/softmax.wgsl",
     "block/attention_mix.wgsl",

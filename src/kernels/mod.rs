@@ -13,6 +13,7 @@ pub mod fuse;
 pub mod key_mean;
 pub mod layer_norm;
 pub mod linear;
+pub mod linear_cooperative;
 pub mod matrix_product;
 pub mod newton_start;
 pub mod patchify;
@@ -43,6 +44,7 @@ pub const KERNELS: &[Kernel] = &[
     key_mean::KERNEL,
     layer_norm::KERNEL,
     linear::KERNEL,
+    linear_cooperative::KERNEL,
     matrix_product::KERNEL,
     newton_start::KERNEL,
     patchify::KERNEL,
