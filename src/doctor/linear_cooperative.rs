@@ -48,8 +48,8 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
             let got: Vec<f32> = match output {
                 Precision::F32 => download(context, &y, rows * columns)?,
                 Precision::F16 => {
-                    let halves: Vec<f16> = download(context, &y, rows * columns)?;
-                    halves.into_iter().map(f32::from).collect()
+                    let halves: Vec<f16> = download(context, &y, before_halves.len())?;
+                    halves.into_iter().take(rows * columns).map(f32::from).collect()
                 }
             };
             let bound: Vec<f64> = twin.iter().map(|value| sum(inner, epilogue) + stored(output, *value)).collect();
@@ -76,6 +76,9 @@ fn stored(output: Precision, value: f64) -> f64 {
 
 /// The nearest f16 of each number, as f32 and as they are stored.
 fn halves(values: Vec<f32>) -> (Vec<f32>, Vec<f16>) {
-    let halves: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
-    (halves.iter().copied().map(f32::from).collect(), halves)
+    let mut halves: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
+    let floats = halves.iter().copied().map(f32::from).collect();
+    // Uploads are of whole words.
+    halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+    (floats, halves)
 }
