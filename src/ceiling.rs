@@ -70,19 +70,22 @@ fn product<'c>(
         let y = empty(context, "y", precision.words(side * side))?;
         let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
         for recording in record(&|| Recorder::new(context), Params::new(side, side, side), bindings)? {
-            for round in 0..8 {
-                let seconds = seconds(context, &recording)?;
-                // The first run of a shader pays for what drivers put off until then.
-                if round > 0 {
-                    best = best.max(operations / seconds);
-                    if Instant::now() > deadline {
-                        break;
-                    }
-                }
-            }
+            best = best.max(operations / median(deadline, || seconds(context, &recording))?);
         }
     }
     Ok(best)
+}
+
+/// The median of up to seven measurements, after one that is not counted: the first run of a shader pays for what drivers
+/// put off until then. Not the shortest, since a clock's slip would become a record.
+fn median(deadline: Instant, measure: impl Fn() -> Result<f64>) -> Result<f64> {
+    measure()?;
+    let mut seconds = vec![measure()?];
+    while seconds.len() < 7 && Instant::now() < deadline {
+        seconds.push(measure()?);
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[seconds.len() / 2].max(1e-9))
 }
 
 /// [side, side] of random numbers, the same few over and over: adapters may be faster on zeros.

@@ -35,7 +35,8 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("head/token_max.wgsl", "x[(rows + params.prefix) * params.classes", "x[rows * params.classes"),
 ];
 
-fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
+/// Every shader into `folder`, in some of them one text replaced by another.
+pub fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
     for &(path, text) in SHADERS {
         let mut text = text.to_owned();
         for &(_, right, wrong) in slips.iter().filter(|slip| slip.0 == path) {
@@ -48,7 +49,8 @@ fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
     }
 }
 
-fn open(folder: &Path) -> Context {
+/// A device with the shaders of `folder`.
+pub fn open(folder: &Path) -> Context {
     let mut options = ContextOptions::default();
     options.shaders = Some(folder.to_owned());
     pollster::block_on(Context::with_options(options)).unwrap()

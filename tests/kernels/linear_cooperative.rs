@@ -1,11 +1,13 @@
 //! Skipped, aloud, where the adapter has no cooperative matrices; `scripts/cooperative` finds a driver that has.
 
 use half::f16;
-use tcvit::gpu::Precision;
+use tcvit::doctor;
+use tcvit::gpu::{Precision, SHADERS};
 use tcvit::kernels::linear::{Bindings, Epilogue, Params};
 use tcvit::kernels::linear_cooperative::{KERNEL, Shape, record};
 use tcvit::random::Random;
 
+use crate::broken::{open, write_shaders};
 use crate::{buffer, gpu, read, run};
 
 fn supported() -> bool {
@@ -127,6 +129,38 @@ fn a_device_without_them_is_told_so() {
     options.limits = Some(wgpu::Limits { max_compute_invocations_per_workgroup: 1, ..gpu().limits().clone() });
     let gpu = pollster::block_on(tcvit::Context::with_options(options)).unwrap();
     assert_eq!(gpu.cooperative_tile(), None);
-    let finding = tcvit::doctor::check(&gpu, "linear_cooperative", &[8, 8, 8], 1).unwrap();
+    let finding = doctor::check(&gpu, "linear_cooperative", &[8, 8, 8], 1).unwrap();
     assert!(finding.outcome.unwrap_err().contains("cooperative matrices"));
+}
+
+/// Checks the kernel with one text of one shader replaced by another that means the same.
+fn agrees_with(path: &str, text: &str, other: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    write_shaders(folder.path(), &[(path, text, other)]);
+    let gpu = open(folder.path());
+    for size in [[1, 4, 1], [33, 20, 31], [65, 36, 130], [197, 64, 96]] {
+        let finding = doctor::check(&gpu, "linear_cooperative", &size, 1).unwrap();
+        assert!(finding.passed(), "{finding:?}");
+    }
+}
+
+/// What the other header does differently is right, whatever the tile that the adapter has: here is that header at 8.
+#[test]
+fn slabs_of_vectors_are_as_good_as_slabs_of_scalars() {
+    if !supported() || gpu().cooperative_tile() != Some(tcvit::gpu::Tile::Eight) {
+        return;
+    }
+    let text = |path| SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
+    let vectors =
+        text("shared/cooperative_16.wgsl").replace("16x16<", "8x8<").replace("SIDE: u32 = 16u", "SIDE: u32 = 8u");
+    assert_eq!(vectors.matches("8x8<").count(), 3);
+    agrees_with("shared/cooperative_8.wgsl", text("shared/cooperative_8.wgsl"), &vectors);
+}
+
+/// Where a driver makes subgroups smaller than the largest, there are more of them than the block has parts.
+#[test]
+fn more_subgroups_than_needed_change_nothing() {
+    if supported() {
+        agrees_with("block/linear_cooperative.wgsl", "@workgroup_size(THREADS)", "@workgroup_size(2u * THREADS)");
+    }
 }

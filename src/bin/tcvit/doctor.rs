@@ -51,8 +51,10 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         let checks: Vec<_> = findings.iter().map(|finding| json!({
             "kernel": finding.kernel, "size": finding.size, "passed": finding.passed(), "outcome": outcome(finding),
         })).collect();
+        let skipped: Vec<_> =
+            CHECKS.iter().filter(|check| !check.runs_on(&context)).map(|check| check.kernel).collect();
         print_json(&json!({
-            "adapters": adapters, "checked": context.describe(), "checks": checks, "failed": failed,
+            "adapters": adapters, "checked": context.describe(), "checks": checks, "failed": failed, "skipped": skipped,
         }))?;
         return Ok(failed == 0);
     }
@@ -83,7 +85,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     out += &format!("\nkernels against their CPU twins on {}\n", context.describe());
     for check in CHECKS {
         if !check.runs_on(&context) {
-            out += &format!("  skip  {:24} the device lacks what it needs\n", check.kernel);
+            out += &format!("  skip  {:24} skipped: this device lacks what it needs\n", check.kernel);
         }
         let of_kernel: Vec<&Finding> = findings.iter().filter(|finding| finding.kernel == check.kernel).collect();
         let worst = of_kernel.iter().max_by(|a, b| badness(a).total_cmp(&badness(b)));
