@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use half::f16;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::gpu::{Context, Precision, Recorder, Recording, empty, profile, upload};
 use crate::kernels::linear::{self, Bindings, Epilogue, Params};
 use crate::kernels::linear_cooperative::{self, Shape};
@@ -26,7 +26,7 @@ pub struct Ceilings {
 /// tells it, else time until the result is there.
 ///
 /// # Errors
-/// [`Error`](crate::Error) as recording, submitting and allocating have them.
+/// [`Error`] as recording, submitting and allocating have them.
 pub fn ceilings(context: &Context, budget: Duration) -> Result<Ceilings> {
     let share = budget / 3;
     let plain = product(context, share, Precision::F32, |recorder, params, bindings| {
@@ -118,9 +118,7 @@ fn copy(context: &Context, budget: Duration) -> Result<f64> {
     let words = ((context.max_binding() / 4) as usize).min(64 << 20);
     let (from, to) = (empty(context, "from", words)?, empty(context, "to", words)?);
     let moved = 2.0 * from.size() as f64;
-    let mut best = 0.0f64;
-    let mut copies = 1u32;
-    loop {
+    let run = |copies: u32| {
         context.wait(OP)?;
         let start = Instant::now();
         context.checked(OP, || {
@@ -132,7 +130,14 @@ fn copy(context: &Context, budget: Duration) -> Result<f64> {
             Ok(())
         })?;
         context.wait(OP)?;
-        let elapsed = start.elapsed();
+        Ok::<Duration, Error>(start.elapsed())
+    };
+    // The first one fills the buffers with zeros.
+    run(1)?;
+    let mut best = 0.0f64;
+    let mut copies = 1u32;
+    loop {
+        let elapsed = run(copies)?;
         best = best.max(moved * f64::from(copies) / elapsed.as_secs_f64());
         if Instant::now() + elapsed > deadline {
             return Ok(best);
