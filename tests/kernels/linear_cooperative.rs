@@ -123,6 +123,12 @@ fn two_runs_agree_to_the_bit() {
 }
 
 #[test]
+fn a_device_of_the_application_has_what_its_adapter_has() {
+    let own = Context::from_device(gpu().device().clone(), gpu().queue().clone());
+    assert_eq!(own.cooperative_tile(), gpu().cooperative_tile());
+}
+
+#[test]
 fn a_device_without_them_is_told_so() {
     let mut options = tcvit::ContextOptions::default();
     // Too few threads in a workgroup for four subgroups, whatever the adapter.
