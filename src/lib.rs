@@ -31,6 +31,7 @@
 
 #![warn(missing_docs)]
 
+pub mod ceiling;
 pub mod condensation;
 pub mod config;
 pub mod convergence;

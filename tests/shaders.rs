@@ -5,7 +5,7 @@ use std::path::Path;
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
-use tcvit::gpu::{Access, Kernel, SHADERS, Shaders, Types};
+use tcvit::gpu::{Access, Kernel, SHADERS, Shaders, Tile, Types};
 use tcvit::kernels::KERNELS;
 
 /// What every adapter has, by WebGPU's default limits.
@@ -25,13 +25,36 @@ fn parse(kernel: &Kernel, types: Types) -> (Module, ModuleInfo) {
     (module, info)
 }
 
+/// Metal 2.3 is the first with cooperative matrices, and with all else that the kernels use.
+fn msl_options() -> msl::Options {
+    msl::Options { lang_version: (2, 3), ..Default::default() }
+}
+
 /// What the device must have. Packing and unpacking f16 is WGSL's own; only some OpenGL devices cannot.
 fn capabilities(kernel: &Kernel) -> Capabilities {
-    let subgroup = match kernel.features.contains(wgpu::Features::SUBGROUP) {
-        true => Capabilities::SUBGROUP,
-        false => Capabilities::empty(),
-    };
-    subgroup | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+    let needed = [
+        (wgpu::Features::SUBGROUP, Capabilities::SUBGROUP),
+        (wgpu::Features::SUBGROUP_BARRIER, Capabilities::SUBGROUP_BARRIER),
+        (wgpu::Features::SHADER_F16, Capabilities::SHADER_FLOAT16),
+        (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, Capabilities::COOPERATIVE_MATRIX),
+    ]
+    .into_iter()
+    .filter(|&(feature, _)| kernel.features.contains(feature))
+    .map(|(_, capability)| capability);
+    needed.collect::<Capabilities>() | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+}
+
+/// Neither WGSL's translation to HLSL nor DX12 in wgpu has cooperative matrices.
+fn is_for_dx12(kernel: &Kernel) -> bool {
+    !kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
+}
+
+/// Everything that a kernel may be composed for.
+fn all_types(kernel: &Kernel) -> Vec<Types> {
+    match is_for_dx12(kernel) {
+        true => Types::ALL.to_vec(),
+        false => Tile::ALL.iter().flat_map(|&tile| Types::ALL.map(|types| types.tiled(tile))).collect(),
+    }
 }
 
 /// Each override at each of its values, the others at their defaults: their cross product would add little.
@@ -39,24 +62,23 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
     let mut variants = vec![naga::back::PipelineConstants::default()];
     for (_, constant) in module.overrides.iter() {
         let name = constant.name.clone().unwrap();
-        let most = match module.types[constant.ty].inner {
-            TypeInner::Scalar(naga::Scalar::BOOL) => 1,
-            // Threads of a workgroup: whole subgroups, of 8 threads or more.
-            TypeInner::Scalar(naga::Scalar::U32) if name == "THREADS" => {
-                variants.extend([16, 64, 128].map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
-                continue;
-            }
-            TypeInner::Scalar(naga::Scalar::U32) => 3,
+        let values = match module.types[constant.ty].inner {
+            TypeInner::Scalar(naga::Scalar::BOOL) => vec![0, 1],
+            // Two or four subgroups of 8 to 64 threads.
+            TypeInner::Scalar(naga::Scalar::U32) if name == "THREADS" => vec![16, 32, 64, 128, 256],
+            TypeInner::Scalar(naga::Scalar::U32) => vec![0, 1, 2, 3],
             ref other => panic!("an override of type {other:?}"),
         };
-        variants.extend((0..=most).map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
+        variants.extend(values.into_iter().map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
     }
     variants
 }
 
 #[test]
 fn every_kernel_translates_to_spir_v_msl_and_hlsl() {
-    for (kernel, types) in KERNELS.iter().flat_map(|kernel| Types::ALL.map(|types| (kernel, types))) {
+    for (kernel, types) in
+        KERNELS.iter().flat_map(|kernel| all_types(kernel).into_iter().map(move |types| (kernel, types)))
+    {
         let (module, info) = parse(kernel, types);
         for constants in variants(&module) {
             let what = format!("{} with {constants:?}, {types:?}", kernel.shader);
@@ -71,11 +93,14 @@ fn every_kernel_translates_to_spir_v_msl_and_hlsl() {
             assert_eq!(words[0], 0x0723_0203, "SPIR-V of {what}");
 
             let pipeline = msl::PipelineOptions { entry_point: entry.clone(), ..Default::default() };
-            let (text, translation) = msl::write_string(&module, &info, &msl::Options::default(), &pipeline)
+            let (text, translation) = msl::write_string(&module, &info, &msl_options(), &pipeline)
                 .unwrap_or_else(|error| panic!("MSL of {what}: {error}"));
             assert!(translation.entry_point_names.iter().all(Result::is_ok), "MSL of {what}");
             assert!(text.contains("kernel void"), "MSL of {what}");
 
+            if !is_for_dx12(kernel) {
+                continue;
+            }
             let pipeline = hlsl::PipelineOptions { entry_point: entry };
             let mut text = String::new();
             let reflection = hlsl::Writer::new(&mut text, &hlsl::Options::default(), &pipeline)
@@ -166,19 +191,22 @@ fn params_are_numbers_of_four_bytes_without_padding() {
 #[test]
 fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
     for kernel in KERNELS {
-        let (module, info) = parse(kernel, Types::default());
-        let (module, _) = process_overrides(&module, &info, None, &Default::default()).unwrap();
-        let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
-        assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
-        assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);
-        assert!(kernel.workgroup_size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.shader);
-        let memory: u32 = module
-            .global_variables
-            .iter()
-            .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
-            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
-            .sum();
-        assert!(memory <= WORKGROUP_MEMORY, "{} takes {memory} bytes of workgroup memory", kernel.shader);
+        for types in all_types(kernel) {
+            let (module, info) = parse(kernel, types);
+            // Workgroup sizes by override come from constants.
+            let (module, _) = process_overrides(&module, &info, None, &Default::default()).unwrap();
+            let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
+            assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
+            assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);
+            assert!(kernel.workgroup_size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.shader);
+            let memory: u32 = module
+                .global_variables
+                .iter()
+                .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
+                .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+                .sum();
+            assert!(memory <= WORKGROUP_MEMORY, "{} takes {memory} bytes of workgroup memory", kernel.shader);
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub use difference::Difference;
 pub(crate) use linear::compare as compare_linear;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Recorder, Variant, download, upload};
+use crate::gpu::{Context, Recorder, download, upload};
 use crate::kernels::KERNELS;
 
 /// How one kernel is compared with its twin.
@@ -54,13 +54,9 @@ pub struct Check {
 }
 
 impl Check {
-    /// Whether the adapter has what the kernel needs; the plain kernels need nothing.
-    pub fn available(&self, context: &Context) -> bool {
-        let kernel = KERNELS.iter().find(|kernel| kernel.name == self.kernel);
-        kernel.is_none_or(|kernel| match kernel.features.contains(wgpu::Features::SUBGROUP) {
-            true => Variant::Subgroup.available(context),
-            false => context.device().features().contains(kernel.features),
-        })
+    /// Whether the device has what the kernel needs.
+    pub fn runs_on(&self, context: &Context) -> bool {
+        KERNELS.iter().filter(|kernel| kernel.name == self.kernel).all(|kernel| context.supports(kernel))
     }
 }
 
@@ -75,6 +71,7 @@ pub const CHECKS: &[Check] = &[
     linear::CHECK,
     linear::SUBGROUP,
     linear::TILED,
+    linear::COOPERATIVE,
     query_key::CHECK,
     query_key::SUBGROUP,
     softmax::CHECK,
@@ -122,10 +119,10 @@ impl Finding {
     }
 }
 
-/// Every check that this adapter can run, at each of its sizes. `progress` hears of each finding as it comes.
+/// Every check that runs on the device, at each of its sizes. `progress` hears of each finding as it comes.
 pub fn run(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for check in CHECKS.iter().filter(|check| check.available(context)) {
+    for check in CHECKS.iter().filter(|check| check.runs_on(context)) {
         for &size in check.sizes {
             let finding = examine(context, check, size, 1);
             progress(&finding);

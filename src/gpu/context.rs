@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::adapters::{AdapterSummary, choose, enumerate};
-use super::pipelines::PipelineTable;
+use super::pipelines::{Kernel, PipelineTable};
 use super::shaders::Shaders;
 use super::store::{Keep, PipelineCache, Store};
-use super::{Choices, Precision};
+use super::{COOPERATIVE, Choices, Precision, Tile, Variant};
 use crate::error::{Error, Result};
 
 /// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
@@ -27,6 +27,7 @@ struct Inner {
     queue: wgpu::Queue,
     limits: wgpu::Limits,
     info: wgpu::AdapterInfo,
+    tile: Option<Tile>,
     pipelines: PipelineTable,
     shaders: Shaders,
     choices: Choices,
@@ -97,10 +98,20 @@ impl Context {
         };
         let adapters = enumerate().await;
         let adapter = choose(adapters, options.adapter.as_deref())?;
+        let limits = options.limits.unwrap_or_else(|| adapter.limits());
+        let tile = Tile::of_adapter(&adapter, &limits);
+        let (mut features, mut experimental) = (adapter.features() & USEFUL, wgpu::ExperimentalFeatures::disabled());
+        if tile.is_some() {
+            features |= COOPERATIVE;
+            // SAFETY: wgpu asks for the knowledge that shaders with cooperative matrices may hit undefined behaviour by
+            // its bugs. They are this crate's own, in bounds by construction, and compared with their twin.
+            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("tcvit"),
-            required_features: adapter.features() & USEFUL,
-            required_limits: options.limits.unwrap_or_else(|| adapter.limits()),
+            required_features: features,
+            experimental_features: experimental,
+            required_limits: limits,
             ..Default::default()
         };
         let (device, queue) = adapter
@@ -115,7 +126,7 @@ impl Context {
         });
         // Of shaders under edit every version would stay, and what was found of one would be believed of the next.
         let kept = options.shaders.is_none();
-        Ok(Self::assemble(device, queue, shaders, fault, &options.keep, Trust { kept, tune: options.tune }))
+        Ok(Self::assemble(device, queue, tile, shaders, fault, &options.keep, Trust { kept, tune: options.tune }))
     }
 
     /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
@@ -135,13 +146,15 @@ impl Context {
     /// As [`Context::from_device`], with a choice of what is kept on disk. Pipelines are only where the device has
     /// [`wgpu::Features::PIPELINE_CACHE`].
     pub fn from_device_with(device: wgpu::Device, queue: wgpu::Queue, keep: &Keep) -> Self {
+        let tile = Tile::of_device(&device, || pollster::block_on(enumerate()));
         let trust = Trust { kept: true, tune: false };
-        Self::assemble(device, queue, Shaders::embedded(), Arc::default(), keep, trust)
+        Self::assemble(device, queue, tile, Shaders::embedded(), Arc::default(), keep, trust)
     }
 
     fn assemble(
         device: wgpu::Device,
         queue: wgpu::Queue,
+        tile: Option<Tile>,
         shaders: Shaders,
         fault: Arc<Mutex<Option<String>>>,
         keep: &Keep,
@@ -160,6 +173,7 @@ impl Context {
             queue,
             limits,
             info,
+            tile,
             shaders,
             store,
             cache,
@@ -210,9 +224,28 @@ impl Context {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// What numbers are stored in unless the caller says otherwise.
+    /// The shape of cooperative matrices that kernels here may use: multiplying f16 into f32 sums.
+    pub fn cooperative_tile(&self) -> Option<Tile> {
+        self.0.tile
+    }
+
+    /// Whether the device has what `kernel` needs.
+    pub fn supports(&self, kernel: &Kernel) -> bool {
+        let needs = kernel.features;
+        self.device().features().contains(needs)
+            && match needs.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+                true => self.0.tile.is_some(),
+                false => !needs.contains(wgpu::Features::SUBGROUP) || Variant::Subgroup.available(self),
+            }
+    }
+
+    /// What numbers are stored in unless the caller says otherwise: f16 where the device computes with it, for there it is
+    /// the faster; else f32.
     pub fn preferred_precision(&self) -> Precision {
-        Precision::F32
+        match self.device().features().contains(wgpu::Features::SHADER_F16) {
+            true => Precision::F16,
+            false => Precision::F32,
+        }
     }
 
     /// What was found out about this device.

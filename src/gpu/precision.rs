@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Tile;
 use crate::error::Error;
 
 /// How weights and activations are stored.
@@ -61,6 +62,8 @@ pub struct Types {
     pub input: Precision,
     /// Of what is written.
     pub output: Precision,
+    /// Of cooperative matrices.
+    pub tile: Tile,
 }
 
 impl Types {
@@ -74,7 +77,12 @@ impl Types {
 
     /// From `input` to `output`.
     pub const fn new(input: Precision, output: Precision) -> Self {
-        Self { input, output }
+        Self { input, output, tile: Tile::Eight }
+    }
+
+    /// The same with cooperative matrices of `tile`.
+    pub const fn tiled(self, tile: Tile) -> Self {
+        Self { tile, ..self }
     }
 
     /// The file that `path`, an import, stands for.
@@ -84,6 +92,12 @@ impl Types {
             ("shared/input.wgsl", Precision::F16, _) => "shared/input_f16.wgsl",
             ("shared/output.wgsl", _, Precision::F32) => "shared/output_f32.wgsl",
             ("shared/output.wgsl", _, Precision::F16) => "shared/output_f16.wgsl",
+            ("shared/element.wgsl", _, Precision::F32) => "shared/element_f32.wgsl",
+            ("shared/element.wgsl", _, Precision::F16) => "shared/element_f16.wgsl",
+            ("shared/cooperative.wgsl", ..) => match self.tile {
+                Tile::Eight => "shared/cooperative_8.wgsl",
+                Tile::Sixteen => "shared/cooperative_16.wgsl",
+            },
             (path, ..) => path,
         }
     }

@@ -16,6 +16,8 @@ macro_rules! table {
 
 /// Every shader of the crate, path below `shaders/` and text.
 pub const SHADERS: &[(&str, &str)] = table![
+    "shared/cooperative_16.wgsl",
+    "shared/cooperative_8.wgsl",
     "shared/epilogue.wgsl",
     "shared/float.wgsl",
     "shared/gelu.wgsl",
@@ -36,6 +38,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "block/linear.wgsl",
     "block/linear_subgroup.wgsl",
     "block/linear_tiled.wgsl",
+    "block/linear_cooperative.wgsl",
     "block/query_key.wgsl",
     "block/query_key_subgroup.wgsl",
     "block/softmax.wgsl",

@@ -6,6 +6,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::error::{Error, Result};
 use crate::gpu::{Binding, Constants, Context, Kernel, Operand, Precision, Recorder, Types, grid};
 
+pub mod cooperative;
 pub mod subgroup;
 pub mod tiled;
 
@@ -73,6 +74,8 @@ pub enum Variant {
         /// Rows of a thread.
         rows: u32,
     },
+    /// By cooperative matrices, of f16 only.
+    Cooperative(cooperative::Shape),
 }
 
 impl Params {
@@ -89,20 +92,28 @@ impl Params {
 
 impl Variant {
     /// Every variant that `context` can run on buffers of `types`.
-    pub fn all(context: &Context, _types: Types) -> Vec<Self> {
+    pub fn all(context: &Context, types: Types) -> Vec<Self> {
         let mut all = vec![Self::Plain, Self::Tiled { rows: 4 }, Self::Tiled { rows: 8 }];
         if subgroup::lanes(context).is_some() {
             all.extend((1..=3).map(|eights| Self::Subgroup { eights }));
         }
+        if types.input == Precision::F16 && context.supports(&cooperative::KERNEL) {
+            all.extend(cooperative::Shape::ALL.map(Self::Cooperative));
+        }
         all
     }
 
-    /// A short name: `plain`, `subgroup 24`, `tiled 64`, the number being rows of a tile.
+    /// A short name: `plain`, `subgroup 24`, `tiled 64`, `cooperative 8x4`; the numbers are rows of a tile, or rows and
+    /// columns in matrices.
     pub fn name(self) -> String {
         match self {
             Self::Plain => "plain".into(),
             Self::Subgroup { eights } => format!("subgroup {}", 8 * eights),
             Self::Tiled { rows } => format!("tiled {}", 8 * rows),
+            Self::Cooperative(shape) => {
+                let [rows, columns] = [shape.tall, shape.wide].map(|large| if large { 8 } else { 4 });
+                format!("cooperative {rows}x{columns}")
+            }
         }
     }
 
@@ -111,6 +122,7 @@ impl Variant {
             Self::Plain => &KERNEL,
             Self::Subgroup { .. } => &subgroup::KERNEL,
             Self::Tiled { .. } => &tiled::KERNEL,
+            Self::Cooperative(_) => &cooperative::KERNEL,
         }
     }
 
@@ -119,6 +131,7 @@ impl Variant {
             Self::Plain => Vec::new(),
             Self::Subgroup { eights } => subgroup::constants(context, eights),
             Self::Tiled { rows } => vec![("ROWS", f64::from(rows))],
+            Self::Cooperative(shape) => cooperative::constants(context, shape),
         }
     }
 
@@ -128,6 +141,7 @@ impl Variant {
             Self::Plain => workgroups(params),
             Self::Subgroup { eights } => subgroup::workgroups(context, eights, params),
             Self::Tiled { rows } => tiled::workgroups(rows, params),
+            Self::Cooperative(shape) => cooperative::workgroups(shape, context, params),
         }
     }
 }
@@ -140,7 +154,8 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`]; [`Error::Config`] for a sum onto f16, which would round at every addition.
+/// As [`Recorder::dispatch`]; [`Error::Config`] for a sum onto f16, which would round at every addition;
+/// [`Error::Device`] for cooperative matrices that the device has not.
 pub fn record(
     recorder: &mut Recorder<'_>,
     variant: Variant,
@@ -152,6 +167,10 @@ pub fn record(
     if epilogue == Epilogue::Accumulate && types.output != Precision::F32 {
         return Err(Error::config("linear", "f32 to add to", types.output.to_string()));
     }
+    let types = match variant {
+        Variant::Cooperative(_) => types.tiled(cooperative::tile(recorder.context())?),
+        _ => types,
+    };
     let mut constants = variant.constants(recorder.context());
     constants.push(("GELU", f64::from(u8::from(epilogue == Epilogue::Gelu))));
     constants.push(("ACCUMULATE", f64::from(u8::from(epilogue == Epilogue::Accumulate))));

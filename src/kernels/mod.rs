@@ -53,6 +53,7 @@ pub const KERNELS: &[Kernel] = &[
     key_mean::KERNEL,
     layer_norm::KERNEL,
     linear::KERNEL,
+    linear::cooperative::KERNEL,
     linear::subgroup::KERNEL,
     linear::tiled::KERNEL,
     matrix_product::KERNEL,

@@ -16,6 +16,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("block/linear.wgsl", "a.z * w2 + a.w * w3", "a.z * w2 + a.z * w3"),
     ("block/linear_subgroup.wgsl", "let x5 = subgroupBroadcast(own, 5u);", "let x5 = subgroupBroadcast(own, 4u);"),
     ("block/linear_tiled.wgsl", "x_tile[(first + 8u * 3u) * STRIDE + k]", "x_tile[(first + 8u * 2u) * STRIDE + k]"),
+    ("block/linear_cooperative.wgsl", "c33 = coopMultiplyAdd(a3, b3, c33)", "c33 = coopMultiplyAdd(a3, b2, c33)"),
     ("block/query_key.wgsl", "a3 += vec4(dot(c3, b0)", "a3 += vec4(dot(c2, b0)"),
     ("block/softmax.wgsl", "1.0 / row_sum(sum, thread)", "1.0 / (row_sum(sum, thread) + 1e-4)"),
     ("block/attention_mix.wgsl", "if rest > 7u { y[out + 7u * width] = a7; }", ""),
@@ -45,7 +46,8 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("head/token_max.wgsl", "x[(rows + params.prefix) * params.classes", "x[rows * params.classes"),
 ];
 
-fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
+/// Every shader into `folder`, in some of them one text replaced by another.
+pub fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
     for &(path, text) in SHADERS {
         let mut text = text.to_owned();
         for &(_, right, wrong) in slips.iter().filter(|slip| slip.0 == path) {
@@ -58,7 +60,8 @@ fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
     }
 }
 
-fn open(folder: &Path) -> Context {
+/// A device with the shaders of `folder`.
+pub fn open(folder: &Path) -> Context {
     let mut options = ContextOptions::default();
     options.shaders = Some(folder.to_owned());
     pollster::block_on(Context::with_options(options)).unwrap()
@@ -70,7 +73,7 @@ fn a_slip_in_any_shader_is_found_by_the_doctor() {
     write_shaders(folder.path(), SLIPS);
     let gpu = open(folder.path());
     let findings = doctor::run(&gpu, |_| {});
-    let checks = || CHECKS.iter().filter(|check| check.available(&gpu));
+    let checks = || CHECKS.iter().filter(|check| check.runs_on(&gpu));
     assert_eq!(findings.len(), checks().map(|check| check.sizes.len()).sum::<usize>());
     for check in checks() {
         let of_kernel = || findings.iter().filter(|finding| finding.kernel == check.kernel);

@@ -9,6 +9,7 @@ mod attention_mean;
 mod attention_mix;
 mod bipartite;
 mod broken;
+mod ceiling;
 mod connectivity;
 mod convolve;
 mod dominance;
@@ -16,6 +17,7 @@ mod fuse;
 mod key_mean;
 mod layer_norm;
 mod linear;
+mod linear_cooperative;
 mod matrix_product;
 mod newton_start;
 mod patchify;
@@ -74,7 +76,7 @@ pub fn sweep<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usiz
 pub fn sweep_variants<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usize; D]> + Clone) {
     for variant in KERNELS.iter().filter(|known| known.family() == kernel) {
         match doctor::CHECKS.iter().find(|check| check.kernel == variant.name) {
-            Some(check) if check.available(gpu()) => sweep(variant.name, sizes.clone()),
+            Some(check) if check.runs_on(gpu()) => sweep(variant.name, sizes.clone()),
             Some(_) => println!("{} SKIPPED: {} cannot run it", variant.name, gpu().describe()),
             None => panic!("{} has no check", variant.name),
         }

@@ -21,7 +21,9 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let adapters = Context::adapters();
     let context = arguments.device.open()?;
-    let bar = ProgressBar::new(CHECKS.iter().map(|check| check.sizes.len() as u64).sum());
+    let bar = ProgressBar::new(
+        CHECKS.iter().filter(|check| check.runs_on(&context)).map(|check| check.sizes.len() as u64).sum(),
+    );
     // The template is a constant of this program; with a broken one the default style does.
     if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} {msg}") {
         bar.set_style(style);
@@ -49,8 +51,10 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         let checks: Vec<_> = findings.iter().map(|finding| json!({
             "kernel": finding.kernel, "size": finding.size, "passed": finding.passed(), "outcome": outcome(finding),
         })).collect();
+        let skipped: Vec<_> =
+            CHECKS.iter().filter(|check| !check.runs_on(&context)).map(|check| check.kernel).collect();
         print_json(&json!({
-            "adapters": adapters, "checked": context.describe(), "checks": checks, "failed": failed,
+            "adapters": adapters, "checked": context.describe(), "checks": checks, "failed": failed, "skipped": skipped,
         }))?;
         return Ok(failed == 0);
     }
@@ -80,6 +84,9 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     }
     out += &format!("\nkernels against their CPU twins on {}\n", context.describe());
     for check in CHECKS {
+        if !check.runs_on(&context) {
+            out += &format!("  skip  {:24} skipped: this device lacks what it needs\n", check.kernel);
+        }
         let of_kernel: Vec<&Finding> = findings.iter().filter(|finding| finding.kernel == check.kernel).collect();
         let worst = of_kernel.iter().max_by(|a, b| badness(a).total_cmp(&badness(b)));
         if let Some(finding) = worst {

@@ -1,0 +1,178 @@
+//! What an adapter does at most, measured here and now: the measure of how much of it a network uses.
+
+use std::time::{Duration, Instant};
+
+use half::f16;
+
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Precision, Recorder, Recording, Types, empty, profile, upload};
+use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant};
+use crate::random::Random;
+
+/// The best rates that were seen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Ceilings {
+    /// Of dense layers in f32, in operations a second; a multiply-add is two.
+    pub plain: f64,
+    /// Of dense layers stored in f16 and computed in f32.
+    pub half: f64,
+    /// Of dense layers by cooperative matrices, where the adapter has them.
+    pub cooperative: Option<f64>,
+    /// Of a copy from buffer to buffer, in bytes a second, those read and those written both counted.
+    pub copy: f64,
+}
+
+/// K and columns of the products that are tried: caches like some better than others, and large devices large ones.
+const SHAPES: [[usize; 2]; 4] = [[128, 512], [384, 1536], [1024, 1024], [4096, 4096]];
+/// Rows of the smallest and the largest product.
+const ROWS: [usize; 2] = [256, 32_768];
+/// A run of at least this length does not measure the way to the device and back.
+const LONG: f64 = 0.02;
+/// Measurements whose median counts.
+const REPEATS: usize = 5;
+
+/// Measures for about `budget`: the dense layers of networks small and large by every variant that the device has, and
+/// copies. GPU time where the adapter tells it, else time until the result is there.
+///
+/// # Errors
+/// [`Error`] as recording, submitting and allocating have them.
+pub fn ceilings(context: &Context, budget: Duration) -> Result<Ceilings> {
+    let share = budget / 4;
+    let cooperative = |variant: &Variant| matches!(variant, Variant::Cooperative(_));
+    let half = Types::new(Precision::F16, Precision::F16);
+    let (matrices, others): (Vec<_>, Vec<_>) = Variant::all(context, half).into_iter().partition(cooperative);
+    Ok(Ceilings {
+        plain: product(context, share, Types::default(), &Variant::all(context, Types::default()))?,
+        half: product(context, share, half, &others)?,
+        cooperative: match matrices.is_empty() {
+            true => None,
+            false => Some(product(context, share, half, &matrices)?),
+        },
+        copy: copy(context, share)?,
+    })
+}
+
+impl Ceilings {
+    /// What a network stored in `precision` could reach, in operations a second.
+    pub fn of(&self, precision: Precision) -> f64 {
+        match precision {
+            Precision::F32 => self.plain,
+            Precision::F16 => self.cooperative.unwrap_or(0.0).max(self.half),
+        }
+    }
+}
+
+/// The best rate over shapes and `variants`, with as many rows as it takes to keep the device busy.
+fn product(context: &Context, budget: Duration, types: Types, variants: &[Variant]) -> Result<f64> {
+    let deadline = Instant::now() + budget;
+    let mut best = 0.0f64;
+    for [inner, columns] in SHAPES {
+        let largest = context.max_binding() as usize / 4 / inner.max(columns);
+        let mut rows = ROWS[0];
+        while rows <= ROWS[1].min(largest) && inner * columns * 4 <= context.max_binding() as usize {
+            let params = Params::new(rows, inner, columns);
+            let operations = 2.0 * params.cost() as f64;
+            let left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
+            if best > 0.0 && operations / best * (REPEATS * variants.len()) as f64 > left {
+                return Ok(best);
+            }
+            let mut shortest = f64::INFINITY;
+            for recording in record(context, types, params, variants)? {
+                shortest = shortest.min(median(deadline, || seconds(context, &recording))?);
+            }
+            best = best.max(operations / shortest);
+            if shortest >= LONG {
+                break;
+            }
+            rows *= 4;
+        }
+    }
+    Ok(best)
+}
+
+/// The same product by every one of `variants`.
+fn record(context: &Context, types: Types, params: Params, variants: &[Variant]) -> Result<Vec<Recording>> {
+    let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
+    let (x, w) = (matrix(context, rows * inner, types.input)?, matrix(context, inner * columns, types.input)?);
+    let (bias, y) = (empty(context, "bias", columns)?, empty(context, "y", types.output.words(rows * columns))?);
+    let one = |&variant: &Variant| {
+        let mut recorder = Recorder::new(context);
+        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+        linear::record(&mut recorder, variant, types, params, Epilogue::Store, bindings)?;
+        recorder.finish()
+    };
+    variants.iter().map(one).collect()
+}
+
+/// The median of a few measurements, after one that is not counted: the first run of a shader pays for what drivers put
+/// off until then. Not the shortest, since a clock's slip would become a record.
+fn median(deadline: Instant, measure: impl Fn() -> Result<f64>) -> Result<f64> {
+    measure()?;
+    let mut seconds = vec![measure()?];
+    while seconds.len() < REPEATS && Instant::now() < deadline {
+        seconds.push(measure()?);
+    }
+    seconds.sort_by(f64::total_cmp);
+    Ok(seconds[seconds.len() / 2].max(1e-9))
+}
+
+/// `len` random numbers, the same few over and over: adapters may be faster on zeros.
+fn matrix(context: &Context, len: usize, precision: Precision) -> Result<wgpu::Buffer> {
+    let values = Random::named("ceiling", 1).tensor(65_521, 0.0, 1.0);
+    let all = values.iter().copied().cycle().take(len);
+    match precision {
+        Precision::F32 => upload(context, "matrix", &all.collect::<Vec<f32>>()),
+        Precision::F16 => upload(context, "matrix", &all.map(f16::from_f32).collect::<Vec<f16>>()),
+    }
+}
+
+fn seconds(context: &Context, recording: &Recording) -> Result<f64> {
+    if context.can_profile() {
+        let nanoseconds: f64 = profile(context, recording)?.iter().map(|time| time.nanoseconds).sum();
+        if nanoseconds > 0.0 {
+            return Ok(nanoseconds * 1e-9);
+        }
+    }
+    let start = Instant::now();
+    recording.submit(context)?;
+    context.wait("measure")?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The best rate of copies, of so many in one submission that starting it is nothing beside them.
+fn copy(context: &Context, budget: Duration) -> Result<f64> {
+    const OP: &str = "measure copies";
+    let deadline = Instant::now() + budget;
+    let words = ((context.max_binding() / 4) as usize).min(64 << 20);
+    let (from, to) = (empty(context, "from", words)?, empty(context, "to", words)?);
+    let moved = 2.0 * from.size() as f64;
+    let run = |copies: u32| {
+        context.wait(OP)?;
+        let start = Instant::now();
+        context.checked(OP, || {
+            let mut encoder = context.device().create_command_encoder(&Default::default());
+            for _ in 0..copies {
+                encoder.copy_buffer_to_buffer(&from, 0, &to, 0, from.size());
+            }
+            context.queue().submit([encoder.finish()]);
+            Ok(())
+        })?;
+        context.wait(OP)?;
+        Ok::<Duration, Error>(start.elapsed())
+    };
+    // The first one fills the buffers with zeros.
+    run(1)?;
+    let mut best = 0.0f64;
+    let mut copies = 1u32;
+    loop {
+        let elapsed = run(copies)?;
+        best = best.max(moved * f64::from(copies) / elapsed.as_secs_f64());
+        if Instant::now() + elapsed > deadline {
+            return Ok(best);
+        }
+        if elapsed < budget / 16 && copies < 1024 {
+            copies *= 2;
+        }
+    }
+}

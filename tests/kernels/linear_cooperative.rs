@@ -1,0 +1,207 @@
+//! Skipped, aloud, where the adapter has no cooperative matrices; `scripts/cooperative` finds a driver that has.
+
+use half::f16;
+use tcvit::gpu::{Context, Precision, Recorder, SHADERS, Tile, Types, download, upload};
+use tcvit::kernels::linear::cooperative::{KERNEL, Shape};
+use tcvit::kernels::linear::{self, Bindings, Epilogue, Params, Variant};
+use tcvit::random::Random;
+
+use crate::broken::{open, write_shaders};
+use crate::{buffer, gpu, read, run};
+
+fn supported() -> bool {
+    let supported = gpu().supports(&KERNEL);
+    if !supported {
+        println!("skipped: {} has no cooperative matrices", gpu().describe());
+    }
+    supported
+}
+
+fn sweep(sizes: impl IntoIterator<Item = [usize; 3]>) {
+    if supported() {
+        crate::sweep("linear_cooperative", sizes);
+    }
+}
+
+#[test]
+fn agrees_at_every_small_size() {
+    sweep((1..=18).flat_map(|rows| (1..=18).map(move |columns| [rows, 4 * (1 + (rows + columns) % 9), columns])));
+    sweep((1..=66).map(|n| [n, 4 * n, 67 - n]));
+}
+
+#[test]
+fn agrees_around_tiles_and_blocks() {
+    let edges = [15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129];
+    sweep(edges.into_iter().flat_map(|m| edges.map(|n| [m, 4 * (m % 7 + n % 5 + 1), n])));
+}
+
+#[test]
+fn agrees_at_every_depth() {
+    sweep((1..=36).map(|k| [33, 4 * k, 65]));
+}
+
+#[test]
+fn agrees_at_real_widths() {
+    sweep([[577, 384, 384], [197, 768, 192], [1370, 64, 192], [1, 1024, 1000], [13, 588, 29], [257, 192, 768]]);
+}
+
+/// Records a product by cooperative matrices.
+fn record(
+    recorder: &mut Recorder<'_>,
+    params: Params,
+    epilogue: Epilogue,
+    output: Precision,
+    shape: Shape,
+    bindings: Bindings<'_>,
+) -> tcvit::Result<()> {
+    let types = Types::new(Precision::F16, output);
+    linear::record(recorder, Variant::Cooperative(shape), types, params, epilogue, bindings)
+}
+
+/// Buffers for one product: x, w, bias.
+fn operands(x: &[f32], w: &[f32], bias: &[f32]) -> [wgpu::Buffer; 3] {
+    let halves = |values: &[f32]| buffer(&values.iter().map(|&v| f16::from_f32(v)).collect::<Vec<_>>());
+    [halves(x), halves(w), buffer(bias)]
+}
+
+#[test]
+fn a_nan_stays_in_its_row() {
+    if !supported() {
+        return;
+    }
+    let mut random = Random::named("nan", 1);
+    let (rows, inner, columns) = (21usize, 20usize, 16usize);
+    let mut x = random.tensor(rows * inner, 0.0, 1.0);
+    let w = random.tensor(inner * columns, 0.0, 1.0);
+    x[11 * inner + 5] = f32::NAN;
+    let [x, w, bias] = operands(&x, &w, &[0.0; 16]);
+    for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
+        for shape in Shape::ALL {
+            let y = buffer(&vec![0.5f32; rows * columns]);
+            let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+            let params = Params::new(rows, inner, columns);
+            run(|recorder| record(recorder, params, epilogue, Precision::F32, shape, bindings));
+            for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
+                assert!(values.iter().all(|v| v.is_nan() == (row == 11)), "{epilogue:?}, row {row}: {values:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_past_the_end_of_y() {
+    if !supported() {
+        return;
+    }
+    let (rows, inner, columns) = (35usize, 12usize, 8usize);
+    let [x, w, bias] = operands(&vec![1.0; rows * inner], &vec![1.0; inner * 8], &[2.0; 8]);
+    for (shape, output) in Shape::ALL.into_iter().flat_map(|shape| Precision::ALL.map(|output| (shape, output))) {
+        let len = rows * columns;
+        let y = buffer(&vec![0xdead_beef_u32; len + 64]);
+        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+        let params = Params::new(rows, inner, columns);
+        run(|recorder| record(recorder, params, Epilogue::Store, output, shape, bindings));
+        let words: Vec<u32> = read(&y, len + 64);
+        let written = output.words(len);
+        assert!(words[written..].iter().all(|&word| word == 0xdead_beef), "{shape:?}, {output}");
+        match output {
+            Precision::F32 => assert!(words[..written].iter().all(|&word| f32::from_bits(word) == 14.0), "{shape:?}"),
+            Precision::F16 => {
+                let halves: &[f16] = bytemuck::cast_slice(&words);
+                assert!(halves[..len].iter().all(|&half| half == f16::from_f32(14.0)), "{shape:?}");
+            }
+        }
+    }
+}
+
+/// The same product twice gives the same bits.
+#[test]
+fn two_runs_agree_to_the_bit() {
+    if !supported() {
+        return;
+    }
+    let mut random = Random::named("twice", 1);
+    let (rows, inner, columns) = (130usize, 96usize, 72usize);
+    let x = random.tensor(rows * inner, 0.0, 1.0);
+    let [x, w, bias] = operands(&x, &random.tensor(inner * columns, 0.0, 1.0), &vec![0.0; columns]);
+    let runs = [0, 1].map(|_| {
+        let y = buffer(&vec![f32::NAN; rows * columns]);
+        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+        let params = Params::new(rows, inner, columns);
+        run(|recorder| record(recorder, params, Epilogue::Store, Precision::F32, Shape::ALL[0], bindings));
+        crate::bits(&read::<f32>(&y, rows * columns))
+    });
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[test]
+fn a_device_of_the_application_has_what_its_adapter_has() {
+    let own = Context::from_device(gpu().device().clone(), gpu().queue().clone());
+    assert_eq!(own.cooperative_tile(), gpu().cooperative_tile());
+}
+
+#[test]
+fn a_device_without_them_is_told_so() {
+    let mut options = tcvit::ContextOptions::default();
+    // Too few threads in a workgroup for four subgroups, whatever the adapter.
+    options.limits = Some(wgpu::Limits { max_compute_invocations_per_workgroup: 1, ..gpu().limits().clone() });
+    let gpu = pollster::block_on(tcvit::Context::with_options(options)).unwrap();
+    assert_eq!(gpu.cooperative_tile(), None);
+    let types = Types::new(Precision::F16, Precision::F32);
+    assert!(!Variant::all(&gpu, types).iter().any(|variant| matches!(variant, Variant::Cooperative(_))));
+    let [x, w, bias] = [1, 2, 3].map(|_| upload(&gpu, "test", &[0.0f32; 64]).unwrap());
+    let (mut recorder, bindings) = (Recorder::new(&gpu), Bindings { x: &x, w: &w, bias: &bias, y: &x });
+    let error = record(&mut recorder, Params::new(8, 8, 8), Epilogue::Store, Precision::F32, Shape::ALL[0], bindings);
+    assert!(error.unwrap_err().to_string().contains("cooperative matrices"));
+}
+
+/// The bits of one product on `gpu` by the largest and the smallest shape.
+fn product(gpu: &Context) -> Vec<u32> {
+    let mut random = Random::named("product", 1);
+    let (rows, inner, columns) = (75usize, 36usize, 140usize);
+    let mut halves = |len| {
+        let values: Vec<f16> = random.tensor(len, 0.0, 1.0).into_iter().map(f16::from_f32).collect();
+        upload(gpu, "test", &values).unwrap()
+    };
+    let (x, w) = (halves(rows * inner), halves(inner * columns));
+    let bias = upload(gpu, "test", &vec![0.25f32; columns]).unwrap();
+    let y = upload(gpu, "test", &vec![f32::NAN; rows * columns]).unwrap();
+    let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+    let mut bits = Vec::new();
+    for shape in [Shape::ALL[0], Shape::ALL[3]] {
+        let mut recorder = Recorder::new(gpu);
+        let params = Params::new(rows, inner, columns);
+        record(&mut recorder, params, Epilogue::Store, Precision::F32, shape, bindings).unwrap();
+        recorder.finish().unwrap().submit(gpu).unwrap();
+        bits.extend(crate::bits(&download(gpu, &y, rows * columns).unwrap()));
+    }
+    bits
+}
+
+/// One text of one shader replaced by another that means the same gives the same.
+fn agrees_with(path: &str, text: &str, other: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    write_shaders(folder.path(), &[(path, text, other)]);
+    assert_eq!(product(&open(folder.path())), product(gpu()));
+}
+
+/// What the other header does differently is right, whatever the tile that the adapter has: here is that header at 8.
+#[test]
+fn slabs_of_vectors_are_as_good_as_slabs_of_scalars() {
+    if !supported() || gpu().cooperative_tile() != Some(Tile::Eight) {
+        return;
+    }
+    let text = |path| SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
+    let vectors =
+        text("shared/cooperative_16.wgsl").replace("16x16<", "8x8<").replace("SIDE: u32 = 16u", "SIDE: u32 = 8u");
+    assert_eq!(vectors.matches("8x8<").count(), 3);
+    agrees_with("shared/cooperative_8.wgsl", text("shared/cooperative_8.wgsl"), &vectors);
+}
+
+/// Where a driver makes subgroups smaller than the largest, there are more of them than the block has parts.
+#[test]
+fn more_subgroups_than_needed_change_nothing() {
+    if supported() {
+        agrees_with("block/linear_cooperative.wgsl", "@workgroup_size(THREADS)", "@workgroup_size(2u * THREADS)");
+    }
+}
