@@ -38,12 +38,14 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
     let mut variants = vec![naga::back::PipelineConstants::default()];
     for (_, constant) in module.overrides.iter() {
         let name = constant.name.clone().unwrap();
-        let most = match module.types[constant.ty].inner {
-            TypeInner::Scalar(naga::Scalar::BOOL) => 1,
-            TypeInner::Scalar(naga::Scalar::U32) => 3,
+        let values = match module.types[constant.ty].inner {
+            TypeInner::Scalar(naga::Scalar::BOOL) => 0..=1,
+            // How many of something a thread makes: none is not a value.
+            TypeInner::Scalar(naga::Scalar::U32) if ["GROUPS", "COLUMNS"].contains(&name.as_str()) => 1..=4,
+            TypeInner::Scalar(naga::Scalar::U32) => 0..=3,
             ref other => panic!("an override of type {other:?}"),
         };
-        variants.extend((0..=most).map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
+        variants.extend(values.map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
     }
     variants
 }
