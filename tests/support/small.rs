@@ -84,7 +84,7 @@ pub fn slice(trace: &Trace, from: usize, to: usize) -> Trace {
 /// Outputs and scores within rounding, and the same tokens kept and assigned.
 pub fn assert_same_decisions(label: &str, got: &Trace, expected: &Trace) {
     let near = |what: &str, got: &[f32], expected: &[f32], tolerance: f64| {
-        let error = f64::from(relative(got, expected));
+        let error = relative(got, expected);
         assert!(error <= tolerance, "{label}: {what} differ by {error:e}");
     };
     near("logits", &got.logits, &expected.logits, 1e-4);
