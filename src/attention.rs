@@ -1,18 +1,18 @@
 //! From queries, keys and values to attention's output, and where a condensation gets W and dominance from. Everything
 //! that depends on how attention runs is here.
 
-use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 use crate::forward::Stage;
 use crate::gpu::{Context, Recorder, Types, Variant};
-use crate::kernels::attention::{self as fused};
+use crate::kernels::attention as fused;
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::{attention_connectivity, attention_mean, attention_mix, dominance, softmax};
 use crate::plan::{Attention, Plan};
 
-/// How attention runs where the session's options do not say.
-pub(crate) fn preferred(context: &Context, config: &VitConfig, _condensation: Option<&Condensation>) -> Attention {
+/// How attention runs where the session's options do not say: what was fastest on llvmpipe at DeiT's shapes, also where W
+/// is made once more. For a tuner to replace.
+pub(crate) fn preferred(context: &Context, config: &VitConfig) -> Attention {
     let variant = Variant::preferred(context);
     // The plain fused kernel's barriers cost more than it saves where subgroups are missing.
     match Attention::Fused(variant) {

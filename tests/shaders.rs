@@ -66,6 +66,10 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
             TypeInner::Scalar(naga::Scalar::BOOL) => vec![0, 1],
             // Two or four subgroups of 8 to 64 threads.
             TypeInner::Scalar(naga::Scalar::U32) if name == "THREADS" => vec![16, 32, 64, 128, 256],
+            // How many of something a thread makes: none is not a value.
+            TypeInner::Scalar(naga::Scalar::U32) if ["EIGHTS", "GROUPS", "COLUMNS"].contains(&name.as_str()) => {
+                vec![1, 2, 3, 4]
+            }
             TypeInner::Scalar(naga::Scalar::U32) => vec![0, 1, 2, 3],
             ref other => panic!("an override of type {other:?}"),
         };

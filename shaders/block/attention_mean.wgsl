@@ -61,20 +61,25 @@ fn main(
     let bias = key_bias(image, key);
     // A query in each column.
     var sum = mat4x4<f32>();
-    for (var h = 0u; h < params.heads; h++) {
+    // The count starts at a number that depends on the image: were it known from uniforms alone, lavapipe would unroll the
+    // loop and compile the kernel again at every dispatch.
+    let start = image * params.heads * params.tokens;
+    var head = 0u;
+    for (var row = start; row < start + params.heads * params.tokens; row += params.tokens) {
         var s = mat4x4<f32>();
-        for (var d = h * params.head4; d < (h + 1u) * params.head4; d++) {
+        for (var d = head; d < head + params.head4; d++) {
             s += transpose(load(k, d)) * load(q, d);
         }
-        let row = (image * params.heads + h) * params.tokens + query;
-        let r0 = rows[row.x];
-        let r1 = rows[row.y];
-        let r2 = rows[row.z];
-        let r3 = rows[row.w];
+        let place = row + query;
+        let r0 = rows[place.x];
+        let r1 = rows[place.y];
+        let r2 = rows[place.z];
+        let r3 = rows[place.w];
         sum[0] += exp(s[0] * params.scale + bias - r0.x) * r0.y;
         sum[1] += exp(s[1] * params.scale + bias - r1.x) * r1.y;
         sum[2] += exp(s[2] * params.scale + bias - r2.x) * r2.y;
         sum[3] += exp(s[3] * params.scale + bias - r3.x) * r3.y;
+        head += params.head4;
     }
     for (var row = 0u; row < min(4u, params.queries - i); row++) {
         let at = (image * params.queries + i + row) * patches + j;

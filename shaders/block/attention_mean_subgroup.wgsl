@@ -106,20 +106,24 @@ fn main(
     var sum0 = Rows();
     var sum1 = Rows();
     var sum2 = Rows();
-    for (var h = 0u; h < params.heads; h++) {
+    // The count starts at a number that depends on the image: were it known from uniforms alone, lavapipe would unroll the
+    // loop and compile the kernel again at every dispatch.
+    let start = image * params.heads * params.tokens;
+    var head = 0u;
+    for (var row = start; row < start + params.heads * params.tokens; row += params.tokens) {
         var s0 = Rows();
         var s1 = Rows();
         var s2 = Rows();
-        for (var d = h * params.head4; d < (h + 1u) * params.head4; d++) {
+        for (var d = head; d < head + params.head4; d++) {
             let transposed = transpose(load(k, d));
             multiply(&s0, transposed, widen(qkv[(origin + query0) * params.row4 + d]), first);
             if GROUPS > 1u { multiply(&s1, transposed, widen(qkv[(origin + query1) * params.row4 + d]), first); }
             if GROUPS > 2u { multiply(&s2, transposed, widen(qkv[(origin + query2) * params.row4 + d]), first); }
         }
-        let row = (image * params.heads + h) * params.tokens;
         add_all(&sum0, &s0, bias, rows[row + query0], first);
         if GROUPS > 1u { add_all(&sum1, &s1, bias, rows[row + query1], first); }
         if GROUPS > 2u { add_all(&sum2, &s2, bias, rows[row + query2], first); }
+        head += params.head4;
     }
     let at = (image * params.queries + i) * patches + j;
     let keys = patches - min(j, patches);

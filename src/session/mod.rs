@@ -48,7 +48,7 @@ impl Session {
     pub(crate) fn new(model: Model, options: SessionOptions) -> Result<Self> {
         let context = model.context().clone();
         let (config, condensation) = (model.config(), options.condensation.as_ref());
-        let attention = options.attention.unwrap_or_else(|| attention::preferred(&context, config, condensation));
+        let attention = options.attention.unwrap_or_else(|| attention::preferred(&context, config));
         attention::check(&context, config, attention)?;
         let plan = Plan::new(config, condensation)?.with_attention(attention);
         let chunk = plan.chunk(options.batch, context.max_binding())?;

@@ -19,7 +19,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("block/linear_cooperative.wgsl", "c33 = coopMultiplyAdd(a3, b3, c33)", "c33 = coopMultiplyAdd(a3, b2, c33)"),
     ("block/query_key.wgsl", "a3 += vec4(dot(c3, b0)", "a3 += vec4(dot(c2, b0)"),
     ("block/softmax.wgsl", "1.0 / row_sum(sum, thread)", "1.0 / (row_sum(sum, thread) + 1e-4)"),
-    ("block/attention_mix.wgsl", "if rest > 7u { y[out + 7u * width] = a7; }", ""),
+    ("block/attention_mix.wgsl", "if rest > 7u { y[out + 7u * width] = narrow(a7); }", ""),
     ("block/query_key_subgroup.wgsl", "key + i >= query", "key + i > query"),
     ("block/softmax_subgroup.wgsl", "sum = sum * exp(before - most) + ", "sum = sum + "),
     ("block/attention_mix_subgroup.wgsl", "multiply(&b1, b, probs1, first)", "multiply(&b1, b, probs0, first)"),
