@@ -48,7 +48,8 @@ pub enum System {
 impl System {
     /// Name and version of the program, then of the variant.
     pub fn label(self, case: &Case) -> String {
-        let burn = format!("burn {}, wgpu", locked("burn"));
+        let compiler = if cfg!(feature = "spirv") { "SPIR-V" } else { "WGSL" };
+        let burn = format!("burn {}, wgpu by {compiler}", locked("burn"));
         match self {
             Self::Tcvit => "tcvit, full".into(),
             Self::TcvitCondensed => format!("tcvit, condensed (paper, R = {})", case.drop),
@@ -62,11 +63,12 @@ impl System {
     }
 
     /// The largest difference from the reference logits that passes, as a share of the largest logit; none for forwards
-    /// that are meant to differ.
+    /// that are meant to differ. f16 is far off: attention in networks with random weights is sharp and unforgiving, and
+    /// what is wrong shows by more than all of the largest logit. What the code gets subtly wrong shows in f32.
     pub fn tolerance(self) -> Option<f32> {
         match self {
             Self::TcvitCondensed | Self::TcvitTome => None,
-            Self::BurnF16 | Self::BurnPlainF16 => Some(2e-2),
+            Self::BurnF16 | Self::BurnPlainF16 => Some(1e-1),
             Self::Tcvit | Self::Burn | Self::BurnPlain | Self::Candle => Some(1e-3),
         }
     }
