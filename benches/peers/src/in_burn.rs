@@ -229,6 +229,6 @@ impl Peer for Network {
 
     fn device(&self) -> String {
         let identity = self.device.identity();
-        identity.map_or_else(|| format!("{:?}", self.device), |identity| format!("{identity:?}"))
+        identity.map_or_else(|| format!("{:?}", self.device), |identity| identity.name)
     }
 }

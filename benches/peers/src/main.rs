@@ -86,17 +86,19 @@ fn run(options: &Options) -> Result<(), Failure> {
     adapter.adapter = options.adapter.clone();
     let gpu = pollster::block_on(tcvit::Context::with_options(adapter))?;
     let mut report = Report::new(gpu.describe(), &method);
+    println!("{}", report.heading());
     for model in &options.model {
         for &batch in &options.batch {
             let case = Case::write(model, batch, options.seed, &options.cases)?;
-            report.cases.push(compare(&case, &options.systems, &gpu, &method)?);
+            let compared = compare(&case, &options.systems, &gpu, &method)?;
+            print!("{}", compared.table());
+            report.cases.push(compared);
             // After every case, so that what was measured outlasts what comes next.
             if let Some(path) = &options.json {
                 std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
             }
         }
     }
-    print!("{}", report.table());
     Ok(())
 }
 

@@ -48,8 +48,8 @@ pub enum System {
 impl System {
     /// Name and version of the program, then of the variant.
     pub fn label(self, case: &Case) -> String {
-        let compiler = if cfg!(feature = "spirv") { "SPIR-V" } else { "WGSL" };
-        let burn = format!("burn {}, wgpu by {compiler}", locked("burn"));
+        let compiler = if cfg!(feature = "spirv") { "SPIR-V if supported" } else { "WGSL" };
+        let burn = format!("burn {}, wgpu ({compiler})", locked("burn"));
         match self {
             Self::Tcvit => "tcvit, full".into(),
             Self::TcvitCondensed => format!("tcvit, condensed (paper, R = {})", case.drop),

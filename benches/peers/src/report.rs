@@ -54,10 +54,10 @@ impl Report {
         Self { date: today(), commit: commit(), adapter, warm_up, repeats, forwards, transfers, cases: Vec::new() }
     }
 
-    /// As Markdown.
-    pub fn table(&self) -> String {
-        let mut text = format!(
-            "{}, {}, commit {}; {} turns after {} to warm up, {} forward{} each, {} transfers. Median (least to most).\n",
+    /// What holds for every case, as a line of Markdown.
+    pub fn heading(&self) -> String {
+        format!(
+            "{}, {}, commit {}; {} turns after {} to warm up, {} forward{} each, {} transfers. Median (least to most).",
             self.date,
             self.adapter,
             self.commit,
@@ -66,23 +66,27 @@ impl Report {
             self.forwards,
             if self.forwards == 1 { "" } else { "s" },
             if self.transfers { "with" } else { "without" },
-        );
-        for case in &self.cases {
-            let _ = writeln!(text, "\n**{}, batch {}**\n", case.model, case.batch);
-            text += "| system | images/s | of tcvit full | of tcvit condensed | first forward | logits differ by |\n";
-            text += "| --- | --- | --- | --- | --- | --- |\n";
-            for system in &case.systems {
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {} | {} | {:.1} s | {:.0e} |",
-                    system.label,
-                    spread(system.images_per_second),
-                    spread(system.ratio_to_full),
-                    spread(system.ratio_to_condensed),
-                    system.first_forward,
-                    system.difference
-                );
-            }
+        )
+    }
+}
+
+impl CaseReport {
+    /// As a table in Markdown.
+    pub fn table(&self) -> String {
+        let mut text = format!("\n**{}, batch {}**\n\n", self.model, self.batch);
+        text += "| system | images/s | of tcvit full | of tcvit condensed | first forward | logits differ by |\n";
+        text += "| --- | --- | --- | --- | --- | --- |\n";
+        for system in &self.systems {
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {:.1} s | {:.0e} |",
+                system.label,
+                spread(system.images_per_second),
+                spread(system.ratio_to_full),
+                spread(system.ratio_to_condensed),
+                system.first_forward,
+                system.difference
+            );
         }
         text
     }
