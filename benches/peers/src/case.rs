@@ -43,6 +43,17 @@ impl Case {
         Ok(Self { model: model.into(), config, batch, drop, weights, pixels, folder: folder.into() })
     }
 
+    /// R of each block for ToMe, which can merge at most half of the patch tokens.
+    pub fn tome_drops(&self) -> Vec<usize> {
+        let mut patches = self.config.patches();
+        let drop = |_| {
+            let drop = self.drop.min(patches / 2);
+            patches -= drop;
+            drop
+        };
+        (0..self.config.depth).map(drop).collect()
+    }
+
     /// Writes the pixels beside the logits [B, classes] that they must give, by name, for systems outside this program.
     pub fn write_expected(&self, expected: &[(&str, &[f32])]) -> Result<PathBuf, Failure> {
         let side = self.config.image;

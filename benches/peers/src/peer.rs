@@ -84,9 +84,11 @@ impl System {
             Self::TcvitCondensed => {
                 Box::new(in_tcvit::Network::load(case, gpu, Some(tcvit::Condensation::paper().drop(case.drop)))?)
             }
-            Self::TcvitTome => {
-                Box::new(in_tcvit::Network::load(case, gpu, Some(tcvit::Condensation::tome().drop(case.drop)))?)
-            }
+            Self::TcvitTome => Box::new(in_tcvit::Network::load(
+                case,
+                gpu,
+                Some(tcvit::Condensation::tome().schedule(case.tome_drops())),
+            )?),
             Self::Burn => burn(Attention::Own, Precision::F32)?,
             Self::BurnPlain => burn(Attention::Plain, Precision::F32)?,
             Self::BurnF16 => burn(Attention::Own, Precision::F16)?,
