@@ -70,11 +70,25 @@ fn multiply(tile: ptr<function, Tile>, own: vec4<f32>, w: Weights) {
     (*tile)[15] = fma4((*tile)[15], x7, w.b0, w.b1, w.b2, w.b3);
 }
 
+// Written out: an index that is not a constant would keep the sums in memory instead of registers, in the loop over k
+// too, where a driver does not unroll this.
 fn store_rows(row: u32, column: u32, second: u32, tile: ptr<function, Tile>) {
-    for (var i = 0u; i < 8u; i++) {
-        store(row + i, column, (*tile)[2u * i]);
-        store(row + i, second, (*tile)[2u * i + 1u]);
-    }
+    store(row + 0u, column, (*tile)[0]);
+    store(row + 0u, second, (*tile)[1]);
+    store(row + 1u, column, (*tile)[2]);
+    store(row + 1u, second, (*tile)[3]);
+    store(row + 2u, column, (*tile)[4]);
+    store(row + 2u, second, (*tile)[5]);
+    store(row + 3u, column, (*tile)[6]);
+    store(row + 3u, second, (*tile)[7]);
+    store(row + 4u, column, (*tile)[8]);
+    store(row + 4u, second, (*tile)[9]);
+    store(row + 5u, column, (*tile)[10]);
+    store(row + 5u, second, (*tile)[11]);
+    store(row + 6u, column, (*tile)[12]);
+    store(row + 6u, second, (*tile)[13]);
+    store(row + 7u, column, (*tile)[14]);
+    store(row + 7u, second, (*tile)[15]);
 }
 
 @compute @workgroup_size(THREADS)

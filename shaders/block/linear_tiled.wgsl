@@ -55,6 +55,18 @@ fn multiply(a: ptr<function, Tile>, first: u32, column: u32, k: u32) {
     (*a)[3 + 4] = fma4((*a)[3 + 4], x3, v0, v1, v2, v3);
 }
 
+// Written out: an index that is not a constant could keep the sums in memory instead of registers.
+fn store_rows(row: u32, column: u32, tile: ptr<function, Tile>) {
+    store(row + 0u, column, (*tile)[0]);
+    store(row + 0u, column + 8u, (*tile)[4]);
+    store(row + 8u, column, (*tile)[1]);
+    store(row + 8u, column + 8u, (*tile)[5]);
+    store(row + 16u, column, (*tile)[2]);
+    store(row + 16u, column + 8u, (*tile)[6]);
+    store(row + 24u, column, (*tile)[3]);
+    store(row + 24u, column + 8u, (*tile)[7]);
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -94,12 +106,8 @@ fn main(
             }
         }
     }
-    for (var i = 0u; i < 4u; i++) {
-        store(row0 + row + 8u * i, column0 + column, top[i]);
-        store(row0 + row + 8u * i, column0 + column + 8u, top[i + 4u]);
-        if ROWS > 4u {
-            store(row0 + row + 8u * i + 32u, column0 + column, bottom[i]);
-            store(row0 + row + 8u * i + 32u, column0 + column + 8u, bottom[i + 4u]);
-        }
+    store_rows(row0 + row, column0 + column, &top);
+    if ROWS > 4u {
+        store_rows(row0 + row + 32u, column0 + column, &bottom);
     }
 }

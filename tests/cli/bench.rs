@@ -127,7 +127,6 @@ fn what_cannot_be_measured_is_refused() {
         (&["--preset", "best"], &["training_free", "best"]),
         (&["--drop", "8"], &["block 7", "8"]),
         (&["--precision", "f32,f8"], &["f32 or f16", "f8"]),
-        (&["--precision", "f16"], &["--precision", "f16"]),
         (&["--repeats", "0"], &["--repeats", "0"]),
         (&["--seconds", "-1"], &["--seconds", "-1"]),
         (&["--seconds", "nan"], &["--seconds", "NaN"]),

@@ -129,7 +129,7 @@ fn all_but_one_token_can_go() {
     let mut lvvit = VitConfig::new(32, 8, 32, 2, 2, 5);
     (lvvit.stem, lvvit.head) = (Stem::Convolutional { channels: 8 }, Head::ClassAndTokenMax);
     for config in [VitConfig::new(32, 8, 32, 2, 2, 5), distilled, pooled, lvvit] {
-        let model = Model::random(gpu(), &config, 4).unwrap();
+        let model = Model::random_with(gpu(), &config, 4, &stored_in(Precision::F32)).unwrap();
         let any = condensations().into_iter().filter(|(_, condensation)| condensation.reducer != Reducer::Tome);
         for (name, condensation) in any {
             for schedule in [[15, 0], [0, 15], [8, 7]] {
@@ -164,7 +164,7 @@ fn a_schedule_that_empties_a_block_names_it() {
 fn features_have_the_shape_that_the_plan_says() {
     for classes in [0, 10] {
         let config = VitConfig::new(32, 8, 32, 2, 2, classes);
-        let model = Model::random(gpu(), &config, 5).unwrap();
+        let model = Model::random_with(gpu(), &config, 5, &stored_in(Precision::F32)).unwrap();
         for (condensation, tokens) in [(None, 17), (Some(Condensation::training_free().drop(3)), 11)] {
             let session = open(&model, 2, condensation.as_ref());
             let features = session.features(&pixels(&config, 3, 44)).unwrap();
@@ -185,7 +185,7 @@ fn features_have_the_shape_that_the_plan_says() {
 fn two_thousand_tokens_condense() {
     let config = VitConfig::new(180, 4, 32, 2, 1, 5);
     assert_eq!(config.patches(), 2025);
-    let model = Model::random(gpu(), &config, 6).unwrap();
+    let model = Model::random_with(gpu(), &config, 6, &stored_in(Precision::F32)).unwrap();
     for condensation in
         [Condensation::paper(), Condensation::training_free(), Condensation::tome(), Condensation::evit()]
     {

@@ -59,7 +59,7 @@ fn diagonal() -> Vec<(Method, u32, f32)> {
 fn paths_agree() {
     // Two blocks, so that the second works on tokens that the first fused.
     let config = VitConfig::new(32, 8, 32, 2, 2, 10);
-    let model = Model::random(gpu(), &config, 7).unwrap();
+    let model = Model::random_with(gpu(), &config, 7, &stored_in(Precision::F32)).unwrap();
     for metric in [Metric::Attention, Metric::KeyCosine] {
         compare(&model, &pixels(&config, 2, 21), metric, &grid());
     }

@@ -63,7 +63,7 @@ fn a_trace_of_a_model_without_a_head_has_no_logits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.safetensors");
     let config = VitConfig::new(16, 8, 32, 1, 1, 0);
-    let model = Model::random(gpu(), &config, 6).unwrap();
+    let model = Model::random_with(gpu(), &config, 6, &stored_in(Precision::F32)).unwrap();
     open(&model, 1, None).run(&pixels(&config, 1, 52), EVERYTHING).unwrap().save(&path).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(SafeTensors::deserialize(&bytes).unwrap().names(), ["features"]);

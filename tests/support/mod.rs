@@ -11,7 +11,7 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use tcvit::condensation::{Condensation, Mean, Method, Metric, Reducer, Score, Weights};
 use tcvit::config::{Head, Stem, VitConfig};
-use tcvit::{Context, Model};
+use tcvit::{Context, LoadOptions, Model, Precision};
 
 /// One device for all tests of a binary.
 pub fn gpu() -> &'static Context {
@@ -156,7 +156,12 @@ pub struct Fixture {
 }
 
 impl Fixture {
+    /// With the model in f32, as the golden outputs are.
     pub fn load(name: &str) -> Self {
+        Self::load_in(name, Precision::F32)
+    }
+
+    pub fn load_in(name: &str, precision: Precision) -> Self {
         let bytes = std::fs::read(repository(&format!("tests/goldens/{name}.safetensors"))).unwrap();
         let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let golden: Golden = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["golden"]).unwrap();
@@ -168,11 +173,12 @@ impl Fixture {
                     0.0,
                     1.5,
                 );
-                let model = Model::random(gpu(), &config, seed).unwrap();
+                let model = Model::random_with(gpu(), &config, seed, &stored_in(precision)).unwrap();
                 Self { golden, model, pixels, bytes }
             }
             None => {
-                let model = Model::load(gpu(), repository("assets/models/vit_cifar10_32")).unwrap();
+                let path = repository("assets/models/vit_cifar10_32");
+                let model = Model::load_with(gpu(), path, &stored_in(precision)).unwrap();
                 Self { golden, model, pixels: Vec::new(), bytes }
             }
         };
@@ -198,6 +204,11 @@ impl Fixture {
         let data = file.tensor(name).ok()?.data().to_vec();
         Some(data.as_chunks::<4>().0.iter().map(|&b| u32::from_le_bytes(b)).collect())
     }
+}
+
+/// Loads a model stored in `precision`, whatever the device prefers.
+pub fn stored_in(precision: Precision) -> LoadOptions {
+    LoadOptions::new().precision(precision)
 }
 
 /// Largest difference relative to the largest magnitude expected; NaN when anything is NaN or lengths differ.

@@ -3,9 +3,9 @@
 use std::sync::OnceLock;
 
 use tcvit::random::Random;
-use tcvit::{Condensation, Error, Model, Result, Session, SessionOptions, Trace, VitConfig, Wanted};
+use tcvit::{Condensation, Error, Model, Precision, Result, Session, SessionOptions, Trace, VitConfig, Wanted};
 
-use super::{gpu, relative, repository};
+use super::{gpu, relative, repository, stored_in};
 
 /// Everything a session can read back.
 pub const EVERYTHING: Wanted = Wanted { features: true, blocks: true };
@@ -15,16 +15,19 @@ pub fn config() -> VitConfig {
     VitConfig::new(32, 8, 64, 3, 2, 10)
 }
 
-/// [`config`] with random weights, loaded once.
+/// [`config`] with random weights in f32, loaded once.
 pub fn small() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| Model::random(gpu(), &config(), 3).unwrap())
+    MODEL.get_or_init(|| Model::random_with(gpu(), &config(), 3, &stored_in(Precision::F32)).unwrap())
 }
 
-/// The model that travels in the repository, loaded once.
+/// The model that travels in the repository, in f32, loaded once.
 pub fn bundled() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| Model::load(gpu(), repository("assets/models/vit_cifar10_32")).unwrap())
+    MODEL.get_or_init(|| {
+        let path = repository("assets/models/vit_cifar10_32");
+        Model::load_with(gpu(), path, &stored_in(Precision::F32)).unwrap()
+    })
 }
 
 /// Normalised pixels of random images.

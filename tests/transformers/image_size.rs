@@ -11,7 +11,7 @@ fn stored() -> VitConfig {
 }
 
 fn resized(stored: &VitConfig, side: usize) -> Model {
-    Model::random_with(gpu(), stored, SEED, &LoadOptions::new().image(side)).unwrap()
+    Model::random_with(gpu(), stored, SEED, &stored_in(Precision::F32).image(side)).unwrap()
 }
 
 fn check(kind: &str, stored: &VitConfig, sides: &[usize]) {
@@ -55,7 +55,7 @@ fn rows_of_the_prefix_stay() {
 fn positions_matter() {
     let resized = resized(&stored(), 160).session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
     let config = VitConfig::new(160, 16, 96, 3, 3, 10);
-    let others = Model::random(gpu(), &config, SEED).unwrap();
+    let others = Model::random_with(gpu(), &config, SEED, &stored_in(Precision::F32)).unwrap();
     let others = others.session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
     assert!(relative(&resized, &others) > 1e-2);
 }
@@ -77,12 +77,16 @@ fn image_sizes_that_do_not_fit_are_refused() {
 /// What is loaded from files: the sizes are right, and the checkpoint's own size changes nothing.
 #[test]
 fn a_checkpoint_is_resized_too() {
-    let load = |name: &str, side| Model::load_with(gpu(), folder(name), &LoadOptions::new().image(side)).unwrap();
+    let load =
+        |name: &str, side| Model::load_with(gpu(), folder(name), &stored_in(Precision::F32).image(side)).unwrap();
     for name in ["dinov2_registers", "deit_teacher"] {
         let model = load(name, 96);
         assert_eq!(model.config().patches(), 144);
         let session = model.session(SessionOptions::new()).unwrap();
         session.run(&pixels(1, 96), Wanted { features: true, blocks: false }).unwrap();
-        assert_eq!(load(name, 64).config(), Model::load(gpu(), folder(name)).unwrap().config());
+        assert_eq!(
+            load(name, 64).config(),
+            Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap().config()
+        );
     }
 }

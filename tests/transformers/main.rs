@@ -38,7 +38,7 @@ fn pixels(images: usize, side: usize) -> Vec<f32> {
 
 /// Compares the model in folder `name` with transformers' forward.
 fn check(name: &str) -> Model {
-    let model = Model::load(gpu(), folder(name)).unwrap();
+    let model = Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap();
     let session = model.session(SessionOptions::new().batch(BATCH)).unwrap();
     let trace = session.run(&pixels(BATCH, 64), Wanted { features: true, blocks: false }).unwrap();
     let golden = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
@@ -72,7 +72,7 @@ fn vit() {
 fn photographs_become_the_processors_pixels() {
     let photo = tcvit::input::open_image(&repository("assets/photos/chelsea.jpg")).unwrap();
     for name in ["vit", "deit_teacher", "dinov2_registers"] {
-        let model = Model::load(gpu(), folder(name)).unwrap();
+        let model = Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap();
         let golden = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
         let expected = floats(&golden, "chelsea").unwrap();
         let in_bytes = |preprocess: &Preprocess| {
@@ -188,7 +188,9 @@ fn timms_names_give_the_same() {
     let config = json!({ "architecture": "vit_tiny", "num_classes": 7, "model_args": { "num_heads": 4 } });
     let logits = |checkpoint: Vec<u8>, config: &Value| {
         let checkpoint = Checkpoint::from_bytes(checkpoint, "vit").unwrap();
-        let model = Model::from_checkpoint(gpu(), checkpoint, Some(&config.to_string())).unwrap();
+        let model =
+            Model::from_checkpoint_with(gpu(), checkpoint, Some(&config.to_string()), &stored_in(Precision::F32))
+                .unwrap();
         model.session(SessionOptions::new().batch(BATCH)).unwrap().logits(&pixels(BATCH, 64)).unwrap()
     };
     let theirs = logits(serialize(&tensors("vit")), &config_json("vit"));

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use tcvit::{Condensation, Context, ContextOptions, Error, Keep, LoadOptions, Model, Preprocessing, Result, VitConfig};
+use tcvit::{
+    Condensation, Context, ContextOptions, Error, Keep, LoadOptions, Model, Precision, Preprocessing, Result, VitConfig,
+};
 
 use crate::{bundled, hub};
 
@@ -21,6 +23,10 @@ pub struct DeviceOptions {
     /// folder is TCVIT_CACHE, else the system's for caches.
     #[arg(long)]
     pub no_cache: bool,
+    /// Take the kernels that a fixed table says. Otherwise those that are fastest on the adapter are searched for, once for
+    /// each shape, where there is a cache to remember them in.
+    #[arg(long)]
+    pub no_tune: bool,
 }
 
 /// Where photographs are prepared.
@@ -36,6 +42,8 @@ impl DeviceOptions {
         let mut options = ContextOptions::default();
         options.adapter.clone_from(&self.adapter);
         options.shaders.clone_from(&self.shaders);
+        let nowhere = std::env::var_os("TCVIT_CACHE").is_some_and(|folder| folder.is_empty());
+        options.tune = !(self.no_tune || self.no_cache || nowhere);
         if self.no_cache {
             options.keep = Keep::Nothing;
         }
@@ -54,6 +62,9 @@ pub struct ModelOptions {
     /// embedding.
     #[arg(long, value_name = "SIDE")]
     pub image: Option<usize>,
+    /// How weights and activations are stored: f32 or f16 [default: f16 where the adapter has it]. Sums are f32 always.
+    #[arg(long, value_name = "f32|f16")]
+    pub precision: Option<Precision>,
     /// Take models of the hub from the cache only, as with HF_HUB_OFFLINE=1.
     #[arg(long)]
     pub offline: bool,
@@ -70,7 +81,7 @@ impl ModelOptions {
 
     fn options(&self) -> LoadOptions {
         let mut options = LoadOptions::new();
-        options.image = self.image;
+        (options.image, options.precision) = (self.image, self.precision);
         options
     }
 

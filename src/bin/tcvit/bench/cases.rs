@@ -2,7 +2,7 @@
 
 use tcvit::gpu::Precision;
 use tcvit::plan::Plan;
-use tcvit::{Condensation, Context, Error, Model, Result};
+use tcvit::{Condensation, Context, Model, Result};
 
 use super::Arguments;
 use crate::combinations::combinations;
@@ -24,27 +24,13 @@ impl Subject {
     }
 
     pub fn load(&self, context: &Context) -> Result<Model> {
-        match self.precision {
-            Precision::F32 => self.model.load(context),
-            Precision::F16 => Err(not_yet(self.precision)),
-        }
-    }
-}
-
-fn not_yet(precision: Precision) -> Error {
-    Error::Config {
-        op: "option --precision".into(),
-        expected: "f32, the only one that models are loaded in so far".into(),
-        got: precision.to_string(),
+        self.model.load(context)
     }
 }
 
 /// Every model in every precision, each with every condensation that the options give it.
 pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
     let mut subjects = Vec::new();
-    if let Some(&precision) = arguments.precision.iter().find(|&&precision| precision == Precision::F16) {
-        return Err(not_yet(precision));
-    }
     for name in &arguments.model {
         let model = ModelOptions {
             model: (name != BUNDLED).then(|| name.clone()),
@@ -60,7 +46,8 @@ pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
             Plan::new(&config, Some(condensation))?;
         }
         for &precision in &arguments.precision {
-            subjects.push(Subject { model: model.clone(), precision, condensations: condensations.clone() });
+            let model = ModelOptions { precision: Some(precision), ..model.clone() };
+            subjects.push(Subject { model, precision, condensations: condensations.clone() });
         }
     }
     Ok(subjects)
