@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Map, json};
 use tcvit::random::Random;
-use tcvit::{Model, VitConfig};
+use tcvit::{Model, Precision, VitConfig};
 
 /// What the kernel says of this process, in bytes.
 fn status(field: &str) -> u64 {
@@ -76,7 +76,7 @@ fn check(preset: &str) {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS");
     let start = std::time::Instant::now();
-    let model = Model::load(gpu, &path).unwrap();
+    let model = Model::load_with(gpu, &path, &support::stored_in(Precision::F32)).unwrap();
     // What wgpu holds beyond the weights, which are f32 here as in the file: copies on their way.
     let staged = gpu.device().generate_allocator_report().unwrap().total_allocated_bytes.saturating_sub(file);
     gpu.queue().submit([]);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use tcvit::gpu::Store;
-use tcvit::{Context, ContextOptions, Keep, Model, SessionOptions};
+use tcvit::{Context, ContextOptions, Keep, Model, Precision, SessionOptions};
 
 use support::small::{config, pixels};
 
@@ -35,7 +35,8 @@ fn context(keep: Keep) -> Context {
 }
 
 fn logits(context: &Context) -> Vec<f32> {
-    let model = Model::random(context, &config(), 3).unwrap();
+    // In f32, which devices without f16 have too.
+    let model = Model::random_with(context, &config(), 3, &support::stored_in(Precision::F32)).unwrap();
     model.session(SessionOptions::new()).unwrap().logits(&pixels(&config(), 1, 1)).unwrap()
 }
 
@@ -137,7 +138,8 @@ fn pipelines_are_kept_and_damaged_ones_are_made_again() {
     let kept = std::fs::read(&file).unwrap();
     assert!(kept.len() > 100, "{} bytes", kept.len());
     assert_eq!(logits(&context(keep())), expected);
-    assert_eq!(files(folder.path()), std::slice::from_ref(&file));
+    // Beside the pipelines is what was found out about the kernels; nothing else.
+    assert_eq!(files(folder.path()), [file.with_file_name("choices.json"), file.clone()]);
     let flipped: Vec<u8> = kept.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == kept.len() / 2)).collect();
     // Garbage under a right hash, as another program or version might have left it: wgpu's own check refuses that.
     let foreign = [b"tcvitpc1".as_slice(), &fnv(b"garbage").to_le_bytes(), b"garbage"].concat();
@@ -151,7 +153,8 @@ fn pipelines_are_kept_and_damaged_ones_are_made_again() {
         std::fs::remove_file(&file).ok();
         let (device, queue) = device(features);
         let own = Context::from_device_with(device, queue, &keep());
-        assert_eq!(logits(&own), expected);
+        // Other kernels run there.
+        assert!(support::relative(&logits(&own), &expected) <= 1e-5);
         assert_eq!(file.exists(), !features.is_empty());
         assert!(own.store().write("tiles", &tiles(1)));
     }

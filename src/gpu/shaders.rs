@@ -18,6 +18,8 @@ macro_rules! table {
 pub const SHADERS: &[(&str, &str)] = table![
     "shared/cooperative_16.wgsl",
     "shared/cooperative_8.wgsl",
+    "shared/element_f16.wgsl",
+    "shared/element_f32.wgsl",
     "shared/epilogue.wgsl",
     "shared/float.wgsl",
     "shared/gelu.wgsl",

@@ -34,7 +34,7 @@ fn check_figures(result: &Value, full: &Value, ceiling: f64) {
     let milliseconds = figure(result, "/gpu/milliseconds");
     assert!(near(sum("milliseconds", false), milliseconds) && near(sum("share", false), 1.0));
     assert!((figure(result, "/gpu/condensing_share") - sum("share", true)).abs() <= 1e-9);
-    assert!(kernels.iter().any(|kernel| kernel["kernel"] == "softmax" && kernel["condensing"] == false));
+    assert!(kernels.iter().any(|kernel| kernel["kernel"] == "layer_norm" && kernel["condensing"] == false));
     if result["condensation"] == "full" {
         assert!(result["gain"].is_null() && figure(result, "/condensing_multiply_adds") == 0.0);
         assert_eq!(sum("dispatches", true), 0.0);
@@ -113,13 +113,13 @@ fn text_has_every_figure() {
     for part in ["ceiling", "batch 2", "training_free, R = 5", "share", "utilisation", "first answer"] {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
-    assert!(out.contains("GPU time of a batch, full") && out.contains(" x linear\n"), "{out}");
+    assert!(out.contains("GPU time of a batch, full") && out.contains(" x layer_norm\n"), "{out}");
     assert!(out.contains(" (condensing)"), "{out}");
 }
 
 #[test]
 fn what_cannot_be_measured_is_refused() {
-    let cases: [(&[&str], &[&str]); 14] = [
+    let cases: [(&[&str], &[&str]); 13] = [
         (&["--model", "nowhere.safetensors"], &["nowhere.safetensors"]),
         (&["--model", "bundled,random:deit_huge"], &["deit_tiny", "deit_huge"]),
         (&["--batch", "0"], &["batch", "1048576", "0"]),

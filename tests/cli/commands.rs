@@ -91,7 +91,8 @@ fn pixels_of_another_implementation_give_its_logits() {
     // The golden file holds more tensors than `pixels`; that does not matter.
     for input in [input, repository("tests/goldens/bundled.safetensors")] {
         let (from, to) = (input.to_str().unwrap(), output.to_str().unwrap());
-        let report = json(&["classify", "--pixels", from, "--condense", "off", "--trace", to, "--json"]);
+        let report =
+            json(&["classify", "--pixels", from, "--condense", "off", "--precision", "f32", "--trace", to, "--json"]);
         assert_eq!(report["condensation"], "full");
         let images = report["images"].as_array().unwrap();
         assert_eq!(images.len(), golden.golden.batch);

@@ -2,14 +2,14 @@
 
 use tcvit::config::Head;
 use tcvit::gpu::Variant;
-use tcvit::{Attention, Condensation, Context, Model, Session, SessionOptions, VitConfig};
+use tcvit::{Attention, Condensation, Context, Model, Precision, Session, SessionOptions, VitConfig};
 
 use crate::splitting::own_device;
-use crate::support::gpu;
 use crate::support::small::{
     EVERYTHING, assert_same_bits, assert_same_decisions, bundled, condensations, config, photographs, pixels, refused,
     small,
 };
+use crate::support::{gpu, stored_in};
 
 fn open(model: &Model, attention: Attention, batch: usize, condensation: Option<&Condensation>) -> Session {
     let options = SessionOptions::new().batch(batch).condensation(condensation.cloned()).attention(attention);
@@ -54,7 +54,7 @@ fn every_way_decides_the_same() {
 fn every_way_decides_the_same_with_two_prefix_tokens() {
     let mut config = VitConfig::new(48, 8, 60, 2, 3, 10);
     config.head = Head::ClassAndDistillation;
-    let model = Model::random(gpu(), &config, 5).unwrap();
+    let model = Model::random_with(gpu(), &config, 5, &stored_in(Precision::F32)).unwrap();
     let mut condensation = Condensation::paper().drop(7);
     condensation.proportional_attention = true;
     compare(&model, &pixels(&config, 3, 52), 3, Some(&condensation), "distilled");
@@ -68,13 +68,15 @@ fn every_way_decides_the_same_in_the_bundled_model() {
 
 #[test]
 fn what_a_model_or_a_device_cannot_run_is_refused_and_not_preferred() {
-    let wide = Model::random(gpu(), &VitConfig::new(32, 16, 264, 1, 2, 10), 1).unwrap();
+    let wide =
+        Model::random_with(gpu(), &VitConfig::new(32, 16, 264, 1, 2, 10), 1, &stored_in(Precision::F32)).unwrap();
     let fused = SessionOptions::new().attention(Attention::Fused(Variant::Plain));
     refused(wide.session(fused), "Config", &["128", "132"]);
     assert!(matches!(wide.session(SessionOptions::new()).unwrap().plan().attention, Attention::Stored(_)));
 
     let (device, queue) = own_device();
-    let model = Model::random(&Context::from_device(device, queue), &config(), 3).unwrap();
+    let model =
+        Model::random_with(&Context::from_device(device, queue), &config(), 3, &stored_in(Precision::F32)).unwrap();
     for attention in [Attention::Stored(Variant::Subgroup), Attention::Fused(Variant::Subgroup)] {
         refused(model.session(SessionOptions::new().attention(attention)), "Limit", &["subgroups"]);
     }

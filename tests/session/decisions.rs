@@ -3,10 +3,10 @@
 use tcvit::condensation::{Condensation, Reducer};
 use tcvit::config::{Head, Stem};
 use tcvit::trace::{BlockTrace, PRUNED};
-use tcvit::{Model, SessionOptions, Trace, VitConfig};
+use tcvit::{Model, Precision, SessionOptions, Trace, VitConfig};
 
-use crate::support::gpu;
 use crate::support::small::{EVERYTHING, bundled, condensations, config, open, photographs, pixels, refused, small};
+use crate::support::{gpu, stored_in};
 
 /// One image's rows of a block.
 fn rows(block: &BlockTrace, image: usize) -> (&[u32], &[u32], &[f32]) {

@@ -2,10 +2,10 @@
 //! against each other where Newton converges.
 
 use tcvit::condensation::{Condensation, Method, Metric, Path, Score};
-use tcvit::{Model, Trace, VitConfig};
+use tcvit::{Model, Precision, Trace, VitConfig};
 
 use crate::support::small::{EVERYTHING, bundled, config, open, photographs, pixels, small};
-use crate::support::{gpu, relative};
+use crate::support::{gpu, relative, stored_in};
 
 const ORDERS: [u32; 7] = [1, 2, 3, 4, 5, 8, 32];
 const METHODS: [Method; 5] =

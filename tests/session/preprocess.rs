@@ -3,10 +3,10 @@
 use image::RgbImage;
 use tcvit::input::Filter;
 use tcvit::random::Random;
-use tcvit::{Condensation, Model, Preprocessing, Session, SessionOptions, Wanted};
+use tcvit::{Condensation, Model, Precision, Preprocessing, Session, SessionOptions, Wanted};
 
 use crate::support::small::{EVERYTHING, assert_same_bits, bundled, refused};
-use crate::support::{gpu, repository};
+use crate::support::{gpu, repository, stored_in};
 
 fn photos() -> Vec<RgbImage> {
     let open = |name| tcvit::input::open_image(&repository(&format!("assets/photos/{name}.jpg"))).unwrap();
@@ -58,8 +58,12 @@ fn a_batch_of_large_photographs_goes_up_in_parts() {
     let (cpu, on_gpu) = (session(bundled(), 7, Preprocessing::Cpu), session(bundled(), 7, Preprocessing::Gpu));
     let expected = cpu.run_images(&photos, EVERYTHING).unwrap();
     assert_same_bits("large", &on_gpu.run_images(&photos, EVERYTHING).unwrap(), &expected);
-    let small_device =
-        Model::load(&crate::splitting::limited(1 << 20), repository("assets/models/vit_cifar10_32")).unwrap();
+    let small_device = Model::load_with(
+        &crate::splitting::limited(1 << 20),
+        repository("assets/models/vit_cifar10_32"),
+        &stored_in(Precision::F32),
+    )
+    .unwrap();
     let on_small = session(&small_device, 7, Preprocessing::Gpu);
     assert_same_bits("small device", &on_small.run_images(&photos, EVERYTHING).unwrap(), &expected);
 }
@@ -80,7 +84,7 @@ fn every_filter_works() {
         let mut config = bundled().config().clone();
         config.interpolation = filter.to_string();
         config.squash = true;
-        let model = Model::random(gpu(), &config, 5).unwrap();
+        let model = Model::random_with(gpu(), &config, 5, &stored_in(Precision::F32)).unwrap();
         let [cpu, on_gpu] = [Preprocessing::Cpu, Preprocessing::Gpu].map(|way| session(&model, 9, way));
         let photos = photos();
         let expected = cpu.run_images(&photos, EVERYTHING).unwrap();

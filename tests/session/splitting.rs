@@ -4,12 +4,12 @@ use std::sync::OnceLock;
 
 use tcvit::config::{Head, Stem};
 use tcvit::gpu::Variant;
-use tcvit::{Attention, Condensation, Context, ContextOptions, Model, SessionOptions, VitConfig, Wanted};
+use tcvit::{Attention, Condensation, Context, ContextOptions, Model, Precision, SessionOptions, VitConfig, Wanted};
 
-use crate::support::gpu;
 use crate::support::small::{
     EVERYTHING, assert_same_bits, assert_same_decisions, config, open, pixels, refused, small,
 };
+use crate::support::{gpu, stored_in};
 
 /// The default adapter with bindings of at most `bytes`.
 pub fn limited(bytes: u64) -> Context {
@@ -24,7 +24,9 @@ pub fn limited(bytes: u64) -> Context {
 /// largest weight, 64 x 256, fits.
 fn narrow() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
-    MODEL.get_or_init(|| Model::random(&limited(4 * 17 * 256 * 4 - 4), &config(), 3).unwrap())
+    MODEL.get_or_init(|| {
+        Model::random_with(&limited(4 * 17 * 256 * 4 - 4), &config(), 3, &stored_in(Precision::F32)).unwrap()
+    })
 }
 
 #[test]
@@ -49,7 +51,7 @@ fn runs_are_even() {
 fn an_image_that_does_not_fit_names_its_buffer() {
     // 257 tokens: 2 heads of 257 x 260 probabilities, 534,560 bytes; every weight is smaller than 50,000.
     let config = VitConfig::new(64, 4, 16, 1, 2, 10);
-    let model = Model::random(&limited(100_000), &config, 1).unwrap();
+    let model = Model::random_with(&limited(100_000), &config, 1, &stored_in(Precision::F32)).unwrap();
     let texts = ["attention probabilities", "534560", "100000"];
     let stored = || SessionOptions::new().attention(Attention::Stored(Variant::Plain));
     refused(model.session(stored()), "Limit", &texts);
@@ -60,7 +62,11 @@ fn an_image_that_does_not_fit_names_its_buffer() {
 
 #[test]
 fn a_weight_that_does_not_fit_is_named() {
-    refused(Model::random(&limited(60_000), &config(), 1), "Limit", &["blocks.0.mlp.fc1", "65536", "60000"]);
+    refused(
+        Model::random_with(&limited(60_000), &config(), 1, &stored_in(Precision::F32)),
+        "Limit",
+        &["blocks.0.mlp.fc1", "65536", "60000"],
+    );
 }
 
 #[test]
@@ -105,7 +111,7 @@ fn a_device_of_ones_own_gives_the_same() {
     let (device, queue) = own_device();
     let context = Context::from_device(device.clone(), queue);
     assert_eq!(context.device(), &device);
-    let model = Model::random(&context, &config(), 3).unwrap();
+    let model = Model::random_with(&context, &config(), 3, &stored_in(Precision::F32)).unwrap();
     let images = pixels(&config(), 2, 35);
     for condensation in [None, Some(Condensation::paper())] {
         let expected = open(small(), 2, condensation.as_ref()).run(&images, EVERYTHING).unwrap();
@@ -131,8 +137,8 @@ fn a_stem_and_logits_of_tokens_are_split_without_a_trace() {
         let mut config = VitConfig::new(64, 8, 64, 2, 1, classes);
         (config.stem, config.head, config.mlp) = (Stem::Convolutional { channels: 16 }, Head::ClassAndTokenMax, 64);
         let images = pixels(&config, 5, 41);
-        let split = Model::random(&limited(4 * each * 3), &config, 3).unwrap();
-        let whole = Model::random(gpu(), &config, 3).unwrap();
+        let split = Model::random_with(&limited(4 * each * 3), &config, 3, &stored_in(Precision::F32)).unwrap();
+        let whole = Model::random_with(gpu(), &config, 3, &stored_in(Precision::F32)).unwrap();
         for condensation in [None, Some(Condensation::paper().drop(1))] {
             let (whole, split) = (open(&whole, 5, condensation.as_ref()), open(&split, 5, condensation.as_ref()));
             if condensation.is_none() {

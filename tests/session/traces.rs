@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
-use tcvit::{Condensation, Model, Trace, VitConfig, Wanted};
+use tcvit::{Condensation, Model, Precision, Trace, VitConfig, Wanted};
 
-use crate::support::gpu;
 use crate::support::small::{EVERYTHING, config, open, pixels, refused, small};
+use crate::support::{gpu, stored_in};
 
 fn trace() -> Trace {
     let condensation = Condensation::training_free().schedule([4, 0, 5]);

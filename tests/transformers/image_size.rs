@@ -1,9 +1,9 @@
 //! Image sizes other than the checkpoint's.
 
 use tcvit::config::Head;
-use tcvit::{Condensation, LoadOptions, Model, SessionOptions, VitConfig, Wanted};
+use tcvit::{Condensation, LoadOptions, Model, Precision, SessionOptions, VitConfig, Wanted};
 
-use crate::support::{gpu, relative, repository};
+use crate::support::{gpu, relative, repository, stored_in};
 use crate::{SEED, floats, folder, pixels};
 
 fn stored() -> VitConfig {

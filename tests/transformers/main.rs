@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
-use support::{first_tokens, gpu, relative, repository};
+use support::{first_tokens, gpu, relative, repository, stored_in};
 use tcvit::config::Head;
 use tcvit::input::Preprocess;
 use tcvit::random::Random;
 use tcvit::weights::Checkpoint;
-use tcvit::{Condensation, Model, SessionOptions, Wanted};
+use tcvit::{Condensation, Model, Precision, SessionOptions, Wanted};
 
 const SEED: u64 = 5;
 const BATCH: usize = 2;

@@ -202,15 +202,6 @@ pub struct ChangeOptions {
     /// Of the random preset.
     #[arg(long)]
     pub seed: Option<String>,
-    /// Number format of weights and activations.
-    #[arg(long, value_enum, default_value_t)]
-    pub precision: Precision,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    #[default]
-    F32,
 }
 
 impl CondenseOptions {
