@@ -9,15 +9,16 @@ use crate::kernels::attention as fused;
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::{attention_connectivity, attention_mean, attention_mix, dominance, softmax};
 use crate::plan::{Attention, Plan};
+use crate::tune;
 
 /// How attention runs where the session's options do not say: what was fastest on llvmpipe at DeiT's shapes, also where W
-/// is made once more. For a tuner to replace.
+/// is made once more; of kernels that are right on this device.
 pub(crate) fn preferred(context: &Context, config: &VitConfig) -> Attention {
-    let variant = Variant::preferred(context);
     // The plain fused kernel's barriers cost more than it saves where subgroups are missing.
-    match Attention::Fused(variant) {
-        fused if variant == Variant::Subgroup && fused.takes(config.head_width()) => fused,
-        _ => Attention::Stored(variant),
+    let fused = Attention::Fused(Variant::Subgroup);
+    match tune::way(context, &["attention", "attention_mean"]) {
+        Variant::Subgroup if fused.takes(config.head_width()) => fused,
+        _ => Attention::Stored(tune::way(context, &["query_key", "softmax", "attention_mix"])),
     }
 }
 

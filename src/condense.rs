@@ -5,13 +5,14 @@ use crate::attention;
 use crate::condensation::{Chain, Condensation, Reducer};
 use crate::error::Result;
 use crate::forward::Stage;
-use crate::gpu::{Precision, Recorder, Types, Variant};
+use crate::gpu::{Precision, Recorder, Types};
 use crate::kernels::assign::{self, Candidates, Rows};
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::{self, Fusion};
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::top_k::{self, Listing};
 use crate::kernels::{assign_lowest, key_mean};
+use crate::tune;
 use crate::workspace::{CondenseBuffers, Selection};
 
 mod baselines;
@@ -156,7 +157,7 @@ impl Step<'_> {
             scale: 1.0,
         };
         let bindings = query_key::Bindings { x: keys, sizes: self.stage.sizes(), y: cosine };
-        let variant = Variant::preferred(recorder.context());
+        let variant = tune::way(recorder.context(), &["query_key"]);
         query_key::record(recorder, variant, Types::default(), params, self.images(), Products::Cosines, bindings)
     }
 

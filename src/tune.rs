@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::doctor;
 use crate::error::Result;
-use crate::gpu::{Context, Recorder, Types, empty, profile};
+use crate::gpu::{self, Context, Recorder, Types, empty, profile};
 use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant, subgroup};
 
 /// Sizes at which a variant must give the twin's result: below, at and past every tile's edge.
@@ -72,6 +72,40 @@ pub fn default_variant(context: &Context, types: Types, params: &Params) -> Vari
     if candidates.contains(&tiled) { tiled } else { Variant::Plain }
 }
 
+/// Which variant of all of `kernels` (their stems) to run: the subgroups' where the device can and each of them has given
+/// its twin's results there, at every size that the doctor tries.
+pub fn way(context: &Context, kernels: &[&str]) -> gpu::Variant {
+    let available = gpu::Variant::Subgroup.available(context);
+    match available && kernels.iter().all(|kernel| subgroups_are_right(context, kernel)) {
+        true => gpu::Variant::Subgroup,
+        false => gpu::Variant::Plain,
+    }
+}
+
+fn subgroups_are_right(context: &Context, kernel: &str) -> bool {
+    let kernel = format!("{kernel}_subgroup");
+    let Some(check) = doctor::CHECKS.iter().find(|check| check.kernel == kernel) else { return false };
+    let passes = |size: &&[usize]| doctor::check(context, &kernel, size, 1).is_ok_and(|finding| finding.passed());
+    believed(context, &kernel, || check.sizes.iter().all(passes))
+}
+
+/// Whether `what` matches its twin on this device: remembered, or found by `compare`.
+fn believed(context: &Context, what: &str, compare: impl FnOnce() -> bool) -> bool {
+    let name = format!("{what} matches its twin");
+    if let Some(known) = context.choices().get(&name) {
+        return known == "yes";
+    }
+    let right = compare();
+    if !right {
+        tracing::warn!(what, "a kernel is wrong on this device and not used");
+    }
+    // A device that is lost says nothing about the kernel.
+    if context.healthy("").is_ok() {
+        context.choices().set(name, if right { "yes" } else { "no" });
+    }
+    right
+}
+
 /// Row counts that are tuned for: powers of two and one and a half times them, so that a network whose tokens dwindle
 /// does not need a search in every block.
 fn bucket(rows: u32) -> u32 {
@@ -85,20 +119,10 @@ fn is_right(context: &Context, variant: Variant, types: Types) -> bool {
         // There is nothing to fall back to; the doctor and the tests check it.
         return true;
     }
-    let name = format!("linear {} {} {} matches its twin", variant.name(), types.input, types.output);
-    if let Some(known) = context.choices().get(&name) {
-        return known == "yes";
-    }
     let compare = |size: &[usize; 3]| doctor::compare_linear(context, variant, types, size, 1);
-    let right = PROOFS.iter().all(|size| compare(size).is_ok_and(|difference| difference.passed()));
-    if !right {
-        tracing::warn!(variant = variant.name(), ?types, "a kernel is wrong on this device and not used");
-    }
-    // A device that is lost says nothing about the kernel.
-    if context.healthy("").is_ok() {
-        context.choices().set(name, if right { "yes" } else { "no" });
-    }
-    right
+    believed(context, &format!("linear {} {} {}", variant.name(), types.input, types.output), || {
+        PROOFS.iter().all(|size| compare(size).is_ok_and(|difference| difference.passed()))
+    })
 }
 
 /// The fastest of `candidates`, if it is clearly faster than `default`.

@@ -4,13 +4,14 @@ use super::{Decision, Matching, Step, dense};
 use crate::attention;
 use crate::condensation::{Chain, Condensation, Mean, Method, Metric, Path, Score, Weights};
 use crate::error::Result;
-use crate::gpu::{Recorder, Variant};
+use crate::gpu::Recorder;
 use crate::kernels::assign::Candidates;
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::Fusion;
 use crate::kernels::similarity::{self, Kind};
 use crate::kernels::top_k::Listing;
 use crate::kernels::{score, softmax, uniqueness};
+use crate::tune;
 
 /// Cosines are divided by this before the row softmax that makes W of them.
 const TEMPERATURE: f32 = 0.1;
@@ -124,7 +125,7 @@ fn record_similarity(recorder: &mut Recorder<'_>, step: &Step<'_>, kind: Kind, y
 fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, x: &wgpu::Buffer) -> Result<()> {
     let columns = step.stage.patches as u32;
     let params = softmax::Params { rows: step.images() * columns, columns, stride: columns, scale };
-    softmax::record(recorder, Variant::preferred(recorder.context()), params, softmax::Bindings { x })
+    softmax::record(recorder, tune::way(recorder.context(), &["softmax"]), params, softmax::Bindings { x })
 }
 
 /// Records the score from c and D with the selection by it, unless a score is there already. Returns whether it did. With

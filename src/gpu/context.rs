@@ -1,22 +1,15 @@
 //! A wgpu device with what this crate keeps per device: compiled pipelines, limits, and the news of its loss.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::adapters::{AdapterSummary, choose, enumerate};
+use super::adapters::enumerate;
 use super::pipelines::{Kernel, PipelineTable};
 use super::shaders::Shaders;
 use super::store::{Keep, PipelineCache, Store};
-use super::{COOPERATIVE, Choices, Precision, Tile, Variant};
+use super::{Choices, Precision, Tile, Variant};
 use crate::error::{Error, Result};
-
-/// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
-const USEFUL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
-    .union(wgpu::Features::SUBGROUP)
-    .union(wgpu::Features::SHADER_F16)
-    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// A device and queue, the caller's own or one made here. Cloning is cheap and shares the compiled pipelines.
 #[derive(Clone)]
@@ -42,93 +35,14 @@ struct Inner {
 
 /// How far what is known about the device goes.
 #[derive(Clone, Copy)]
-struct Trust {
+pub(super) struct Trust {
     /// Whether what was found is kept on disk, and what is there is believed.
-    kept: bool,
+    pub(super) kept: bool,
     /// Whether more is searched for.
-    tune: bool,
-}
-
-/// How [`Context::with_options`] chooses and opens an adapter.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct ContextOptions {
-    /// A number as [`Context::adapters`] lists them, or a part of a name (any case). Default: the fastest kind present.
-    pub adapter: Option<String>,
-    /// Ask for these limits instead of everything the adapter has. For finding out what a small adapter would do.
-    pub limits: Option<wgpu::Limits>,
-    /// Read shaders from this folder instead of those compiled in: to try an edit without a rebuild.
-    pub shaders: Option<PathBuf>,
-    /// Find out which kernels are fastest on this device, the first time that a shape is met: a fraction of a second for
-    /// each. Otherwise a fixed table decides ([`tune`](crate::tune)).
-    pub tune: bool,
-    /// Where compiled pipelines and what was measured on the adapter are kept between runs.
-    pub keep: Keep,
+    pub(super) tune: bool,
 }
 
 impl Context {
-    /// Opens the fastest adapter present: discrete before integrated before virtual before CPU.
-    ///
-    /// # Errors
-    /// [`Error::NoAdapter`] when no Vulkan, Metal or DX12 driver is found, [`Error::Device`] when it cannot be opened.
-    pub async fn new() -> Result<Self> {
-        Self::with_options(ContextOptions::default()).await
-    }
-
-    /// [`Context::new`] for callers without an async runtime.
-    ///
-    /// ```no_run
-    /// let gpu = tcvit::Context::blocking()?;
-    /// println!("{}", gpu.describe());
-    /// # Ok::<(), tcvit::Error>(())
-    /// ```
-    pub fn blocking() -> Result<Self> {
-        pollster::block_on(Self::new())
-    }
-
-    /// Opens an adapter chosen by `options`.
-    ///
-    /// # Errors
-    /// As [`Context::new`]; also when `options.adapter` matches no adapter, and when a shader folder cannot be read.
-    pub async fn with_options(options: ContextOptions) -> Result<Self> {
-        const OP: &str = "open adapter";
-        let shaders = match &options.shaders {
-            Some(folder) => Shaders::from_folder(folder)?,
-            None => Shaders::embedded(),
-        };
-        let adapters = enumerate().await;
-        let adapter = choose(adapters, options.adapter.as_deref())?;
-        let limits = options.limits.unwrap_or_else(|| adapter.limits());
-        let tile = Tile::of_adapter(&adapter, &limits);
-        let (mut features, mut experimental) = (adapter.features() & USEFUL, wgpu::ExperimentalFeatures::disabled());
-        if tile.is_some() {
-            features |= COOPERATIVE;
-            // SAFETY: wgpu asks for the knowledge that shaders with cooperative matrices may hit undefined behaviour by
-            // its bugs. They are this crate's own, in bounds by construction, and compared with their twin.
-            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
-        }
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("tcvit"),
-            required_features: features,
-            experimental_features: experimental,
-            required_limits: limits,
-            ..Default::default()
-        };
-        let (device, queue) = adapter
-            .request_device(&descriptor)
-            .await
-            .map_err(|error| Error::device(OP, format!("{} to open", adapter.get_info().name), error.to_string()))?;
-        let fault = Arc::new(Mutex::new(None));
-        let (uncaptured, lost) = (fault.clone(), fault.clone());
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&uncaptured, error.to_string())));
-        device.set_device_lost_callback(move |reason, message| {
-            note(&lost, format!("device lost ({reason:?}): {message}"));
-        });
-        // Of shaders under edit every version would stay, and what was found of one would be believed of the next.
-        let kept = options.shaders.is_none();
-        Ok(Self::assemble(device, queue, tile, shaders, fault, &options.keep, Trust { kept, tune: options.tune }))
-    }
-
     /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
     /// what this crate does is checked in error scopes instead. What is worth keeping between runs is kept as
     /// [`Keep::Default`] says; [`Context::from_device_with`] chooses.
@@ -151,7 +65,7 @@ impl Context {
         Self::assemble(device, queue, tile, Shaders::embedded(), Arc::default(), keep, trust)
     }
 
-    fn assemble(
+    pub(super) fn assemble(
         device: wgpu::Device,
         queue: wgpu::Queue,
         tile: Option<Tile>,
@@ -179,18 +93,6 @@ impl Context {
             cache,
             fault,
         }))
-    }
-
-    /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.
-    pub fn adapters() -> Vec<AdapterSummary> {
-        pollster::block_on(enumerate())
-            .into_iter()
-            .map(|adapter| AdapterSummary {
-                info: adapter.get_info(),
-                features: adapter.features(),
-                limits: adapter.limits(),
-            })
-            .collect()
     }
 
     /// The wgpu device.
@@ -364,6 +266,6 @@ impl std::fmt::Debug for Context {
 }
 
 /// Keeps the first fault: what follows is usually its consequence.
-fn note(slot: &Mutex<Option<String>>, message: String) {
+pub(super) fn note(slot: &Mutex<Option<String>>, message: String) {
     slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
 }

@@ -1,0 +1,109 @@
+//! Finding an adapter and opening a device on it.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use super::adapters::{AdapterSummary, choose, enumerate};
+use super::context::{Trust, note};
+use super::shaders::Shaders;
+use super::{COOPERATIVE, Context, Keep, Tile};
+use crate::error::{Error, Result};
+
+/// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
+const USEFUL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::PIPELINE_CACHE);
+
+/// How [`Context::with_options`] chooses and opens an adapter.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ContextOptions {
+    /// A number as [`Context::adapters`] lists them, or a part of a name (any case). Default: the fastest kind present.
+    pub adapter: Option<String>,
+    /// Ask for these limits instead of everything the adapter has. For finding out what a small adapter would do.
+    pub limits: Option<wgpu::Limits>,
+    /// Read shaders from this folder instead of those compiled in: to try an edit without a rebuild.
+    pub shaders: Option<PathBuf>,
+    /// Find out which kernels are fastest on this device, the first time that a shape is met: a fraction of a second for
+    /// each. Otherwise a fixed table decides ([`tune`](crate::tune)).
+    pub tune: bool,
+    /// Where compiled pipelines and what was measured on the adapter are kept between runs.
+    pub keep: Keep,
+}
+
+impl Context {
+    /// Opens the fastest adapter present: discrete before integrated before virtual before CPU.
+    ///
+    /// # Errors
+    /// [`Error::NoAdapter`] when no Vulkan, Metal or DX12 driver is found, [`Error::Device`] when it cannot be opened.
+    pub async fn new() -> Result<Self> {
+        Self::with_options(ContextOptions::default()).await
+    }
+
+    /// [`Context::new`] for callers without an async runtime.
+    ///
+    /// ```no_run
+    /// let gpu = tcvit::Context::blocking()?;
+    /// println!("{}", gpu.describe());
+    /// # Ok::<(), tcvit::Error>(())
+    /// ```
+    pub fn blocking() -> Result<Self> {
+        pollster::block_on(Self::new())
+    }
+
+    /// Opens an adapter chosen by `options`.
+    ///
+    /// # Errors
+    /// As [`Context::new`]; also when `options.adapter` matches no adapter, and when a shader folder cannot be read.
+    pub async fn with_options(options: ContextOptions) -> Result<Self> {
+        const OP: &str = "open adapter";
+        let shaders = match &options.shaders {
+            Some(folder) => Shaders::from_folder(folder)?,
+            None => Shaders::embedded(),
+        };
+        let adapters = enumerate().await;
+        let adapter = choose(adapters, options.adapter.as_deref())?;
+        let limits = options.limits.unwrap_or_else(|| adapter.limits());
+        let tile = Tile::of_adapter(&adapter, &limits);
+        let (mut features, mut experimental) = (adapter.features() & USEFUL, wgpu::ExperimentalFeatures::disabled());
+        if tile.is_some() {
+            features |= COOPERATIVE;
+            // SAFETY: wgpu asks for the knowledge that shaders with cooperative matrices may hit undefined behaviour by
+            // its bugs. They are this crate's own, in bounds by construction, and compared with their twin.
+            experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
+        }
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("tcvit"),
+            required_features: features,
+            experimental_features: experimental,
+            required_limits: limits,
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|error| Error::device(OP, format!("{} to open", adapter.get_info().name), error.to_string()))?;
+        let fault = Arc::new(Mutex::new(None));
+        let (uncaptured, lost) = (fault.clone(), fault.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| note(&uncaptured, error.to_string())));
+        device.set_device_lost_callback(move |reason, message| {
+            note(&lost, format!("device lost ({reason:?}): {message}"));
+        });
+        // Of shaders under edit every version would stay, and what was found of one would be believed of the next.
+        let kept = options.shaders.is_none();
+        Ok(Self::assemble(device, queue, tile, shaders, fault, &options.keep, Trust { kept, tune: options.tune }))
+    }
+
+    /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.
+    pub fn adapters() -> Vec<AdapterSummary> {
+        pollster::block_on(enumerate())
+            .into_iter()
+            .map(|adapter| AdapterSummary {
+                info: adapter.get_info(),
+                features: adapter.features(),
+                limits: adapter.limits(),
+            })
+            .collect()
+    }
+}
