@@ -195,7 +195,8 @@ impl Step<'_> {
         let params = assign::Params::new(*patches, *dropped, chain);
         let weighs = decision.fusion == Fusion::Connectivity;
         let bindings = assign::Bindings { rows, order, slot, assigned, connection, diagonal };
-        assign::record(recorder, params, images, candidates, weighs, bindings)?;
+        let variant = Variant::preferred(recorder.context());
+        assign::record(recorder, variant, params, images, candidates, weighs, bindings)?;
 
         if weighs && matches!(rows, Rows::Made(_)) {
             let params = connectivity::Params::listed(*patches, *dropped, *dropped, 0, chain);

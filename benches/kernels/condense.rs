@@ -1,7 +1,7 @@
 //! Condensing by attention, as the presets `paper` and `literal` do it.
 
 use tcvit::condensation::Chain;
-use tcvit::gpu::upload;
+use tcvit::gpu::{Variant, upload};
 use tcvit::kernels::assign::{Candidates, Rows};
 use tcvit::kernels::fuse::Fusion;
 use tcvit::kernels::score::{Connectivity, Terms};
@@ -38,7 +38,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
         let bindings =
             assign::Bindings { rows, order: &order, slot: &slot, assigned: &listed, connection: &score, diagonal };
         let params = assign::Params::new(patches, DROPPED, chain);
-        assign::record(recorder, params, 1, Candidates::Any, true, bindings)
+        assign::record(recorder, Variant::preferred(recorder.context()), params, 1, Candidates::Any, true, bindings)
     });
     bench.run("fuse", tokens, tokens * WIDTH, |recorder| {
         let params = fuse::Params { images: 1, prefix: 1, patches: n, dropped: r, width4: (WIDTH / 4) as u32 };

@@ -6,7 +6,7 @@ use super::data::{connectivity, kept, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
-use crate::gpu::Context;
+use crate::gpu::{Context, Variant};
 use crate::kernels::assign::{Bindings, Candidates, Params, Rows, record};
 use crate::random::Random;
 use crate::reference::assign::{assign, diagonal, dropped_rows};
@@ -15,15 +15,21 @@ pub(super) const CHECK: Check = Check {
     kernel: "assign",
     dimensions: "images, patches, dropped",
     sizes: &[&[1, 2, 1], &[3, 7, 6], &[2, 64, 16], &[2, 196, 14]],
-    compare,
+    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
 };
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+pub(super) const SUBGROUP: Check = Check {
+    kernel: "assign_subgroup",
+    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    ..CHECK
+};
+
+fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, dropped] = dimensions(size)?;
     at_most("dropped", dropped, patches - 1)?;
     let mut random = Random::named("assign", seed);
     let (order, slot) = selection(&mut random, images, patches, dropped);
-    let case = Case { context, images, patches, dropped, order, slot };
+    let case = Case { context, variant, images, patches, dropped, order, slot };
     let second = |alpha| Chain { order: 2, alpha, newton_steps: None };
     let mut worst = case.compare(&connectivity(&mut random, images, patches), Chain::IDENTITY)?;
     worst = worst.worse(case.compare(&awkward(&mut random, images, patches), Chain::IDENTITY)?);
@@ -48,6 +54,7 @@ fn awkward(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
 
 struct Case<'a> {
     context: &'a Context,
+    variant: Variant,
     images: usize,
     patches: usize,
     dropped: usize,
@@ -104,7 +111,8 @@ impl Case<'_> {
             diagonal: &diagonal,
         };
         let params = Params::new(self.patches, self.dropped, chain);
-        execute(context, |recorder| record(recorder, params, self.images as u32, candidates, true, bindings))?;
+        let images = self.images as u32;
+        execute(context, |recorder| record(recorder, self.variant, params, images, candidates, true, bindings))?;
         Ok((
             download(context, &assigned, matches)?,
             download(context, &connection, matches)?,

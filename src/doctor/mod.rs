@@ -94,6 +94,7 @@ pub const CHECKS: &[Check] = &[
     score::CHECK,
     top_k::CHECK,
     assign::CHECK,
+    assign::SUBGROUP,
     assign_lowest::CHECK,
     fuse::CHECK,
     pool::CHECK,

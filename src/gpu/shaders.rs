@@ -61,6 +61,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "condense/score.wgsl",
     "condense/top_k.wgsl",
     "condense/assign.wgsl",
+    "condense/assign_subgroup.wgsl",
     "condense/assign_lowest.wgsl",
     "condense/bipartite.wgsl",
     "condense/similarity.wgsl",

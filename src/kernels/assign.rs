@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::condensation::Chain;
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -22,6 +22,15 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "assign_subgroup",
+    shader: "condense/assign_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("assign"),
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -83,9 +92,23 @@ impl Params {
     }
 }
 
-/// One workgroup for eight dropped tokens, for each image.
-pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
-    [params.dropped.div_ceil(8), images, 1]
+/// Groups of eight dropped tokens that one workgroup matches.
+fn groups(dropped: u32, variant: Variant) -> u32 {
+    match variant {
+        Variant::Plain => 1,
+        Variant::Subgroup => {
+            if dropped > 8 {
+                2
+            } else {
+                1
+            }
+        }
+    }
+}
+
+/// One workgroup for eight dropped tokens, or for sixteen in octets, for each image.
+pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
+    [params.dropped.div_ceil(8 * groups(params.dropped, variant)), images, 1]
 }
 
 /// Records one dispatch for `images` images. `diagonal` asks for C[p, p] too, which [`Rows::Made`] has not.
@@ -94,6 +117,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// As [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
+    variant: Variant,
     params: Params,
     images: u32,
     candidates: Candidates,
@@ -111,13 +135,21 @@ pub fn record(
         Rows::First(matrix) => (1, Operand::buffer(matrix, listed * patches)),
         Rows::Second(matrix) => (2, Operand::buffer(matrix, listed * patches)),
     };
+    let mut constants = vec![
+        ("ORDER", f64::from(order)),
+        ("PARITY", f64::from(parity)),
+        ("DIAGONAL", f64::from(u8::from(diagonal && order > 0))),
+    ];
+    let kernel = match variant {
+        Variant::Plain => &KERNEL,
+        Variant::Subgroup => {
+            constants.push(("GROUPS", f64::from(groups(params.dropped, variant))));
+            &SUBGROUP
+        }
+    };
     recorder.dispatch(
-        &KERNEL,
-        &[
-            ("ORDER", f64::from(order)),
-            ("PARITY", f64::from(parity)),
-            ("DIAGONAL", f64::from(u8::from(diagonal && order > 0))),
-        ],
+        kernel,
+        &constants,
         bytemuck::bytes_of(&params),
         &[
             rows,
@@ -127,6 +159,6 @@ pub fn record(
             Operand::buffer(bindings.connection, dropped),
             Operand::buffer(bindings.diagonal, dropped),
         ],
-        workgroups(&params, images),
+        workgroups(&params, images, variant),
     )
 }

@@ -37,6 +37,7 @@ use crate::gpu::Kernel;
 pub const KERNELS: &[Kernel] = &[
     assemble::KERNEL,
     assign::KERNEL,
+    assign::SUBGROUP,
     assign_lowest::KERNEL,
     attention::KERNEL,
     attention::SUBGROUP,

@@ -1,27 +1,42 @@
 use tcvit::condensation::Chain;
+use tcvit::gpu::Variant;
 use tcvit::kernels::assign::{Bindings, Candidates, Params, Rows, record};
 use tcvit::kernels::top_k::DROPPED;
 
-use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
+use crate::{AWKWARD, REAL, bits, buffer, gpu, read, run, sweep_variants};
 
 #[test]
 fn agrees_at_every_small_size_and_count() {
     let counts = |patches: usize| [1, patches.div_ceil(2), patches - 1].map(|dropped| [2, patches, dropped.max(1)]);
-    sweep("assign", (2..=64).flat_map(counts));
+    sweep_variants("assign", (2..=64).flat_map(counts));
 }
 
 #[test]
 fn agrees_at_awkward_and_real_sizes() {
-    sweep("assign", AWKWARD.map(|patches| [2, patches, 14]));
-    sweep("assign", REAL.map(|patches| [1, patches, 16]));
-    sweep("assign", [[1, 196, 195], [1, 2047, 3], [1, 2048, 9]]);
+    sweep_variants("assign", AWKWARD.map(|patches| [2, patches, 14]));
+    sweep_variants("assign", REAL.map(|patches| [1, patches, 16]));
+    sweep_variants("assign", [[1, 196, 195], [1, 2047, 3], [1, 2048, 9]]);
 }
 
 fn assign(rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
     assign_among(Candidates::Any, rows, slot)
 }
 
+/// What every variant that the adapter runs finds.
 fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
+    let found = Variant::ALL.into_iter().filter(|variant| variant.available(gpu()));
+    let mut found = found.map(|variant| assign_by(variant, candidates, rows, slot));
+    let first = found.next().unwrap();
+    for (assigned, connection) in found {
+        assert_eq!(assigned, first.0);
+        // One NaN is like another.
+        let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
+        assert!(connection.iter().zip(&first.1).all(same), "{connection:?} {:?}", first.1);
+    }
+    first
+}
+
+fn assign_by(variant: Variant, candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
     let dropped = rows.len() / slot.len();
     let (assigned, connection) = (buffer(&vec![7777u32; dropped]), buffer(&vec![7777.0f32; dropped]));
     let bindings = Bindings {
@@ -33,7 +48,7 @@ fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>
         diagonal: &buffer(&vec![0.0f32; dropped]),
     };
     let params = Params::new(slot.len(), dropped, Chain::IDENTITY);
-    run(|recorder| record(recorder, params, 1, candidates, false, bindings));
+    run(|recorder| record(recorder, variant, params, 1, candidates, false, bindings));
     (read(&assigned, dropped), read(&connection, dropped))
 }
 
@@ -58,7 +73,7 @@ fn ties_go_to_the_lower_index_and_nan_never_wins() {
     }
 }
 
-/// Equal elements in different threads' hands, and in the same thread's: 64 threads stride over the row.
+/// Equal elements in different threads' hands, and in the same thread's: 64 threads or 8 octets stride over the row.
 #[test]
 fn ties_go_to_the_lower_index_in_long_rows() {
     let slot: Vec<u32> = (0..400).map(|p| if p % 7 == 3 { DROPPED } else { 0 }).collect();

@@ -37,6 +37,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("condense/score.wgsl", "params.beta, CONNECTIVITY)", "params.beta, DOMINANCE)"),
     ("shared/select.wgsl", "(vec4(other) < tokens)", "(vec4(other) > tokens)"),
     ("condense/assign.wgsl", "item_b < item_a", "item_b > item_a"),
+    ("condense/assign_subgroup.wgsl", "b.item < a.item", "b.item > a.item"),
     ("condense/assign_lowest.wgsl", "order[first + kept + r]]", "order[first + r]]"),
     ("condense/bipartite.wgsl", "other += 2u", "other += 1u"),
     ("condense/similarity.wgsl", "-sqrt(values[i]), DISTANCE", "-values[i], DISTANCE"),
