@@ -195,7 +195,7 @@ impl Step<'_> {
         let params = assign::Params::new(*patches, *dropped, chain);
         let weighs = decision.fusion == Fusion::Connectivity;
         let bindings = assign::Bindings { rows, order, slot, assigned, connection, diagonal };
-        let variant = Variant::preferred(recorder.context());
+        let variant = tune::way(recorder.context(), &["assign"]);
         assign::record(recorder, variant, params, images, candidates, weighs, bindings)?;
 
         if weighs && matches!(rows, Rows::Made(_)) {
