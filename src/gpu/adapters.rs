@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// One adapter of this machine, as [`Context::adapters`] lists it.
+/// One adapter of this machine, as [`Context::adapters`](super::Context::adapters) lists it.
 #[derive(Clone, Debug)]
 pub struct AdapterSummary {
     /// Name, driver, backend, device type.

@@ -155,7 +155,7 @@ impl Context {
         &self.0.choices
     }
 
-    /// Whether the fastest kernels are searched for ([`ContextOptions::tune`]).
+    /// Whether the fastest kernels are searched for ([`ContextOptions::tune`](super::ContextOptions::tune)).
     pub fn tunes(&self) -> bool {
         self.0.trust.tune
     }

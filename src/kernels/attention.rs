@@ -64,7 +64,7 @@ pub struct Bindings<'a> {
     pub rows: &'a wgpu::Buffer,
 }
 
-/// Plain: 32 queries to a workgroup, for each head and image. In octets: as many as [`octet::groups`] says.
+/// Plain: 32 queries to a workgroup, for each head and image. In octets: as many as `octet::groups` says.
 pub fn workgroups(params: &Params, variant: Variant) -> [u32; 3] {
     let tokens = params.tokens as usize;
     match variant {

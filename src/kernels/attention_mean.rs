@@ -65,7 +65,7 @@ pub struct Bindings<'a> {
     pub y: &'a wgpu::Buffer,
 }
 
-/// One thread for 4 queries by 4 keys, or one octet for [`octet::groups`] of 8 by 32.
+/// One thread for 4 queries by 4 keys, or one octet for `octet::groups` of 8 by 32.
 pub fn workgroups(params: &Params, variant: Variant) -> [u32; 3] {
     let [queries, keys, images] =
         [params.queries, params.tokens.saturating_sub(params.prefix), params.images].map(|n| n as usize);

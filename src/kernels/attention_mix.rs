@@ -60,7 +60,7 @@ fn columns(params: &Params) -> u32 {
     params.head4.div_ceil(8).min(2)
 }
 
-/// One thread for 8 queries by 4 dimensions, or one octet for [`octet::groups`] of 8 by 64, for each head and image.
+/// One thread for 8 queries by 4 dimensions, or one octet for `octet::groups` of 8 by 64, for each head and image.
 pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
     let count = match variant {
         Variant::Plain => (params.tokens.div_ceil(8) * params.head4).div_ceil(64),

@@ -68,7 +68,7 @@ pub enum Products {
     Cosines,
 }
 
-/// One thread for 4 queries by 4 keys, or one octet for [`octet::groups`] of 8 by 32, for each head and image.
+/// One thread for 4 queries by 4 keys, or one octet for `octet::groups` of 8 by 32, for each head and image.
 pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
     let tokens = params.tokens;
     let count = match variant {

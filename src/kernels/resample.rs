@@ -61,7 +61,7 @@ pub const BYTES: usize = 3 * 256;
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [768] f32, [2, B] jobs, windows and weights.
+    /// `[768]` f32, [2, B] jobs, windows and weights.
     pub batch: &'a wgpu::Buffer,
     /// Pixels, as the jobs say. May be `batch`.
     pub source: &'a wgpu::Buffer,
