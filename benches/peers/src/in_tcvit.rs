@@ -1,6 +1,6 @@
 //! tcvit, through its public API.
 
-use tcvit::{Condensation, Context, Model, Session, SessionOptions, Wanted};
+use tcvit::{Condensation, Context, LoadOptions, Model, Precision, Session, SessionOptions, Wanted};
 
 use crate::Failure;
 use crate::case::Case;
@@ -13,7 +13,8 @@ pub struct Network {
 
 impl Network {
     pub fn load(case: &Case, gpu: &Context, condensation: Option<Condensation>) -> Result<Self, Failure> {
-        let model = Model::load(gpu, &case.weights)?;
+        // In f32, as the others.
+        let model = Model::load_with(gpu, &case.weights, &LoadOptions::new().precision(Precision::F32))?;
         let session = model.session(SessionOptions::new().batch(case.batch).condensation(condensation))?;
         Ok(Self { gpu: gpu.clone(), session })
     }
