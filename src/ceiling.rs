@@ -66,7 +66,7 @@ impl Ceilings {
 /// The best rate over shapes and `variants`, with as many rows as it takes to keep the device busy.
 fn product(context: &Context, budget: Duration, types: Types, variants: &[Variant]) -> Result<f64> {
     let deadline = Instant::now() + budget;
-    let mut best = 0.0f64;
+    let (mut best, mut variants) = (0.0f64, variants.to_vec());
     for [inner, columns] in SHAPES {
         let largest = context.max_binding() as usize / 4 / inner.max(columns);
         let mut rows = ROWS[0];
@@ -77,11 +77,14 @@ fn product(context: &Context, budget: Duration, types: Types, variants: &[Varian
             if best > 0.0 && operations / best * (REPEATS * variants.len()) as f64 > left {
                 return Ok(best);
             }
-            let mut shortest = f64::INFINITY;
-            for recording in record(context, types, params, variants)? {
-                shortest = shortest.min(median(deadline, || seconds(context, &recording))?);
-            }
+            let recordings = record(context, types, params, &variants)?;
+            let times: Vec<f64> =
+                recordings.iter().map(|one| median(deadline, || seconds(context, one))).collect::<Result<_>>()?;
+            let shortest = times.iter().copied().fold(f64::INFINITY, f64::min);
             best = best.max(operations / shortest);
+            // What is far behind here will not lead elsewhere, and takes the time that larger products need.
+            let mut times = times.into_iter();
+            variants.retain(|_| times.next().is_some_and(|time| time <= 1.5 * shortest));
             if shortest >= LONG {
                 break;
             }

@@ -30,7 +30,7 @@ impl Ceiling {
 }
 
 /// What measuring may take. Searching for the fastest shape takes most of it.
-const BUDGET: Duration = Duration::from_secs(6);
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// Measures `context`'s adapter.
 pub fn measure(context: &Context) -> Result<Ceiling> {
