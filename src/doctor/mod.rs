@@ -54,6 +54,11 @@ pub struct Check {
 }
 
 impl Check {
+    /// Kernel and twin at one size.
+    pub(crate) fn compare(&self, context: &Context, size: &[usize]) -> Result<Difference> {
+        (self.compare)(context, size, 1)
+    }
+
     /// Whether the device has what the kernel needs.
     pub fn runs_on(&self, context: &Context) -> bool {
         KERNELS.iter().filter(|kernel| kernel.name == self.kernel).all(|kernel| context.supports(kernel))
