@@ -5,6 +5,7 @@ mod buffers;
 mod choices;
 mod context;
 mod cooperative;
+pub(crate) mod octet;
 mod open;
 mod pipelines;
 mod precision;

@@ -2,9 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::octet;
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {

@@ -17,7 +17,6 @@ pub mod layer_norm;
 pub mod linear;
 pub mod matrix_product;
 pub mod newton_start;
-mod octet;
 pub mod patchify;
 pub mod pool;
 pub mod query_key;

@@ -1,19 +1,19 @@
 //! What kernels that work in octets of lanes (`shaders/shared/octet.wgsl`) count alike.
 
-use crate::gpu::grid;
+use super::grid;
 
 /// Octets in a workgroup of 64 threads.
 const OCTETS: usize = 8;
 
 /// Groups of 8 rows that one octet makes of `rows` at once: what costs least when rows past the end cost as much as
 /// others, and loading what a tile's groups share as much as one and a half of them (measured on llvmpipe).
-pub(super) fn groups(rows: usize) -> usize {
+pub(crate) fn groups(rows: usize) -> usize {
     let cost = |groups: &usize| rows.div_ceil(8 * groups) * (3 + 2 * groups);
     (1..=3).min_by_key(cost).unwrap_or(1)
 }
 
 /// Workgroups for `tiles` octets.
-pub(super) fn workgroups(tiles: usize) -> [u32; 3] {
+pub(crate) fn workgroups(tiles: usize) -> [u32; 3] {
     grid(tiles.div_ceil(OCTETS))
 }
 
