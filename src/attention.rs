@@ -7,7 +7,7 @@ use crate::forward::Stage;
 use crate::gpu::{Context, Recorder, Types, Variant};
 use crate::kernels::attention as fused;
 use crate::kernels::query_key::{self, Products};
-use crate::kernels::{attention_connectivity, attention_mean, attention_mix, dominance, softmax};
+use crate::kernels::{attention_connectivity, attention_mean, attention_mix, attention_powers, dominance, softmax};
 use crate::plan::{Attention, Plan};
 use crate::tune;
 
@@ -15,9 +15,12 @@ use crate::tune;
 /// is made once more; of kernels that are right on this device.
 pub(crate) fn preferred(context: &Context, config: &VitConfig) -> Attention {
     // The plain fused kernel's barriers cost more than it saves where subgroups are missing.
-    let fused = Attention::Fused(Variant::Subgroup);
     match tune::way(context, &["attention", "attention_mean"]) {
-        Variant::Subgroup if fused.takes(config.head_width()) => fused,
+        Variant::Subgroup if Attention::Emitting.takes(config.head_width()) => match context.info().device_type {
+            // Arithmetic is what a CPU lacks.
+            wgpu::DeviceType::Cpu if tune::is_believed(context, "attention_powers") => Attention::Emitting,
+            _ => Attention::Fused(Variant::Subgroup),
+        },
         _ => Attention::Stored(tune::way(context, &["query_key", "softmax", "attention_mix"])),
     }
 }
@@ -70,7 +73,7 @@ fn types(stage: &Stage<'_>) -> Types {
 pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
     match stage.plan.attention {
         Attention::Stored(variant) => record_stored(recorder, stage, variant),
-        Attention::Fused(variant) => record_fused(recorder, stage, variant),
+        Attention::Fused(_) | Attention::Emitting => record_fused(recorder, stage),
     }
 }
 
@@ -105,7 +108,7 @@ fn record_stored(recorder: &mut Recorder<'_>, stage: &Stage<'_>, variant: Varian
     attention_mix::record(recorder, variant, types, mix, shape.images, bindings)
 }
 
-fn record_fused(recorder: &mut Recorder<'_>, stage: &Stage<'_>, variant: Variant) -> Result<()> {
+fn record_fused(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
     let (shape, workspace) = (Shape::of(stage), stage.workspace);
     let params = fused::Params {
         tokens: shape.tokens,
@@ -122,8 +125,14 @@ fn record_fused(recorder: &mut Recorder<'_>, stage: &Stage<'_>, variant: Variant
         sizes: stage.sizes(),
         y: &workspace.normed,
         rows: &workspace.softmax_rows,
+        emission: emission(stage),
     };
-    fused::record(recorder, variant, types(stage), params, stage.proportional(), bindings)
+    let form = fused::Form { proportional: stage.proportional(), emits: stage.emits() };
+    fused::record(recorder, stage.plan.attention.variant(), types(stage), params, form, bindings)
+}
+
+fn emission<'a>(stage: &Stage<'a>) -> fused::Emission<'a> {
+    fused::Emission { powers: &stage.workspace.powers, levels: &stage.workspace.levels }
 }
 
 /// Records D [B, N], while `qkv` and sizes are still those of [`record`].
@@ -140,7 +149,7 @@ pub(crate) fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, r
             let bindings = dominance::Bindings { probs: &stage.workspace.probs, dominance: result };
             dominance::record(recorder, params, shape.images, bindings)
         }
-        Attention::Fused(variant) => record_mean(recorder, stage, variant, 0..1, result),
+        Attention::Fused(_) | Attention::Emitting => record_mean(recorder, stage, 0..1, result),
     }
 }
 
@@ -168,9 +177,18 @@ pub(crate) fn record_connectivity(
             attention_connectivity::record(recorder, params, shape.images, bindings)?;
             Ok(true)
         }
-        Attention::Fused(variant) => {
-            record_mean(recorder, stage, variant, 0..1, dominance)?;
-            record_mean(recorder, stage, variant, prefix..stage.tokens() as u32, w)?;
+        Attention::Emitting => {
+            let shape = Shape::of(stage);
+            let params =
+                attention_powers::Params { tokens: shape.tokens, prefix, heads: shape.heads, images: shape.images };
+            let (emission, rows) = (emission(stage), &stage.workspace.softmax_rows);
+            let bindings = attention_powers::Bindings { emission, rows, w, column_sums, dominance };
+            attention_powers::record(recorder, types(stage), params, bindings)?;
+            Ok(true)
+        }
+        Attention::Fused(_) => {
+            record_mean(recorder, stage, 0..1, dominance)?;
+            record_mean(recorder, stage, prefix..stage.tokens() as u32, w)?;
             Ok(false)
         }
     }
@@ -180,7 +198,6 @@ pub(crate) fn record_connectivity(
 fn record_mean(
     recorder: &mut Recorder<'_>,
     stage: &Stage<'_>,
-    variant: Variant,
     queries: std::ops::Range<u32>,
     y: &wgpu::Buffer,
 ) -> Result<()> {
@@ -199,5 +216,12 @@ fn record_mean(
     };
     let bindings =
         attention_mean::Bindings { qkv: &workspace.qkv, sizes: stage.sizes(), rows: &workspace.softmax_rows, y };
-    attention_mean::record(recorder, variant, types(stage), params, stage.proportional(), bindings)
+    attention_mean::record(
+        recorder,
+        stage.plan.attention.variant(),
+        types(stage),
+        params,
+        stage.proportional(),
+        bindings,
+    )
 }

@@ -17,6 +17,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) images: usize,
     /// Whether every block's W is kept.
     pub(crate) inspect: bool,
+    /// The block that is being recorded.
+    pub(crate) block: usize,
     /// Which of the ping-pong buffers holds the tokens now.
     pub(crate) current: usize,
     /// Patch tokens now.
@@ -36,6 +38,12 @@ impl Stage<'_> {
     /// Whether ln(size) of a key counts in its logits.
     pub(crate) fn proportional(&self) -> bool {
         self.plan.condensation.as_ref().is_some_and(|condensation| condensation.proportional_attention)
+    }
+
+    /// Whether attention leaves what W is made of.
+    pub(crate) fn emits(&self) -> bool {
+        let condenses = self.plan.blocks.get(self.block).is_some_and(|block| block.dropped > 0);
+        condenses && self.plan.condensation.as_ref().is_some_and(|condensation| self.plan.emits(condensation))
     }
 
     /// Rows of all images together.
@@ -70,6 +78,7 @@ pub(crate) fn record(
     embed::record(recorder, stage)?;
     for (index, planned) in stage.plan.blocks.iter().enumerate() {
         recorder.section(format!("block.{index}"));
+        stage.block = index;
         let weights = &stage.weights.blocks[index];
         block::record_attention(recorder, stage, weights)?;
         if let Some(condensation) = stage.plan.condensation.as_ref().filter(|_| planned.dropped > 0) {

@@ -6,6 +6,7 @@ use crate::config::{Head, Stem, VitConfig};
 use crate::cost;
 use crate::error::{Error, Result};
 use crate::gpu::Variant;
+use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::strips;
 use crate::kernels::convolve::Window;
 use crate::kernels::top_k::MOST_PATCHES;
@@ -91,6 +92,8 @@ pub struct Elements {
     pub qkv: usize,
     pub probs: usize,
     pub softmax_rows: usize,
+    pub powers: usize,
+    pub levels: usize,
     pub hidden: usize,
     pub sizes: usize,
     pub pooled: usize,
@@ -171,6 +174,11 @@ impl Plan {
         tokens.next_multiple_of(4)
     }
 
+    /// Whether attention leaves what W is made of, in blocks that condense by `condensation`.
+    pub(crate) fn emits(&self, condensation: &Condensation) -> bool {
+        self.attention == Attention::Emitting && condensation.compares_attention()
+    }
+
     /// Elements of what cosines are taken of.
     fn compared_width(&self) -> usize {
         let of_tokens = self.condensation.as_ref().is_some_and(Condensation::compares_tokens);
@@ -186,6 +194,10 @@ impl Plan {
         let square = patches * patches;
         let when =
             |needed: fn(&Condensation) -> bool, len: usize| condensation.filter(|c| needed(c)).map_or(0, |_| len);
+        let emitted = |len: fn(usize) -> usize| match condensation {
+            Some(condensation) if self.emits(condensation) => config.heads * len(tokens),
+            _ => 0,
+        };
         Elements {
             pixels: 3 * config.image * config.image,
             stem: config.stem_elements(),
@@ -195,12 +207,14 @@ impl Plan {
             qkv: tokens * 3 * config.width,
             probs: match self.attention {
                 Attention::Stored(_) => config.heads * tokens * Self::probs_stride(tokens),
-                Attention::Fused(_) => 0,
+                Attention::Fused(_) | Attention::Emitting => 0,
             },
             softmax_rows: match self.attention {
                 Attention::Stored(_) => 0,
-                Attention::Fused(_) => config.heads * tokens * 2,
+                Attention::Fused(_) | Attention::Emitting => config.heads * tokens * 2,
             },
+            powers: emitted(Emission::powers_len),
+            levels: emitted(Emission::levels_len),
             hidden: tokens * config.mlp,
             sizes: tokens,
             pooled: config.head_rows() * config.width,
@@ -254,6 +268,7 @@ impl Elements {
             ("tokens", self.tokens),
             ("qkv", self.qkv),
             ("attention probabilities", self.probs),
+            ("powers of attention", self.powers),
             ("hidden layer", self.hidden),
             ("logits", self.padded_logits),
             ("logits of tokens", self.token_logits),

@@ -83,9 +83,13 @@ pub fn way(context: &Context, kernels: &[&str]) -> gpu::Variant {
 }
 
 fn subgroups_are_right(context: &Context, kernel: &str) -> bool {
-    let kernel = format!("{kernel}_subgroup");
+    is_believed(context, &format!("{kernel}_subgroup"))
+}
+
+/// Whether `kernel`, which the device can run, has given its twin's results there, at every size that the doctor tries.
+pub(crate) fn is_believed(context: &Context, kernel: &str) -> bool {
     let Some(check) = doctor::CHECKS.iter().find(|check| check.kernel == kernel) else { return false };
-    believed(context, &kernel, || proven(check.sizes.iter().map(|size| check.compare(context, size))))
+    believed(context, kernel, || proven(check.sizes.iter().map(|size| check.compare(context, size))))
 }
 
 /// Whether every comparison passed that the device has room for, and at least one had.

@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::gpu::{Context, Precision, empty};
+use crate::kernels::attention::Emission;
 use crate::plan::Plan;
 
 /// Buffers of one session. Shapes are for B images at the largest token count; later blocks use a part of each.
@@ -26,6 +27,10 @@ pub(crate) struct Workspace {
     /// What fused attention leaves of its softmax, the largest logit and 1 / the sum of each row [B, H, T, 2]; else one
     /// element.
     pub(crate) softmax_rows: wgpu::Buffer,
+    /// Powers that attention emits [B, H, T, T padded] and what they are relative to [B, H, chunks, T]; else a
+    /// vec4 each.
+    pub(crate) powers: wgpu::Buffer,
+    pub(crate) levels: wgpu::Buffer,
     /// MLP's hidden layer [B, T, F].
     pub(crate) hidden: wgpu::Buffer,
     /// What the classifier sees [B, D or 2D], before and after fc_norm.
@@ -139,6 +144,8 @@ impl Workspace {
             qkv: stored("qkv", elements.qkv)?,
             probs: new("probs", elements.probs)?,
             softmax_rows: new("softmax rows", elements.softmax_rows)?,
+            powers: empty(context, "powers", precision.words(elements.powers * images).max(Emission::UNUSED))?,
+            levels: empty(context, "levels", (elements.levels * images).max(Emission::UNUSED))?,
             hidden: stored("hidden", elements.hidden)?,
             pooled: pair("pooled", elements.pooled)?,
             padded_logits: match elements.padded_logits == elements.logits {

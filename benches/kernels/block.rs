@@ -74,7 +74,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
         let bindings = attention_mix::Bindings { probs: &probs, qkv: &qkv, y: &y };
         attention_mix::record(recorder, way, types, params, 1, bindings)
     });
-    let rows = bench.output(2 * HEADS * tokens);
+    let (rows, spare, level) = (bench.output(2 * HEADS * tokens), bench.output(4), bench.output(4));
     bench.run("attention", tokens, 2 * tokens * tokens * WIDTH, |recorder| {
         let params = attention::Params {
             tokens: t,
@@ -86,8 +86,9 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
             head4,
             scale: 0.125,
         };
-        let bindings = attention::Bindings { qkv: &qkv, sizes: &sizes, y: &y, rows: &rows };
-        attention::record(recorder, way, types, params, false, bindings)
+        let emission = attention::Emission { powers: &spare, levels: &level };
+        let bindings = attention::Bindings { qkv: &qkv, sizes: &sizes, y: &y, rows: &rows, emission };
+        attention::record(recorder, way, types, params, attention::Form::default(), bindings)
     });
     bench.run("attention_mean", tokens, tokens * tokens * WIDTH, |recorder| {
         let params = attention_mean::Params {

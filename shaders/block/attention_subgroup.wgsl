@@ -1,6 +1,7 @@
 // What attention.wgsl makes, without workgroup memory: an octet has 8 GROUPS queries of one head and image, and goes over
 // the keys in chunks of 32. A lane holds the logits of 4 keys and COLUMNS times 4 dimensions of the sums; queries and
-// powers come to it from the other lanes.
+// powers come to it from the other lanes. With EMITS the powers stay, for what is to be made of P: p = power of the chunk *
+// exp(largest logit when it was made - largest logit of the row) / sum of the row's powers.
 #import shared/grid.wgsl
 #import shared/input.wgsl
 #import shared/octet.wgsl
@@ -20,12 +21,15 @@ struct Params {
 override PROPORTIONAL: bool = false;
 override GROUPS: u32 = 3u;  // of 8 queries, at most 3
 override COLUMNS: u32 = 4u; // of 8 vec4s of a head, at most 4
+override EMITS: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>;           // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
 @group(0) @binding(3) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
 @group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(5) var<storage, read_write> powers: array<Output4>; // [B, H, T, T / 4, rounded up], with EMITS only
+@group(0) @binding(6) var<storage, read_write> levels: array<f32>;     // [B, H, chunks, T]: largest logit so far, likewise
 
 const LOWEST: f32 = -3.4028234e38;
 
@@ -87,6 +91,37 @@ fn next_chunk(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, sums: ptr
     shrink(sums, softmax, 5u);
     shrink(sums, softmax, 6u);
     shrink(sums, softmax, 7u);
+}
+
+// Writes powers of 4 keys and eight queries, and the levels they are at.
+fn emit(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, to: Emission) {
+    emit_one(s, softmax, to, 0u);
+    emit_one(s, softmax, to, 1u);
+    emit_one(s, softmax, to, 2u);
+    emit_one(s, softmax, to, 3u);
+    emit_one(s, softmax, to, 4u);
+    emit_one(s, softmax, to, 5u);
+    emit_one(s, softmax, to, 6u);
+    emit_one(s, softmax, to, 7u);
+}
+
+// Where powers go.
+struct Emission {
+    at: u32,      // of the first query's, of this lane's keys
+    stride: u32,  // from one query to the next
+    level: u32,   // of the first query's
+    queries: u32, // that exist from there on
+    keys: bool,   // whether this lane has any
+    lane: u32,
+}
+
+fn emit_one(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, to: Emission, r: u32) {
+    if r < to.queries && to.keys {
+        powers[to.at + r * to.stride] = narrow((*s)[r]);
+    }
+    if r < to.queries && to.lane == r {
+        levels[to.level + r] = (*softmax).most[r];
+    }
 }
 
 // Adds the values of 4 keys, weighted by their powers, which one lane holds.
@@ -209,6 +244,24 @@ fn main(
         next_chunk(&s0, &softmax0, &sums0, bias);
         if GROUPS > 1u { next_chunk(&s1, &softmax1, &sums1, bias); }
         if GROUPS > 2u { next_chunk(&s2, &softmax2, &sums2, bias); }
+        if EMITS {
+            let row = (image * params.heads + head) * params.tokens + query;
+            let stride = (params.tokens + 3u) / 4u;
+            let element = chunk / 4u + lane;
+            let chunks = (params.tokens + 31u) / 32u;
+            let level = ((image * params.heads + head) * chunks + chunk / 32u) * params.tokens + query;
+            let rest = params.tokens - query;
+            var to = Emission(row * stride + element, stride, level, rest, element < stride, lane);
+            emit(&s0, &softmax0, to);
+            if GROUPS > 1u {
+                to = Emission(to.at + 8u * stride, stride, level + 8u, max(rest, 8u) - 8u, to.keys, lane);
+                emit(&s1, &softmax1, to);
+            }
+            if GROUPS > 2u {
+                to = Emission(to.at + 8u * stride, stride, level + 16u, max(rest, 16u) - 16u, to.keys, lane);
+                emit(&s2, &softmax2, to);
+            }
+        }
         let lanes = min(8u, (params.tokens - chunk + 3u) / 4u);
         for (var other = 0u; other < lanes; other++) {
             let key = vec4(chunk + other * 4u) + vec4(0u, 1u, 2u, 3u);

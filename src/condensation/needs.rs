@@ -32,6 +32,11 @@ impl Condensation {
         self.uses_connectivity() && !matches!(self.metric, Metric::KeyCosine | Metric::Cosine)
     }
 
+    /// Whether W is made of attention's probabilities.
+    pub(crate) fn compares_attention(&self) -> bool {
+        self.uses_own_connectivity() && self.metric == Metric::Attention
+    }
+
     /// Whether cosines are those of tokens, not of keys.
     pub(crate) fn compares_tokens(&self) -> bool {
         self.connects() && self.metric == Metric::Cosine

@@ -19,9 +19,8 @@ const TEMPERATURE: f32 = 0.1;
 /// Records W where it is needed, and the score.
 pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     let (condensation, buffers) = (step.condensation, step.buffers);
-    let by_attention = condensation.uses_own_connectivity() && condensation.metric == Metric::Attention;
     let mut summed = false;
-    if by_attention {
+    if condensation.compares_attention() {
         let (w, sums, dominance) = (&buffers.connectivity, &buffers.column_sums, &buffers.dominance);
         summed = attention::record_connectivity(recorder, step.stage, w, sums, dominance)?;
     } else if condensation.uses_dominance() {

@@ -4,9 +4,14 @@ use super::data::{ULP, download_as, rounding, stored, storing, unset, upload_as}
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Types, Variant};
-use crate::kernels::attention::{Bindings, Params, WIDEST_HEAD, record};
+use crate::kernels::attention::{Bindings, Emission, Form, Params, WIDEST_HEAD, record};
+use crate::kernels::attention_mean::Params as MeanParams;
+use crate::kernels::attention_powers::Params as PowersParams;
 use crate::random::Random;
 use crate::reference::attention::attention;
+use crate::reference::attention_connectivity::attention_connectivity;
+use crate::reference::attention_mean::attention_mean;
+use crate::reference::attention_powers::probabilities;
 
 pub(super) const CHECK: Check = Check {
     kernel: "attention",
@@ -58,13 +63,25 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
     let (elements, row_count) = (images * tokens * heads * head, images * heads * tokens);
     let mut worst = Difference::NONE;
     let narrow = Types::new(Precision::F16, Precision::F16);
-    for (types, proportional) in [(Types::default(), false), (narrow, true)] {
+    let mut forms = vec![(Types::default(), false, false), (narrow, true, false)];
+    if variant == Variant::Subgroup {
+        forms.extend([(Types::default(), true, true), (narrow, false, true)]);
+    }
+    for (types, proportional, emits) in forms {
         let qkv = stored(numbers.clone(), types.input);
         let y = unset(context, "y", types.output.words(elements))?;
         let rows = unset(context, "rows", 2 * row_count)?;
         let qkv_buffer = upload_as(context, "qkv", &qkv, types.input)?;
-        let bindings = Bindings { qkv: &qkv_buffer, sizes: &sizes_buffer, y: &y, rows: &rows };
-        execute(context, |recorder| record(recorder, variant, types, params, proportional, bindings))?;
+        let (powers_len, levels_len) = match emits {
+            true => (images * heads * Emission::powers_len(tokens), images * heads * Emission::levels_len(tokens)),
+            false => (Emission::UNUSED, Emission::UNUSED),
+        };
+        let powers = unset(context, "powers", types.output.words(powers_len).max(Emission::UNUSED))?;
+        let levels = unset(context, "levels", levels_len)?;
+        let emission = Emission { powers: &powers, levels: &levels };
+        let bindings = Bindings { qkv: &qkv_buffer, sizes: &sizes_buffer, y: &y, rows: &rows, emission };
+        let form = Form { proportional, emits };
+        execute(context, |recorder| record(recorder, variant, types, params, form, bindings))?;
         let got = download_as(context, &y, elements, types.output)?;
         let got_rows: Vec<f32> = download(context, &rows, 2 * row_count)?;
         let (twin, twin_rows) = attention(&qkv, proportional.then_some(&sizes), &params);
@@ -78,6 +95,42 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         let ((largest, largest_twin), (inverse, inverse_twin)) = (column(0), column(1));
         worst = worst.worse(Difference::of_floats_near(&largest, &largest_twin, 1.0, of_probabilities(head)));
         worst = worst.worse(Difference::of_rows(&inverse, &inverse_twin, 1, tolerance));
+        if emits {
+            let powers = download_as(context, &powers, powers_len, types.output)?;
+            let levels: Vec<f32> = download(context, &levels, levels_len)?;
+            let known = proportional.then_some(&sizes[..]);
+            let tolerance = tolerance + storing(types.output);
+            worst = worst.worse(emitted(&powers, &levels, &got_rows, (&params, &qkv, known), tolerance));
+        }
     }
     Ok(worst)
+}
+
+/// The probabilities that can be made of what was emitted, means over heads, against those of `qkv`.
+fn emitted(
+    powers: &[f32],
+    levels: &[f32],
+    rows: &[f32],
+    (params, qkv, sizes): (&Params, &[f32], Option<&[f32]>),
+    tolerance: f64,
+) -> Difference {
+    let (tokens, heads) = (params.tokens as usize, params.heads as usize);
+    let rows: Vec<[f32; 2]> = rows.chunks_exact(2).map(|row| [row[0], row[1]]).collect();
+    let all = PowersParams { tokens: params.tokens, prefix: 0, heads: params.heads, images: params.images };
+    let probs = probabilities(powers, levels, &rows, &all);
+    let got = attention_connectivity(&probs, tokens, 0, heads, tokens.next_multiple_of(4));
+    let mean = MeanParams {
+        tokens: params.tokens,
+        prefix: 0,
+        heads: params.heads,
+        images: params.images,
+        query: 0,
+        queries: params.tokens,
+        row4: params.row4,
+        key_offset4: params.key_offset4,
+        head4: params.head4,
+        scale: params.scale,
+    };
+    let twin = attention_mean(qkv, sizes, &mean);
+    Difference::of_rows(&got, &twin, tokens, tolerance)
 }

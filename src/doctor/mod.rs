@@ -8,6 +8,7 @@ mod attention;
 mod attention_connectivity;
 mod attention_mean;
 mod attention_mix;
+mod attention_powers;
 mod bipartite;
 mod chain;
 mod connectivity;
@@ -88,6 +89,7 @@ pub const CHECKS: &[Check] = &[
     attention_mean::CHECK,
     attention_mean::SUBGROUP,
     attention_connectivity::CHECK,
+    attention_powers::CHECK,
     key_mean::CHECK,
     dominance::CHECK,
     uniqueness::CHECK,

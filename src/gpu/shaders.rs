@@ -52,6 +52,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "block/attention_mean.wgsl",
     "block/attention_mean_subgroup.wgsl",
     "condense/attention_connectivity.wgsl",
+    "condense/attention_powers.wgsl",
     "condense/dominance.wgsl",
     "condense/key_mean.wgsl",
     "condense/uniqueness.wgsl",

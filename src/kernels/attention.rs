@@ -20,6 +20,14 @@ pub const KERNEL: Kernel = Kernel {
 pub const SUBGROUP: Kernel = Kernel {
     name: "attention_subgroup",
     shader: "block/attention_subgroup.wgsl",
+    bindings: &[
+        Binding::read("qkv"),
+        Binding::read("sizes"),
+        Binding::write("y"),
+        Binding::write("rows"),
+        Binding::write("powers"),
+        Binding::write("levels"),
+    ],
     features: wgpu::Features::SUBGROUP,
     variant_of: Some("attention"),
     ..KERNEL
@@ -61,6 +69,41 @@ pub struct Bindings<'a> {
     pub y: &'a wgpu::Buffer,
     /// [B, H, T, 2]: the row's largest logit and 1 / the sum of its powers, which is what makes P of logits.
     pub rows: &'a wgpu::Buffer,
+    /// Where powers go; written by octets with `emits` only.
+    pub emission: Emission<'a>,
+}
+
+/// What a dispatch does beside attention.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Adds ln(size) of the key to the logits.
+    pub proportional: bool,
+    /// Leaves what probabilities can be made of. In octets only.
+    pub emits: bool,
+}
+
+/// What probabilities can be made of afterwards: p = power * exp(level - largest logit of the row) / sum of its powers.
+#[derive(Clone, Copy)]
+pub struct Emission<'a> {
+    /// [B, H, T, T rounded up to 4], of the output type.
+    pub powers: &'a wgpu::Buffer,
+    /// The largest logit of a row up to the end of each 32 keys [B, H, chunks, T].
+    pub levels: &'a wgpu::Buffer,
+}
+
+impl Emission<'_> {
+    /// Words of either buffer where nothing is emitted.
+    pub const UNUSED: usize = 4;
+
+    /// Powers of one head of one image.
+    pub const fn powers_len(tokens: usize) -> usize {
+        tokens * tokens.next_multiple_of(4)
+    }
+
+    /// Levels of one head of one image.
+    pub const fn levels_len(tokens: usize) -> usize {
+        tokens.div_ceil(32) * tokens
+    }
 }
 
 /// Plain: 32 queries to a workgroup, for each head and image. In octets: as many as `octet::groups` says.
@@ -75,41 +118,60 @@ pub fn workgroups(params: &Params, variant: Variant) -> [u32; 3] {
     }
 }
 
-/// Records one dispatch; `proportional` adds ln(size) of the key to the logits.
+/// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Limit`] for heads wider than [`WIDEST_HEAD`], else as [`Recorder::dispatch`].
+/// [`Error::Limit`] for heads wider than [`WIDEST_HEAD`], [`Error::Config`] for powers of the plain variant, else as [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
     variant: Variant,
     types: Types,
     params: Params,
-    proportional: bool,
+    form: Form,
     bindings: Bindings<'_>,
 ) -> Result<()> {
     if params.head4 as usize * 4 > WIDEST_HEAD {
         let got = format!("{} dimensions", params.head4 * 4);
         return Err(Error::limit(KERNEL.name, format!("heads of at most {WIDEST_HEAD} dimensions"), got));
     }
-    let tokens = params.images as usize * params.tokens as usize;
-    let proportional = ("PROPORTIONAL", f64::from(u8::from(proportional)));
-    let columns = ("COLUMNS", f64::from(params.head4.div_ceil(8)));
-    let groups = ("GROUPS", octet::groups(params.tokens as usize) as f64);
-    let (kernel, constants) = match variant {
-        Variant::Plain => (&KERNEL, vec![proportional, columns]),
-        Variant::Subgroup => (&SUBGROUP, vec![proportional, columns, groups]),
+    if form.emits && variant == Variant::Plain {
+        return Err(Error::config(KERNEL.name, "octets, to emit powers", "the plain variant"));
+    }
+    let (heads, tokens) = (params.heads as usize, params.tokens as usize);
+    let (each, all) = (params.images as usize * heads, params.images as usize * tokens);
+    let mut constants = vec![
+        ("PROPORTIONAL", f64::from(u8::from(form.proportional))),
+        ("COLUMNS", f64::from(params.head4.div_ceil(8))),
+    ];
+    let mut operands = vec![
+        Operand::buffer(bindings.qkv, types.input.words(all * params.row4 as usize * 4)),
+        Operand::buffer(bindings.sizes, all),
+        Operand::buffer(bindings.y, types.output.words(all * heads * params.head4 as usize * 4)),
+        Operand::buffer(bindings.rows, all * heads * 2),
+    ];
+    let kernel = match variant {
+        Variant::Plain => &KERNEL,
+        Variant::Subgroup => {
+            constants.push(("GROUPS", octet::groups(tokens) as f64));
+            constants.push(("EMITS", f64::from(u8::from(form.emits))));
+            // Bound in either case, because the shader names them, as one vec4 at least.
+            let len = |elements: usize| if form.emits { each * elements } else { Emission::UNUSED };
+            operands.extend([
+                Operand::buffer(
+                    bindings.emission.powers,
+                    types.output.words(len(Emission::powers_len(tokens))).max(Emission::UNUSED),
+                ),
+                Operand::buffer(bindings.emission.levels, len(Emission::levels_len(tokens))),
+            ]);
+            &SUBGROUP
+        }
     };
     recorder.dispatch_typed(
         kernel,
         types,
         &constants,
         bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.qkv, types.input.words(tokens * params.row4 as usize * 4)),
-            Operand::buffer(bindings.sizes, tokens),
-            Operand::buffer(bindings.y, types.output.words(tokens * (params.heads * params.head4) as usize * 4)),
-            Operand::buffer(bindings.rows, tokens * params.heads as usize * 2),
-        ],
+        &operands,
         workgroups(&params, variant),
     )
 }

@@ -7,6 +7,7 @@ pub mod attention;
 pub mod attention_connectivity;
 pub mod attention_mean;
 pub mod attention_mix;
+pub mod attention_powers;
 pub mod bipartite;
 pub mod connectivity;
 pub mod convolve;
@@ -41,6 +42,7 @@ pub const KERNELS: &[Kernel] = &[
     attention::KERNEL,
     attention::SUBGROUP,
     attention_connectivity::KERNEL,
+    attention_powers::KERNEL,
     attention_mean::KERNEL,
     attention_mean::SUBGROUP,
     attention_mix::KERNEL,

@@ -8,6 +8,7 @@ pub mod attention;
 pub mod attention_connectivity;
 pub mod attention_mean;
 pub mod attention_mix;
+pub mod attention_powers;
 pub mod bipartite;
 pub mod connectivity;
 pub mod convolve;

@@ -61,6 +61,7 @@ impl Session {
             workspace: &workspace,
             images: chunk,
             inspect: options.inspect,
+            block: 0,
             current: 0,
             patches: plan.config.patches(),
         };

@@ -1,5 +1,5 @@
 use tcvit::gpu::{Types, Variant};
-use tcvit::kernels::attention::{Bindings, Params, record};
+use tcvit::kernels::attention::{Bindings, Emission, Form, Params, record};
 use tcvit::random::Random;
 
 use crate::{AWKWARD, bits, buffer, gpu, read, run, sweep_variants};
@@ -33,8 +33,10 @@ fn attention(variant: Variant, qkv: &[f32], scale: f32) -> Vec<f32> {
     };
     let (x, sizes, y) = (buffer(qkv), buffer(&[1.0f32; TOKENS]), buffer(&[0.0f32; TOKENS * HEAD]));
     let rows = buffer(&[0.0f32; TOKENS * 2]);
-    let bindings = Bindings { qkv: &x, sizes: &sizes, y: &y, rows: &rows };
-    run(|recorder| record(recorder, variant, Types::default(), params, false, bindings));
+    let (powers, levels) = (buffer(&[0.0f32; Emission::UNUSED]), buffer(&[0.0f32; Emission::UNUSED]));
+    let emission = Emission { powers: &powers, levels: &levels };
+    let bindings = Bindings { qkv: &x, sizes: &sizes, y: &y, rows: &rows, emission };
+    run(|recorder| record(recorder, variant, Types::default(), params, Form::default(), bindings));
     read(&y, TOKENS * HEAD)
 }
 
@@ -79,8 +81,15 @@ fn heads_that_are_too_wide_are_refused() {
     let params =
         Params { tokens: 5, heads: 1, images: 1, row4: 99, key_offset4: 33, value_offset4: 66, head4: 33, scale: 1.0 };
     let one = buffer(&[0.0f32]);
-    let bindings = Bindings { qkv: &one, sizes: &one, y: &one, rows: &one };
+    let emission = Emission { powers: &one, levels: &one };
+    let bindings = Bindings { qkv: &one, sizes: &one, y: &one, rows: &one, emission };
     let mut recorder = tcvit::gpu::Recorder::new(gpu());
-    let error = record(&mut recorder, Variant::Plain, Types::default(), params, false, bindings).unwrap_err();
-    assert!(error.to_string().contains("132"), "{error}");
+    let mut refusal = |params, form| {
+        let error = record(&mut recorder, Variant::Plain, Types::default(), params, form, bindings).unwrap_err();
+        error.to_string()
+    };
+    let error = refusal(params, Form::default());
+    assert!(error.contains("132"), "{error}");
+    let error = refusal(Params { head4: 1, ..params }, Form { emits: true, ..Form::default() });
+    assert!(error.contains("octets"), "{error}");
 }

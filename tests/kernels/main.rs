@@ -7,6 +7,7 @@ mod attention;
 mod attention_connectivity;
 mod attention_mean;
 mod attention_mix;
+mod attention_powers;
 mod bipartite;
 mod broken;
 mod ceiling;
