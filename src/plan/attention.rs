@@ -1,5 +1,9 @@
 //! How attention runs.
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
 use crate::gpu::Variant;
 use crate::kernels::attention::WIDEST_HEAD;
 
@@ -26,6 +30,17 @@ impl Attention {
         Self::Emitting,
     ];
 
+    /// What [`FromStr`] takes: `stored_plain`, `stored_subgroup`, `fused_plain`, `fused_subgroup`, `emitting`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stored(Variant::Plain) => "stored_plain",
+            Self::Stored(Variant::Subgroup) => "stored_subgroup",
+            Self::Fused(Variant::Plain) => "fused_plain",
+            Self::Fused(Variant::Subgroup) => "fused_subgroup",
+            Self::Emitting => "emitting",
+        }
+    }
+
     /// The variant of its kernels.
     pub fn variant(self) -> Variant {
         match self {
@@ -37,5 +52,36 @@ impl Attention {
     /// Whether heads of `head` dimensions can run so.
     pub fn takes(self, head: usize) -> bool {
         matches!(self, Self::Stored(_)) || head <= WIDEST_HEAD
+    }
+}
+
+impl fmt::Display for Attention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Attention {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|attention| attention.name() == text)
+            .ok_or_else(|| Error::config("attention", Self::ALL.map(Self::name).join(", "), text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Attention;
+
+    #[test]
+    fn names_are_read_back_and_others_are_refused_by_what_there_is() {
+        for attention in Attention::ALL {
+            assert_eq!(attention.to_string().parse::<Attention>().unwrap(), attention);
+        }
+        let error = "flash".parse::<Attention>().unwrap_err().to_string();
+        assert!(error.contains("emitting") && error.contains("flash"), "{error}");
     }
 }

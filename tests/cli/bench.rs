@@ -108,9 +108,22 @@ fn figures_follow_from_each_other_and_files_are_written() {
 
 #[test]
 fn text_has_every_figure() {
-    let out =
-        succeeds(&["bench", "--model", "bundled", "--batch", "2", "--seconds", "0", "--repeats", "2", "--profile"]);
-    for part in ["ceiling", "batch 2", "training_free, R = 5", "share", "utilisation", "first answer"] {
+    let out = succeeds(
+        &[
+            &["bench", "--model", "bundled", "--batch", "2", "--attention", "stored_plain"][..],
+            &["--seconds", "0", "--repeats", "2", "--profile"],
+        ]
+        .concat(),
+    );
+    for part in [
+        "bundled (stored_plain), f32",
+        "ceiling",
+        "batch 2",
+        "training_free, R = 5",
+        "share",
+        "utilisation",
+        "first answer",
+    ] {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
     assert!(out.contains("GPU time of a batch, full") && out.contains(" x layer_norm\n"), "{out}");
@@ -119,7 +132,7 @@ fn text_has_every_figure() {
 
 #[test]
 fn what_cannot_be_measured_is_refused() {
-    let cases: [(&[&str], &[&str]); 13] = [
+    let cases: [(&[&str], &[&str]); 14] = [
         (&["--model", "nowhere.safetensors"], &["nowhere.safetensors"]),
         (&["--model", "bundled,random:deit_huge"], &["deit_tiny", "deit_huge"]),
         (&["--batch", "0"], &["batch", "1048576", "0"]),
@@ -127,6 +140,7 @@ fn what_cannot_be_measured_is_refused() {
         (&["--preset", "best"], &["training_free", "best"]),
         (&["--drop", "8"], &["block 7", "8"]),
         (&["--precision", "f32,f8"], &["f32 or f16", "f8"]),
+        (&["--attention", "flash"], &["emitting", "flash"]),
         (&["--repeats", "0"], &["--repeats", "0"]),
         (&["--seconds", "-1"], &["--seconds", "-1"]),
         (&["--seconds", "nan"], &["--seconds", "NaN"]),

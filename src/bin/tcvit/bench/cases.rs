@@ -1,7 +1,7 @@
 //! What is to be run, checked before a device is opened.
 
 use tcvit::gpu::Precision;
-use tcvit::plan::Plan;
+use tcvit::plan::{Attention, Plan};
 use tcvit::{Condensation, Context, Model, Result};
 
 use super::Arguments;
@@ -15,12 +15,22 @@ const BUNDLED: &str = "bundled";
 pub struct Subject {
     pub model: ModelOptions,
     pub precision: Precision,
+    /// `None`: the adapter's default.
+    pub attention: Option<Attention>,
     pub condensations: Vec<Condensation>,
 }
 
 impl Subject {
     pub fn name(&self) -> String {
-        format!("{}, {}", self.model.name(), self.precision)
+        format!("{}, {}", self.model_name(), self.precision)
+    }
+
+    /// The model's name, with how attention runs where that was asked for.
+    pub fn model_name(&self) -> String {
+        match self.attention {
+            Some(attention) => format!("{} ({attention})", self.model.name()),
+            None => self.model.name().to_owned(),
+        }
     }
 
     pub fn load(&self, context: &Context) -> Result<Model> {
@@ -31,6 +41,10 @@ impl Subject {
 /// Every model in every precision, each with every condensation that the options give it.
 pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
     let mut subjects = Vec::new();
+    let attentions = match arguments.attention.is_empty() {
+        true => vec![None],
+        false => arguments.attention.iter().copied().map(Some).collect(),
+    };
     for name in &arguments.model {
         let model = ModelOptions {
             model: (name != BUNDLED).then(|| name.clone()),
@@ -47,7 +61,10 @@ pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
         }
         for &precision in &arguments.precision {
             let model = ModelOptions { precision: Some(precision), ..model.clone() };
-            subjects.push(Subject { model, precision, condensations: condensations.clone() });
+            for &attention in &attentions {
+                let (model, condensations) = (model.clone(), condensations.clone());
+                subjects.push(Subject { model, precision, attention, condensations });
+            }
         }
     }
     Ok(subjects)

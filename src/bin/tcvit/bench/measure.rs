@@ -74,7 +74,7 @@ impl<'a> Bench<'a> {
         let open_seconds = start.elapsed().as_secs_f64();
         let model = subject.load(&context)?;
         report.models.push(Loaded {
-            model: subject.model.name().to_owned(),
+            model: subject.model_name(),
             precision: subject.precision,
             open_seconds,
             load_seconds: start.elapsed().as_secs_f64() - open_seconds,
@@ -111,7 +111,10 @@ impl<'a> Bench<'a> {
         let mut runners: Vec<Runner> = Vec::new();
         for condensation in std::iter::once(None).chain(self.subject.condensations.iter().map(Some)) {
             let start = Instant::now();
-            let options = SessionOptions::new().batch(batch).condensation(condensation.cloned());
+            let mut options = SessionOptions::new().batch(batch).condensation(condensation.cloned());
+            if let Some(attention) = self.subject.attention {
+                options = options.attention(attention);
+            }
             let session = self.model.session(options)?;
             let record_seconds = start.elapsed().as_secs_f64();
             let name = describe(session.plan());
@@ -176,7 +179,7 @@ impl<'a> Bench<'a> {
         let latency = Latency { p50: whole.median() * 1e3, p95: whole.quantile(0.95) * 1e3 };
         let work = 2.0 * (cost.network() * batch as u64) as f64;
         Measured {
-            model: self.subject.model.name().to_owned(),
+            model: self.subject.model_name(),
             precision: self.subject.precision,
             batch,
             condensation: runner.name.clone(),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tcvit::file::write_whole;
 use tcvit::gpu::Precision;
+use tcvit::plan::Attention;
 use tcvit::{Error, Result};
 
 use crate::options::{DeviceOptions, OutputFile};
@@ -44,6 +45,10 @@ pub struct Arguments {
     /// Number formats of weights and activations: f32, f16.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "f32")]
     precision: Vec<Precision>,
+    /// How attention runs: stored_plain, stored_subgroup, fused_plain, fused_subgroup, emitting [default: what is expected
+    /// to be fastest on the adapter].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    attention: Vec<Attention>,
     /// Timed forwards of each, if there is time for them.
     #[arg(long, value_name = "N", default_value_t = 30)]
     repeats: usize,
