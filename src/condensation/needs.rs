@@ -3,6 +3,11 @@
 use super::{Condensation, Metric, Reducer, Score, Weights};
 
 impl Condensation {
+    /// Whether `other` makes the same of every network: all but `path`, which only says how.
+    pub fn same_results(&self, other: &Self) -> bool {
+        *self == Self { path: self.path, ..other.clone() }
+    }
+
     /// Whether the options of connectivity count at all.
     pub(super) fn connects(&self) -> bool {
         self.reducer == Reducer::Connectivity

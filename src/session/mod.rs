@@ -48,6 +48,11 @@ impl Session {
     pub(crate) fn new(model: Model, options: SessionOptions) -> Result<Self> {
         let context = model.context().clone();
         let (config, condensation) = (model.config(), options.condensation.as_ref());
+        if let (Some(tuned), Some(other)) = (model.condensation(), condensation)
+            && !tuned.same_results(other)
+        {
+            tracing::warn!(%tuned, %other, "the model was tuned for another condensation");
+        }
         let attention = options.attention.unwrap_or_else(|| attention::preferred(&context, config));
         attention::check(&context, config, attention)?;
         let plan = Plan::new(config, condensation)?.with_attention(attention);

@@ -32,6 +32,18 @@ fn the_program_runs_what_the_checkpoint_was_tuned_for() {
     assert_eq!(condensation(&["--preset", "tome"]), "tome, R = 1");
     assert_eq!(condensation(&["--condense", "off"]), "full");
     assert_eq!(Model::condensation_of(&path).unwrap(), Some(tuned));
+    let warning = |arguments: &[&str]| {
+        let output = tcvit(&[&["flops", "--model", model], arguments].concat());
+        assert!(output.status.success());
+        text(&output.stderr).to_owned()
+    };
+    for same in [&[][..], &["--path", "dense"], &["--drop", "3"], &["--condense", "off"]] {
+        assert_eq!(warning(same), "", "{same:?}");
+    }
+    for other in [["--drop", "2"], ["--preset", "tome"], ["--schedule", "3,2"]] {
+        let warning = warning(&other);
+        assert!(warning.contains("was tuned for paper, order 4, R = 3, not for"), "{other:?}: {warning}");
+    }
 
     std::fs::write(&path, Tiny::valid().bytes()).unwrap();
     assert_eq!(condensation(&[]), "training_free, R = 1");

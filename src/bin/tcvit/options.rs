@@ -94,6 +94,19 @@ impl ModelOptions {
         }
     }
 
+    /// Says on standard error if the model was tuned for a condensation, and `others` are not all that one.
+    pub fn warn_unless_tuned_for(&self, others: &[Condensation]) -> Result<()> {
+        if let Some(tuned) = self.tuned()? {
+            let names: Vec<String> =
+                others.iter().filter(|other| !tuned.same_results(other)).map(Condensation::to_string).collect();
+            if !names.is_empty() {
+                let (name, others) = (self.name(), names.join("; "));
+                eprintln!("tcvit: warning: {name} was tuned for {tuned}, not for {others}");
+            }
+        }
+        Ok(())
+    }
+
     /// What the model's metadata says it was tuned for, without a device.
     pub fn tuned(&self) -> Result<Option<Condensation>> {
         match (&self.model, self.preset()) {
@@ -217,6 +230,7 @@ impl CondenseOptions {
         self.change.apply(&mut condensation)?;
         self.amount.apply(&mut condensation)?;
         condensation.validate()?;
+        model.warn_unless_tuned_for(std::slice::from_ref(&condensation))?;
         Ok(Some(condensation))
     }
 }

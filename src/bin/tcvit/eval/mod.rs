@@ -69,6 +69,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let condensations = condensations(arguments)?;
+    arguments.model.warn_unless_tuned_for(&condensations)?;
     let config = arguments.model.config()?;
     if config.classes == 0 {
         return Err(refused("a model with a classification head", arguments.model.name()));
