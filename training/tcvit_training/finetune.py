@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
         device=device,
         teacher=teacher,
         evaluate_every=arguments.evaluate_every,
+        before=not arguments.skip_before,
         stop_after=arguments.stop_after,
     )
     if fit(training, arguments.resume, log_head("finetune", arguments, training)):
@@ -75,6 +76,7 @@ def main(argv: list[str] | None = None) -> int:
     add_condensation(parser, preset=None)
     add_recipe(parser, epochs=30, lr=1e-4, label_smoothing=0.0)
     parser.add_argument("--distillation", type=float, default=0.5, help="weight of the teacher (default: %(default)s)")
+    parser.add_argument("--skip-before", action="store_true", help="do not measure accuracy before the first epoch")
     add_run(parser)
     add_data(parser)
     add_machine(parser)

@@ -46,6 +46,10 @@ class Recipe:
         augmentation = Augmentation(arguments.augment, arguments.mixup, arguments.cutmix)
         distillation = getattr(arguments, "distillation", 0.0)
         values = {name: getattr(arguments, name) for name in names}
+        checked = values | {"mixup": arguments.mixup, "cutmix": arguments.cutmix, "distillation": distillation}
+        for name, value in checked.items():
+            if not 0.0 <= value < math.inf:
+                raise TrainingError(f"--{name.replace('_', '-')}: expected a number from 0, got {value}")
         return cls(**values, precision=precision, augmentation=augmentation, distillation=distillation)
 
     def lr_at(self, epoch: float) -> float:
@@ -71,6 +75,7 @@ class Run:
     device: torch.device
     teacher: nn.Module | None = None
     evaluate_every: int = 1
+    before: bool = True  # whether accuracy is measured before the first epoch, too
     stop_after: int | None = None
 
     def identity(self) -> dict:
@@ -161,10 +166,11 @@ def fit(run: Run, resume: bool, head: dict) -> bool:
         checkpoints.rewind_log(run.out, done, {"resumed": done, "command": head["command"]})
     else:
         checkpoints.start_log(run.out, head)
-        if run.test is not None and run.condensation is not None:
-            measures = measured(run, compare=True)
+        if run.test is not None and run.before:
+            measures = measured(run, compare=run.condensation is not None)
             checkpoints.append_log(run.out, {"epoch": 0, **measures})
-            print(f"before: condensed {measures['top1']:.2f} % top-1, full {measures['full_top1']:.2f} %")
+            full = f", full {measures['full_top1']:.2f} %" if "full_top1" in measures else ""
+            print(f"before: {measures['top1']:.2f} % top-1{full}")
     last = recipe.epochs if run.stop_after is None else min(recipe.epochs, done + run.stop_after)
     for epoch in range(done + 1, last + 1):
         start = time.monotonic()

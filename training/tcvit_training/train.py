@@ -59,6 +59,7 @@ def run(arguments: argparse.Namespace) -> None:
         preparation=preparation,
         device=device,
         evaluate_every=arguments.evaluate_every,
+        before=False,
         stop_after=arguments.stop_after,
     )
     if fit(training, arguments.resume, log_head("train", arguments, training)):
