@@ -3,9 +3,9 @@
     python -m tcvit_training.ablate ablations/small.json ../assets/models/vit_cifar10_32 cifar10/train \\
         --test cifar10/test --out runs/small
 
-The JSON file has `seeds`, `arguments` of finetune that all variants share, and `variants`: each a `name`, `options` of a
-condensation, `arguments` of its own, and the `tables` of the paper that it belongs to. Arguments after `--` go to every
-run, past those of the file. Results go to --out/results.csv; what is there already is not run again, and a run that was
+The JSON file has `seeds`, `arguments` of finetune that all variants share, and `variants`: each a `name`, `options` of
+a condensation, `arguments` of its own, and the `tables` of the paper that it belongs to. Arguments after `--` go to
+every run, past those of the file. Results go to --out/results.csv; what is there already is not run again, and a run that was
 cut short goes on from its checkpoint.
 """
 
@@ -88,11 +88,15 @@ def summary(variant: dict, seed: int, out: Path, before: dict) -> dict:
     epochs = [line for line in log[1:] if "epoch" in line]
     first = next((line for line in epochs if line["epoch"] == 0), None)
     last = epochs[-1]
-    before = before if first is None else {
-        "full_top1": first.get("full_top1", first["top1"]),
-        "before_top1": first["top1"],
-        "before_agreement": first.get("agreement", 100.0),
-    }
+    before = (
+        before
+        if first is None
+        else {
+            "full_top1": first.get("full_top1", first["top1"]),
+            "before_top1": first["top1"],
+            "before_agreement": first.get("agreement", 100.0),
+        }
+    )
     return {
         "name": variant["name"], "tables": " ".join(variant.get("tables", [])), "seed": seed,
         "condensation": log[0]["condensation"] or "full", **before, "top1": last["top1"], "top5": last["top5"],

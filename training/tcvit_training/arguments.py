@@ -14,10 +14,18 @@ from .errors import TrainingError
 def add_condensation(parser: argparse.ArgumentParser, preset: str | None) -> None:
     """--preset, --drop and --set; without a default preset, none of them means what the checkpoint says."""
     group = parser.add_argument_group("condensation")
-    group.add_argument("--preset", default=preset, help="paper, literal or training_free" + (" (default: %(default)s)" if preset else ""))
+    group.add_argument(
+        "--preset",
+        default=preset,
+        help="paper, literal or training_free" + (" (default: %(default)s)" if preset else ""),
+    )
     group.add_argument("--drop", type=int, metavar="R", help="patch tokens dropped in each block")
     group.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="another option, such as order=4 or schedule=5,5,4"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="another option, such as order=4 or schedule=5,5,4",
     )
 
 
@@ -53,7 +61,13 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--limit", type=int, metavar="N", help="use N images, evenly over the classes")
     group.add_argument("--seed", type=int, default=0, help="of everything that is random (default: %(default)s)")
     group.add_argument("--cache", type=Path, metavar="FOLDER", help="keep decoded images there, for the next run")
-    group.add_argument("--memory", type=float, default=8.0, metavar="GIB", help="decode ahead what fits in so much (default: %(default)s)")
+    group.add_argument(
+        "--memory",
+        type=float,
+        default=8.0,
+        metavar="GIB",
+        help="decode ahead what fits in so much (default: %(default)s)",
+    )
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +94,9 @@ def add_recipe(parser: argparse.ArgumentParser, epochs: int, lr: float, **defaul
     add("clip", defaults.get("clip", 1.0), "largest gradient norm, 0 for any")
     add("mixup", defaults.get("mixup", 0.0), "alpha, 0 for off")
     add("cutmix", defaults.get("cutmix", 0.0), "alpha, 0 for off")
-    group.add_argument("--augment", choices=LEVELS, default=defaults.get("augment", "light"), help="(default: %(default)s)")
+    group.add_argument(
+        "--augment", choices=LEVELS, default=defaults.get("augment", "light"), help="(default: %(default)s)"
+    )
     group.add_argument(
         "--precision", choices=("auto", "f32", "bf16"), default="auto", help="bf16 autocast; auto uses it on a GPU only"
     )
@@ -92,7 +108,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="checkpoint, log and exported model")
     group.add_argument("--test", type=Path, metavar="FOLDER", help="images to measure accuracy on")
     group.add_argument("--test-limit", type=int, metavar="N", help="use N of them, evenly over the classes")
-    group.add_argument("--evaluate-every", type=int, default=1, metavar="EPOCHS", help="(default: %(default)s; the last always)")
+    group.add_argument(
+        "--evaluate-every", type=int, default=1, metavar="EPOCHS", help="(default: %(default)s; the last always)"
+    )
     group.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out, if there is one")
     group.add_argument("--stop-after", type=int, metavar="EPOCHS", help="stop after so many more, to be resumed")
     group.add_argument("--half", action="store_true", help="export f16 instead of f32")
@@ -105,6 +123,8 @@ def device_of(arguments: argparse.Namespace) -> torch.device:
         if value is not None and value < 1:
             raise TrainingError(f"--{name.replace('_', '-')}: expected at least 1, got {value}")
     torch.set_num_threads(arguments.threads)
+    # Softmax over distances leaves many denormals, which slow a CPU down to half.
+    torch.set_flush_denormal(True)
     wanted = arguments.device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"

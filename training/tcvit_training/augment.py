@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on their device. Random numbers are drawn on the CPU, so that every device sees the same."""
+"""Augmentation of whole batches on their device. Random numbers come from the CPU: every device sees the same."""
 
 from dataclasses import dataclass
 
@@ -96,7 +96,7 @@ def mix(x: Tensor, targets: Tensor, augmentation: Augmentation, generator: Gener
         return x, targets
     choice = choices[int(torch.randint(len(choices), (1,), generator=generator))]
     alpha = getattr(augmentation, choice)
-    # A beta distribution's two gammas, by numpy-free means: torch's own do not take a generator.
+    # A beta distribution from two gammas: torch.distributions does not take a generator.
     first, second = (torch._standard_gamma(torch.tensor([alpha]), generator=generator) for _ in range(2))
     own = float(first / (first + second))
     other = torch.randperm(len(x), generator=generator).to(x.device)

@@ -42,8 +42,8 @@ def refuse_another_run(path: Path, saved: dict, expected: dict) -> None:
     for name, value in expected.items():
         if saved["run"].get(name) != value:
             raise TrainingError(
-                f"{path}: was started with {name} {saved['run'].get(name)}, got {value}; resume with the same options or "
-                "use another --out"
+                f"{path}: was started with {name} {saved['run'].get(name)}, got {value}; resume with the same "
+                "options or use another --out"
             )
 
 

@@ -173,7 +173,7 @@ def select(score: Tensor, drop: int) -> tuple[Tensor, Tensor]:
 
 
 def pick(x: Tensor, index: Tensor) -> Tensor:
-    """Rows of each image: x [B, N, D] and index [B, M] -> [B, M, D]. Whole rows are copied, which `gather` does not do."""
+    """Rows of each image: x [B, N, D] and index [B, M] -> [B, M, D]. Copies whole rows, as `gather` does not."""
     batch, count, width = x.shape
     offset = torch.arange(batch, device=x.device)[:, None] * count
     return x.reshape(batch * count, width).index_select(0, (index + offset).flatten()).view(*index.shape, width)
@@ -203,7 +203,9 @@ def shares(own: Tensor, others: Tensor, slots: Tensor, keep: int) -> tuple[Tenso
     divisor = torch.where(plain, torch.ones_like(total), total)
     stays = torch.where(plain, 1.0 / (1.0 + counts), own / divisor)
     stays = torch.where(counts == 0.0, torch.ones_like(stays), stays)
-    moved = torch.where(plain.gather(1, slots), (1.0 / (1.0 + counts)).gather(1, slots), others / divisor.gather(1, slots))
+    moved = torch.where(
+        plain.gather(1, slots), (1.0 / (1.0 + counts)).gather(1, slots), others / divisor.gather(1, slots)
+    )
     return stays, moved
 
 

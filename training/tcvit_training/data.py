@@ -138,7 +138,7 @@ def decode(path: Path, geometry: Compose) -> Tensor:
 
 
 class Images:
-    """Images of one size with labels [n], in memory (`pixels` [n, 3, S, S] uint8) or decoded when they are asked for."""
+    """Images of one size with labels [n], in memory (`pixels` [n, 3, S, S] uint8) or decoded when asked for."""
 
     def __init__(self, listing: Listing, geometry: Compose, side: int, memory: float, cache: Path | None, threads: int):
         self.listing, self.geometry, self.side, self.threads = listing, geometry, side, max(threads, 1)

@@ -78,7 +78,13 @@ def evaluate(
         x = preparation.normalise(pixels.to(device, non_blocking=True))
         logits.append(model(x).float())
         if condenser is not None and tracing:
-            traces.append({f"block.{i}.{name}": value.cpu() for i, d in condenser.trace.items() for name, value in vars(d).items()})
+            traces.append(
+                {
+                    f"block.{i}.{name}": value.cpu()
+                    for i, d in condenser.trace.items()
+                    for name, value in vars(d).items()
+                }
+            )
         if condenser is not None and compare:
             condenser.enabled = False
             full.append(model(x).float())
@@ -111,7 +117,10 @@ def write_csv(path: Path, outcome: Outcome, images: Images) -> None:
             writer = csv.writer(file)
             writer.writerow(["image", "label", "predicted", "full"])
             root, full = images.listing.folder, outcome.full
-            classes = [outcome.logits.argmax(dim=1).tolist(), [""] * len(images) if full is None else full.argmax(1).tolist()]
+            classes = [
+                outcome.logits.argmax(dim=1).tolist(),
+                [""] * len(images) if full is None else full.argmax(1).tolist(),
+            ]
             for row in zip(images.listing.paths, outcome.labels.tolist(), *classes, strict=True):
                 writer.writerow([row[0].relative_to(root), *row[1:]])
 
@@ -152,8 +161,13 @@ def run(arguments: argparse.Namespace) -> None:
         print(json.dumps(report))
     else:
         for name, value in report.items():
-            print(f"{name:12} {value:.4g}" if isinstance(value, float) and name == "kl" else
-                  f"{name:12} {value:.2f}" if isinstance(value, float) else f"{name:12} {value}")
+            print(
+                f"{name:12} {value:.4g}"
+                if isinstance(value, float) and name == "kl"
+                else f"{name:12} {value:.2f}"
+                if isinstance(value, float)
+                else f"{name:12} {value}"
+            )
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """Writes what the Rust side loads: `model.safetensors` with what it was tuned for, and `config.json` in timm's form.
 
-    python -m tcvit_training.export runs/r5/checkpoint.pt models/r5 --half
+python -m tcvit_training.export runs/r5/checkpoint.pt models/r5 --half
 """
 
 import argparse

@@ -3,8 +3,9 @@
     python -m tcvit_training.finetune ../assets/models/vit_cifar10_32 cifar10/train --test cifar10/test \\
         --drop 5 --out runs/r5
 
-AdamW at 1e-4 with a cosine, 30 epochs; the full model as it was is the teacher, whose divergence counts half. What comes
-out, in --out, is a checkpoint folder that `tcvit eval` and `tcvit classify` take, with the condensation recorded in it.
+AdamW at 1e-4 with a cosine, 30 epochs; the full model as it was is the teacher, whose divergence counts half. What
+comes out, in --out, is a checkpoint folder that `tcvit eval` and `tcvit classify` take,
+with the condensation recorded in it.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The training loop: an epoch depends on the seed and its number alone, so a resumed run ends where an uninterrupted does."""
+"""An epoch depends on the seed and its number alone: a resumed run ends like an uninterrupted one."""
 
 import math
 import time
@@ -146,7 +146,9 @@ def train_epoch(run: Run, optimiser: torch.optim.Optimizer, epoch: int) -> tuple
             progress.set_postfix(loss=f"{float(total) / (step + 1):.4f}")
     mean = float(total) / len(order)
     if not math.isfinite(mean):
-        raise TrainingError(f"epoch {epoch}: the loss is {mean}; try a smaller --lr, --clip 1, or another method than newton")
+        raise TrainingError(
+            f"epoch {epoch}: the loss is {mean}; try a smaller --lr, --clip 1, or another method than newton"
+        )
     return mean, lr
 
 
@@ -180,9 +182,7 @@ def fit(run: Run, resume: bool, head: dict) -> bool:
             entry |= measured(run, compare=False)
         state = {"model": run.model.state_dict(), "optimizer": optimiser.state_dict(), "epoch": epoch}
         condensation = None if run.condensation is None else run.condensation.to_json()
-        checkpoints.write(
-            path, {**state, "run": run.identity(), "config": run.config, "condensation": condensation}
-        )
+        checkpoints.write(path, {**state, "run": run.identity(), "config": run.config, "condensation": condensation})
         checkpoints.append_log(run.out, entry)
         top1 = f", top-1 {entry['top1']:.2f} %" if "top1" in entry else ""
         print(f"epoch {epoch}/{recipe.epochs}: loss {loss:.4f}{top1}, {entry['seconds']:.0f} s", flush=True)

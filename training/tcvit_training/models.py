@@ -58,7 +58,7 @@ def build(config: dict) -> VisionTransformer:
 
 
 def new_checkpoint(architecture: str, size: int | None, labels: list[str], arguments: dict) -> Checkpoint:
-    """An untrained model of timm, or `vit` with `embed_dim`, `depth`, `num_heads` and `patch_size` among the arguments."""
+    """An untrained model of timm, or `vit` with `embed_dim`, `depth`, `num_heads` and `patch_size` in `arguments`."""
     arguments = dict(arguments) if size is None else {"img_size": size, **arguments}
     if architecture != "vit" and not timm.is_model(architecture):
         similar = ", ".join(timm.list_models(f"*{architecture}*")[:5] or timm.list_models("deit_*")[:5])
@@ -69,7 +69,12 @@ def new_checkpoint(architecture: str, size: int | None, labels: list[str], argum
         raise TrainingError(f"model: expected a Vision Transformer, got {architecture}, a {type(model).__name__}")
     preprocessing = dict(getattr(model, "pretrained_cfg", None) or {})
     side = model.patch_embed.img_size[0]
-    defaults = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225), "interpolation": "bicubic", "crop_pct": 1.0}
+    defaults = {
+        "mean": (0.485, 0.456, 0.406),
+        "std": (0.229, 0.224, 0.225),
+        "interpolation": "bicubic",
+        "crop_pct": 1.0,
+    }
     kept = {name: preprocessing.get(name, value) for name, value in defaults.items()}
     config["pretrained_cfg"] = {"input_size": [3, side, side], **kept}
     config["label_names"] = labels
@@ -92,7 +97,9 @@ def load(folder: Path) -> Checkpoint:
         raise TrainingError(f"{path}: not a whole safetensors file: {error}") from None
     classes = state["head.weight"].shape[0] if "head.weight" in state else 0
     if config.setdefault("num_classes", classes) != classes:
-        raise TrainingError(f"{folder}: config.json says {config['num_classes']} classes, the weights' head has {classes}")
+        raise TrainingError(
+            f"{folder}: config.json says {config['num_classes']} classes, the weights' head has {classes}"
+        )
     model = build(config)
     try:
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})

@@ -185,7 +185,7 @@ def wide(x: Tensor) -> torch.dtype:
 def dominance(
     wanted: Condensation, probs: Tensor | None, q: Tensor, k: Tensor, bias: Tensor | None, scale: float, prefix: int
 ) -> Tensor | None:
-    """D [B, N]: the class token's row of the probabilities, mean over heads; from q and k [B, H, T, Dh] without them."""
+    """D [B, N]: the class token's row of P, mean over heads; without P from q and k [B, H, T, Dh]."""
     if not wanted.scores_dominance:
         return None
     if probs is None:

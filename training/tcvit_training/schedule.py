@@ -48,7 +48,7 @@ class Schedule:
             for ratio in self.numbers:
                 if not 0.0 < ratio <= 1.0:
                     raise wrong("keep ratios above 0, at most 1", ratio)
-        if self.kind == "flops" and not 0.0 < float(self.numbers[0][:-1]):
+        if self.kind == "flops" and not float(self.numbers[0][:-1]) > 0.0:
             raise wrong("a budget above 0", self.numbers[0])
         if self.kind == "flops" and self.numbers[0].endswith("%") and float(self.numbers[0][:-1]) > 100.0:
             raise wrong("a share of the multiply-adds of at most 100 %", self.numbers[0])

@@ -29,7 +29,7 @@ def model_arguments(text: str) -> dict:
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict):
-        raise TrainingError(f"--model-args: expected a JSON object such as {{\"depth\": 8}}, got {text}")
+        raise TrainingError(f'--model-args: expected a JSON object such as {{"depth": 8}}, got {text}')
     return arguments
 
 
@@ -38,7 +38,9 @@ def run(arguments: argparse.Namespace) -> None:
     device = device_of(arguments)
     listing = data.scan(arguments.data, arguments.limit, arguments.seed)
     torch.manual_seed(arguments.seed)
-    extra = model_arguments(arguments.model_args) | ({"drop_path_rate": arguments.drop_path} if arguments.drop_path else {})
+    extra = model_arguments(arguments.model_args) | (
+        {"drop_path_rate": arguments.drop_path} if arguments.drop_path else {}
+    )
     checkpoint = models.new_checkpoint(arguments.arch, arguments.size, listing.classes, extra)
     # Stochastic depth is for training; what is exported is built without.
     checkpoint.config["model_args"].pop("drop_path_rate", None)
@@ -73,9 +75,13 @@ def main(argv: list[str] | None = None) -> int:
         prog="train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, help="a folder with a folder of training images for each class")
-    parser.add_argument("--arch", default="deit_tiny_patch16_224", help="of timm, or `vit` with --model-args (default: %(default)s)")
+    parser.add_argument(
+        "--arch", default="deit_tiny_patch16_224", help="of timm, or `vit` with --model-args (default: %(default)s)"
+    )
     parser.add_argument("--model-args", default="{}", metavar="JSON", help="arguments of timm's model")
-    parser.add_argument("--size", type=int, metavar="PIXELS", help="side of the input, where not the architecture's own")
+    parser.add_argument(
+        "--size", type=int, metavar="PIXELS", help="side of the input, where not the architecture's own"
+    )
     parser.add_argument("--drop-path", type=float, default=0.0, help="stochastic depth (default: %(default)s)")
     add_recipe(parser, epochs=100, lr=1e-3, warmup=5.0)
     add_run(parser)

@@ -3,12 +3,15 @@
 import json
 
 import pytest
+
 from tcvit_training import Condensation, TrainingError
 
 
 def odd() -> Condensation:
     options = {"metric": "dot", "method": "newton3", "order": 5, "mean": "row", "score": "uniqueness"}
-    return Condensation.from_options(options | {"exponent": 0.25, "size_exponent": 1, "keep": [1, 0.7], "path": "dense"})
+    return Condensation.from_options(
+        options | {"exponent": 0.25, "size_exponent": 1, "keep": [1, 0.7], "path": "dense"}
+    )
 
 
 def test_json_gives_back_every_condensation():
@@ -20,9 +23,19 @@ def test_json_gives_back_every_condensation():
 def test_json_is_the_form_of_the_rust_side():
     """Condensation::to_json of src/condensation/text.rs: all values as text."""
     assert json.loads(Condensation.paper().drop(5).to_json()) == {
-        "preset": "paper", "metric": "attention", "method": "power_sum", "order": "2", "alpha": "500", "beta": "3.5",
-        "normalise": "on", "mean": "column", "score": "combined", "weights": "connectivity", "path": "thin",
-        "proportional_attention": "off", "drop": "5",
+        "preset": "paper",
+        "metric": "attention",
+        "method": "power_sum",
+        "order": "2",
+        "alpha": "500",
+        "beta": "3.5",
+        "normalise": "on",
+        "mean": "column",
+        "score": "combined",
+        "weights": "connectivity",
+        "path": "thin",
+        "proportional_attention": "off",
+        "drop": "5",
     }
     written = json.loads(odd().to_json())
     assert (written["exponent"], written["size_exponent"], written["keep"]) == ("0.25", "1", "1,0.7")

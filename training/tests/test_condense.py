@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+
 from tcvit_training.condensation import Condensation
 from tcvit_training.condense import GONE, Attended, Chain, condense, fuse, match, mean_connectivity, select, shares
 

@@ -6,11 +6,12 @@ import json
 import pytest
 import timm
 import torch
-from conftest import BUNDLED, REPOSITORY
 from safetensors import safe_open
-from tcvit_training import Condensation, condense_model, models, restore
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
+
+from conftest import BUNDLED, REPOSITORY
+from tcvit_training import Condensation, condense_model, models, restore
 
 
 def random_weights():
@@ -102,7 +103,10 @@ def test_condensed_in_f64_decides_alike_everywhere(name: str):
         assert [i for i, drop in enumerate(case["drop"]) if drop] == list(condenser.trace)
         for i, decision in condenser.trace.items():
             assert torch.equal(decision.kept, golden.tensor(f"{case['name']}/block.{i}.kept")), (case["name"], i)
-            assert torch.equal(decision.assigned, golden.tensor(f"{case['name']}/block.{i}.assigned")), (case["name"], i)
+            assert torch.equal(decision.assigned, golden.tensor(f"{case['name']}/block.{i}.assigned")), (
+                case["name"],
+                i,
+            )
         if 0 in condenser.trace:
             error = relative(condenser.trace[0].score, golden.tensor(f"{case['name']}/block.0.score"))
             assert error <= 1e-5, (case["name"], error)

@@ -5,6 +5,7 @@ import copy
 import pytest
 import timm
 import torch
+
 from conftest import small_vit
 from tcvit_training import Condensation, TrainingError, condense_model, restore
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import small_vit, write_folder
 from safetensors import safe_open
 from safetensors.torch import load_file
+
+from conftest import small_vit, write_folder
 from tcvit_training import Condensation, ablate, evaluate, export, finetune, models, train
 from tcvit_training.checkpoints import read_log
 
@@ -19,7 +20,9 @@ QUICK = ["--threads", "1", "--batch", "8", "--device", "cpu"]
 def start(tmp_path: Path) -> Path:
     """A checkpoint folder of the small model."""
     config = {
-        "architecture": "small", "model_args": ARGUMENTS, "label_names": ["ant", "bee", "cow"],
+        "architecture": "small",
+        "model_args": ARGUMENTS,
+        "label_names": ["ant", "bee", "cow"],
         "pretrained_cfg": {"crop_pct": 1.0, "mean": [0.5] * 3, "std": [0.5] * 3},
     }
     export.export(tmp_path / "start", small_vit().state_dict(), config, None)
@@ -54,7 +57,7 @@ def test_what_is_exported_is_what_the_rust_side_reads(start, folder, tmp_path, c
     assert run(finetune, start, folder, *options, "--out", out) == 0
     with safe_open(out / "model.safetensors", "pt") as file:
         tuned = Condensation.from_json(file.metadata()["tcvit.condensation"])
-        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}
+        assert {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 == {torch.float16}
     assert tuned == Condensation.paper().set("order", 4).drop(2)
     config = json.loads((out / "config.json").read_text())
     assert (config["num_classes"], config["num_features"], config["global_pool"]) == (3, 32, "token")
