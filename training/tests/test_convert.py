@@ -1,9 +1,8 @@
-"""Tests of convert.py: `python -m unittest training/test_convert.py`, with torch and safetensors."""
+"""Tests of convert.py."""
 
 import contextlib
 import io
 import json
-import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -11,8 +10,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-sys.path.insert(0, str(Path(__file__).parent))
-import convert
+from tcvit_training import convert
 
 
 def weights() -> dict[str, torch.Tensor]:

@@ -1,7 +1,7 @@
 """Turns a PyTorch checkpoint (.pth, .pth.tar) of a ViT into the safetensors that tcvit loads.
 
-    python training/convert.py lvvit_s-224-83.3.pth.tar lvvit_s/model.safetensors
-    python training/convert.py model.pth out/model.safetensors --half --classes imagenet.txt --heads 6
+    python -m tcvit_training.convert lvvit_s-224-83.3.pth.tar lvvit_s/model.safetensors
+    python -m tcvit_training.convert model.pth out/model.safetensors --half --classes imagenet.txt --heads 6
 
 The checkpoint is read with `weights_only`, so nothing in it runs. Weights are looked for under
 `state_dict_ema`, `state_dict` and `model` in that order (or named by --key), `module.` (from training
@@ -17,16 +17,16 @@ afterwards is whole.
 
 import argparse
 import json
-import os
 import pickle
 import sys
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+
+from .files import write_whole
 
 WRAPPERS = ("state_dict_ema", "state_dict", "model")
 
@@ -119,21 +119,6 @@ def read_labels(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConversionError(f"{path}: {error}") from error
-
-
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a file beside `path`, then renames it: no half-written file is ever seen."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    beside = Path(name)
-    try:
-        write(beside)
-        umask = os.umask(0)
-        os.umask(umask)
-        beside.chmod(0o666 & ~umask)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def run(arguments: argparse.Namespace) -> str:
