@@ -116,7 +116,7 @@ fn text_has_every_figure() {
         .concat(),
     );
     for part in [
-        "bundled (stored_plain), f32",
+        "(bundled) (stored_plain), f32",
         "ceiling",
         "batch 2",
         "training_free, R = 5",
