@@ -5,8 +5,8 @@
 
 The JSON file has `seeds`, `arguments` of finetune that all variants share, and `variants`: each a `name`, `options` of
 a condensation, `arguments` of its own, and the `tables` of the paper that it belongs to. Arguments after `--` go to
-every run, past those of the file. Results go to --out/results.csv; what is there already is not run again, and a run that was
-cut short goes on from its checkpoint.
+every run, past those of the file. Results go to --out/results.csv; what is there already is not run again, and a run
+that was cut short goes on from its checkpoint.
 """
 
 import argparse
