@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checkpoints
 from .condensation import METADATA, Condensation
@@ -29,6 +29,15 @@ def converted(state: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
             raise TrainingError(f"export: {name} has a value that {reason}")
         tensors[name] = values.clone(memory_format=torch.contiguous_format)
     return tensors
+
+
+def refuse_unlike(model: nn.Module) -> None:
+    """Refuses what the Rust side, which sees tensors only, would take for another model."""
+    if model.global_pool == "avg" and isinstance(model.fc_norm, nn.Identity):
+        raise TrainingError(
+            "export: expected a mean-pooled model to have fc_norm, by which it is told from one with a class token; got "
+            "none; build it with fc_norm=True"
+        )
 
 
 def completed(config: dict, state: dict[str, Tensor]) -> dict:

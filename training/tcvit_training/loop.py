@@ -17,6 +17,7 @@ from .condensation import Condensation
 from .data import Images, Preparation
 from .errors import TrainingError
 from .evaluate import evaluate
+from .export import refuse_unlike
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def train_epoch(run: Run, optimiser: torch.optim.Optimizer, epoch: int) -> tuple
 
 def fit(run: Run, resume: bool, head: dict) -> bool:
     """Trains to the last epoch, writing a checkpoint and a line of the log after each; whether it got there."""
+    # Before an hour is spent on it.
+    refuse_unlike(run.model)
     recipe, path = run.recipe, run.out / checkpoints.CHECKPOINT
     optimiser = optimiser_of(run.model, recipe)
     done = 0
