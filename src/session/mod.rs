@@ -51,7 +51,7 @@ impl Session {
         if let (Some(tuned), Some(other)) = (model.condensation(), condensation)
             && !tuned.same_results(other)
         {
-            tracing::warn!(%tuned, %other, "the model was tuned for another condensation");
+            tracing::warn!(%tuned, schedule = ?tuned.schedule, %other, other_schedule = ?other.schedule, "the model was tuned for another condensation");
         }
         let attention = options.attention.unwrap_or_else(|| attention::preferred(&context, config));
         attention::check(&context, config, attention)?;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
+use tcvit::plan::Plan;
 use tcvit::{
     Condensation, Context, ContextOptions, Error, Keep, LoadOptions, Model, Precision, Preprocessing, Result, VitConfig,
 };
 
+use crate::output::describe;
 use crate::{bundled, hub};
 
 /// Which GPU.
@@ -96,13 +98,22 @@ impl ModelOptions {
 
     /// Says on standard error if the model was tuned for a condensation, and `others` are not all that one.
     pub fn warn_unless_tuned_for(&self, others: &[Condensation]) -> Result<()> {
-        if let Some(tuned) = self.tuned()? {
-            let names: Vec<String> =
-                others.iter().filter(|other| !tuned.same_results(other)).map(Condensation::to_string).collect();
-            if !names.is_empty() {
-                let (name, others) = (self.name(), names.join("; "));
-                eprintln!("tcvit: warning: {name} was tuned for {tuned}, not for {others}");
+        let Some(tuned) = self.tuned()? else { return Ok(()) };
+        let config = self.config()?;
+        let wanted = Plan::new(&config, Some(&tuned))?;
+        let mut names = Vec::new();
+        for other in others {
+            let plan = Plan::new(&config, Some(other))?;
+            // However it is said, what counts is R in every block.
+            let mut other = other.clone();
+            other.schedule = tuned.schedule.clone();
+            if plan.blocks != wanted.blocks || !tuned.same_results(&other) {
+                names.push(describe(&plan));
             }
+        }
+        if !names.is_empty() {
+            let (name, tuned, others) = (self.name(), describe(&wanted), names.join("; "));
+            eprintln!("tcvit: warning: {name} was tuned for {tuned}, not for {others}");
         }
         Ok(())
     }
