@@ -154,7 +154,7 @@ pub(crate) fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, r
 }
 
 /// Records W [B, N, N] of the `attention` metric and D [B, N], while `qkv` and sizes are still those of [`record`]; from
-/// stored probabilities also the sums of the columns of W [B, strips, N]. Returns whether it did that.
+/// stored probabilities or powers also the sums of the columns of W [B, strips, N]. Returns whether it did that.
 pub(crate) fn record_connectivity(
     recorder: &mut Recorder<'_>,
     stage: &Stage<'_>,
