@@ -42,7 +42,8 @@ pub(crate) fn record_norm(
     y: &wgpu::Buffer,
 ) -> Result<()> {
     let params = layer_norm::Params { rows: rows as u32, width4: (config.width / 4) as u32, epsilon: config.epsilon };
-    layer_norm::record(recorder, output, params, layer_norm::Bindings { x, weight: &norm.weight, bias: &norm.bias, y })
+    let bindings = layer_norm::Bindings { x, weight: &norm.weight, bias: &norm.bias, y };
+    layer_norm::record(recorder, tune::way(recorder.context(), &["layer_norm"]), output, params, bindings)
 }
 
 /// What becomes of a dense layer's products.

@@ -165,7 +165,8 @@ impl Step<'_> {
     fn select(&self, recorder: &mut Recorder<'_>, listing: Listing) -> Result<()> {
         let Selection { patches, dropped, score, order, slot, .. } = self.selection;
         let params = top_k::Params::new(*patches, patches - dropped);
-        top_k::record(recorder, params, self.images(), listing, top_k::Bindings { score, order, slot })
+        let variant = tune::way(recorder.context(), &["top_k"]);
+        top_k::record(recorder, variant, params, self.images(), listing, top_k::Bindings { score, order, slot })
     }
 
     /// Records which kept token each dropped one goes to, and the weights that fusion needs.

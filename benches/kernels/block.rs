@@ -16,7 +16,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
     let (t, h, s) = (tokens as u32, HEADS as u32, stride as u32);
     let (width4, head4) = ((WIDTH / 4) as u32, (WIDTH / HEADS / 4) as u32);
 
-    let types = Types::default();
+    let (types, way) = (Types::default(), Variant::preferred(&bench.gpu));
     let product = linear::Params::new(tokens, WIDTH, WIDTH * 3);
     let chosen = tcvit::tune::variant(&bench.gpu, types, &product);
     let all = linear::Variant::all(&bench.gpu, types)
@@ -32,12 +32,12 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
         let params = layer_norm::Params { rows: t, width4, epsilon: 1e-6 };
         layer_norm::record(
             recorder,
+            way,
             Precision::F32,
             params,
             layer_norm::Bindings { x: &x, weight: &bias, bias: &bias, y: &y },
         )
     });
-    let way = Variant::preferred(&bench.gpu);
     bench.run("query_key", tokens, tokens * tokens * WIDTH, |recorder| {
         let params = query_key::Params {
             tokens: t,

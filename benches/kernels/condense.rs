@@ -22,6 +22,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
     let (rows, listed, slot_out) = (bench.output(DROPPED * patches), bench.output(patches), bench.output(patches));
     let (fused, fused_sizes) = (bench.output(tokens * WIDTH), bench.output(tokens));
     let (n, r, made) = (patches as u32, DROPPED as u32, bench.output(patches));
+    let way = Variant::preferred(&bench.gpu);
     let chain = Chain { order: 2, alpha: 500.0, newton_steps: None };
 
     bench.run("connectivity", tokens, DROPPED * patches * patches, |recorder| {
@@ -31,14 +32,14 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
     });
     bench.run("top_k", tokens, patches, |recorder| {
         let bindings = top_k::Bindings { score: &score, order: &order, slot: &slot };
-        top_k::record(recorder, top_k::Params::new(patches, patches - DROPPED), 1, Listing::Ascending, bindings)
+        top_k::record(recorder, way, top_k::Params::new(patches, patches - DROPPED), 1, Listing::Ascending, bindings)
     });
     bench.run("assign", tokens, DROPPED * patches, |recorder| {
         let (rows, diagonal) = (Rows::Second(&w), &made);
         let bindings =
             assign::Bindings { rows, order: &order, slot: &slot, assigned: &listed, connection: &score, diagonal };
         let params = assign::Params::new(patches, DROPPED, chain);
-        assign::record(recorder, Variant::preferred(recorder.context()), params, 1, Candidates::Any, true, bindings)
+        assign::record(recorder, way, params, 1, Candidates::Any, true, bindings)
     });
     bench.run("fuse", tokens, tokens * WIDTH, |recorder| {
         let params = fuse::Params { images: 1, prefix: 1, patches: n, dropped: r, width4: (WIDTH / 4) as u32 };
@@ -76,7 +77,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
         let connectivity = Connectivity::Second { column_sums: &sums, w: &w };
         let (dominance, score) = (&sizes, &mean);
         let bindings = score::Bindings { connectivity, dominance, score, order: &listed, slot: &slot_out };
-        score::record(recorder, params, 1, terms, bindings)
+        score::record(recorder, way, params, 1, terms, bindings)
     });
     bench.run("newton_start", tokens, patches * patches, |recorder| {
         let params = newton_start::Params { images: 1, patches: n, alpha: 500.0 };

@@ -84,9 +84,11 @@ fn main(
     if tile >= strips * chunks * params.images {
         return;
     }
-    let image = tile / chunks / strips;
-    let strip_index = tile / chunks % strips;
-    let chunk = tile % chunks;
+    // Remainders by products: another division would cost more.
+    let line = tile / chunks;
+    let chunk = tile - line * chunks;
+    let image = line / strips;
+    let strip_index = line - image * strips;
     let i = strip_index * 8u;
     let quad = chunk * 8u + own.lane;
     let token = quad * 4u + vec4(0u, 1u, 2u, 3u);

@@ -42,8 +42,8 @@ fn main(
     if row >= params.images * remaining {
         return;
     }
-    let place = row % remaining;
     let image = row / remaining;
+    let place = row - image * remaining;
     let incoming = image * (params.prefix + params.patches);
     let listed = image * params.patches;
     let matches = image * params.dropped;

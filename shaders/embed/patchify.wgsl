@@ -15,16 +15,32 @@ struct Params {
 @group(0) @binding(1) var<storage, read> pixels: array<f32>;            // [B, C, side, side]
 @group(0) @binding(2) var<storage, read_write> patches: array<Output4>; // [B, N, stride4]
 
-fn pixel(image: u32, token: u32, element: u32) -> f32 {
-    let area = params.patch_side * params.patch_side;
-    if element >= params.channels * area {
+// Where an element of a patch row is in its image.
+struct Place {
+    channel: u32,
+    y: u32, // in the patch
+    x: u32,
+}
+
+// The element after it. Divisions by what is not constant cost more than everything else here.
+fn next(place: Place) -> Place {
+    let x = place.x + 1u;
+    if x < params.patch_side {
+        return Place(place.channel, place.y, x);
+    }
+    let y = place.y + 1u;
+    if y < params.patch_side {
+        return Place(place.channel, y, 0u);
+    }
+    return Place(place.channel + 1u, 0u, 0u);
+}
+
+// `corner` is the patch's first pixel in the image's first channel.
+fn pixel(corner: u32, place: Place) -> f32 {
+    if place.channel >= params.channels {
         return 0.0;
     }
-    let across = params.side / params.patch_side;
-    let channel = element / area;
-    let y = token / across * params.patch_side + element % area / params.patch_side;
-    let x = token % across * params.patch_side + element % params.patch_side;
-    return pixels[((image * params.channels + channel) * params.side + y) * params.side + x];
+    return pixels[corner + (place.channel * params.side + place.y) * params.side + place.x];
 }
 
 @compute @workgroup_size(64)
@@ -39,13 +55,20 @@ fn main(
     if index >= params.images * tokens * params.stride4 {
         return;
     }
-    let element = index % params.stride4 * 4u;
-    let token = index / params.stride4 % tokens;
-    let image = index / params.stride4 / tokens;
+    let row = index / params.stride4;
+    let element = (index - row * params.stride4) * 4u;
+    let image = row / tokens;
+    let token = row - image * tokens;
+    let down = token / across;
+    let corner = (image * params.channels * params.side + down * params.patch_side) * params.side
+        + (token - down * across) * params.patch_side;
+    let line = element / params.patch_side;
+    let channel = line / params.patch_side;
+    let first = Place(channel, line - channel * params.patch_side, element - line * params.patch_side);
+    let second = next(first);
+    let third = next(second);
+    let fourth = next(third);
     patches[index] = narrow(vec4(
-        pixel(image, token, element),
-        pixel(image, token, element + 1u),
-        pixel(image, token, element + 2u),
-        pixel(image, token, element + 3u),
+        pixel(corner, first), pixel(corner, second), pixel(corner, third), pixel(corner, fourth),
     ));
 }

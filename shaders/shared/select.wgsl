@@ -1,12 +1,9 @@
 // The `kept` highest scores stay, the rest go: a workgroup of 256 threads for an image of up to 2,048 tokens. A token's
 // rank is the number of keys before its own, ties to the lower index; counting them takes three barriers where sorting
-// takes dozens. Each thread ranks a run of neighbouring places. The shader that imports this binds
-//   order [B, N]: kept, then dropped, in ascending order of index;   slot [B, N]: place among the kept, or DROPPED.
-const THREADS: u32 = 256u;
-const DROPPED: u32 = 0xffffffffu;
+// takes dozens. Each thread ranks a run of neighbouring places.
+#import shared/listing.wgsl
 
-// With FIRST 0 or 1, both lists have the tokens whose index has that parity before the others (ToMe's two sets).
-override FIRST: u32 = 2u; // 2: ascending
+const THREADS: u32 = 256u;
 
 var<workgroup> keys: array<u32, 2048>; // by token; the lowest stay
 var<workgroup> run_counts: array<u32, 256>;
@@ -14,15 +11,6 @@ var<workgroup> run_counts: array<u32, 256>;
 // Places in a thread's run: 4, or 5 to 8 for more than 1,024 tokens.
 fn run_length(n: u32) -> u32 {
     return max(4u, (n + THREADS - 1u) / THREADS);
-}
-
-// The index of the token at a place of the order in which tokens are listed.
-fn listed(place: u32, n: u32) -> u32 {
-    if FIRST > 1u {
-        return place;
-    }
-    let count = (n + 1u - FIRST) / 2u;
-    return select((place - count) * 2u + 1u - FIRST, place * 2u + FIRST, place < count);
 }
 
 // How many of all keys come before those of four tokens.
@@ -44,13 +32,7 @@ fn select_kept(n: u32, kept: u32, first: u32, thread: u32) {
     workgroupBarrier();
     var stays = 0u; // bit b: the token at place begin + b
     for (var place = begin; place < end; place += 4u) {
-        let last = end - 1u;
-        let tokens = vec4(
-            listed(place, n),
-            listed(min(place + 1u, last), n),
-            listed(min(place + 2u, last), n),
-            listed(min(place + 3u, last), n),
-        );
+        let tokens = listed_four(place, end - 1u, n);
         let bits = select(vec4(0u), vec4(1u, 2u, 4u, 8u), ranks(tokens, n) < vec4(kept));
         stays |= (bits.x | bits.y | bits.z | bits.w) << (place - begin);
     }
@@ -66,14 +48,11 @@ fn select_kept(n: u32, kept: u32, first: u32, thread: u32) {
         place += run_counts[before];
     }
     for (var i = begin; i < end; i++) {
-        let token = listed(i, n);
         if ((stays >> (i - begin)) & 1u) == 1u {
-            order[first + place] = token;
-            slot[first + token] = place;
+            list_kept(first, listed(i, n), place);
             place += 1u;
         } else {
-            order[first + kept + i - place] = token;
-            slot[first + token] = DROPPED;
+            list_dropped(first, listed(i, n), kept, i, place);
         }
     }
 }

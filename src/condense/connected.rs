@@ -171,6 +171,6 @@ fn record_score(
         order: &selection.order,
         slot: &selection.slot,
     };
-    score::record(recorder, params, step.images(), terms, bindings)?;
+    score::record(recorder, tune::way(recorder.context(), &["score"]), params, step.images(), terms, bindings)?;
     Ok(true)
 }

@@ -3,7 +3,7 @@
 use super::data::{download_as, rounding, storing, unset};
 use super::{Check, Difference, dimensions, execute, upload};
 use crate::error::Result;
-use crate::gpu::{Context, Precision};
+use crate::gpu::{Context, Precision, Variant};
 use crate::kernels::layer_norm::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::layer_norm::layer_norm;
@@ -12,10 +12,16 @@ pub(super) const CHECK: Check = Check {
     kernel: "layer_norm",
     dimensions: "rows, width",
     sizes: &[&[1, 4], &[9, 36], &[197, 192], &[33, 768]],
-    compare,
+    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
 };
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+pub(super) const SUBGROUP: Check = Check {
+    kernel: "layer_norm_subgroup",
+    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    ..CHECK
+};
+
+fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
     let [rows, width] = dimensions(size)?;
     let width = width.next_multiple_of(4);
     let mut random = Random::named("layer_norm", seed);
@@ -33,7 +39,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let y = unset(context, "y", rows * width)?;
         let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
         let bindings = Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y };
-        execute(context, |recorder| record(recorder, output, params, bindings))?;
+        execute(context, |recorder| record(recorder, variant, output, params, bindings))?;
         let got = download_as(context, &y, rows * width, output)?;
         let twin = layer_norm(&x, &weight, &bias, epsilon);
         // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.

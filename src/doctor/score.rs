@@ -6,7 +6,7 @@ use super::data::{connectivity, dominance, rounding, unset};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
-use crate::gpu::Context;
+use crate::gpu::{Context, Variant};
 use crate::kernels::attention_connectivity::STRIP;
 use crate::kernels::score::{Bindings, Connectivity, Params, Terms, record};
 use crate::kernels::top_k::Listing;
@@ -15,16 +15,32 @@ use crate::reference::attention_connectivity::column_sums;
 use crate::reference::score::{column_mean, score};
 use crate::reference::top_k::top_k;
 
-pub(super) const CHECK: Check =
-    Check { kernel: "score", dimensions: "images, patches", sizes: &[&[1, 1], &[3, 7], &[2, 64], &[2, 196]], compare };
+pub(super) const CHECK: Check = Check {
+    kernel: "score",
+    dimensions: "images, patches",
+    sizes: &[&[1, 1], &[3, 7], &[2, 64], &[2, 196]],
+    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
+};
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+pub(super) const SUBGROUP: Check = Check {
+    kernel: "score_subgroup",
+    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    ..CHECK
+};
+
+fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches] = dimensions(size)?;
     let elements = images * patches;
     let mut random = Random::named("score", seed);
     let dominance = dominance(&mut random, images, patches);
-    let case =
-        Case { context, images, patches, dominance_buffer: upload(context, "dominance", &dominance)?, dominance };
+    let case = Case {
+        context,
+        variant,
+        images,
+        patches,
+        dominance_buffer: upload(context, "dominance", &dominance)?,
+        dominance,
+    };
     let second = |alpha| Chain { order: 2, alpha, newton_steps: None };
     let mut worst = Difference::NONE;
     for (offset, spread) in [(2e-3, 1.9e-3), (-3e8, 1e9)] {
@@ -52,6 +68,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
 
 struct Case<'a> {
     context: &'a Context,
+    variant: Variant,
     images: usize,
     patches: usize,
     dominance: Vec<f32>,
@@ -60,7 +77,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     fn compare(&self, made: Connectivity<'_>, c: &[f32], chain: Chain, terms: Terms) -> Result<Difference> {
-        let Self { context, images, patches, .. } = *self;
+        let Self { context, variant, images, patches, .. } = *self;
         let (elements, kept) = (images * patches, patches - patches / 3);
         let params = Params::new(patches, kept, 3.5, chain);
         let result = unset(context, "score", elements)?;
@@ -72,7 +89,7 @@ impl Case<'_> {
             order: &order,
             slot: &slot,
         };
-        execute(context, |recorder| record(recorder, params, images as u32, terms, bindings))?;
+        execute(context, |recorder| record(recorder, variant, params, images as u32, terms, bindings))?;
         let got: Vec<f32> = download(context, &result, elements)?;
         let twin = |terms| score(c, &self.dominance, patches, params.beta, params.scale, terms);
         // -c and b D may nearly cancel; each is off by its own size.

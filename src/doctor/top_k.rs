@@ -4,7 +4,7 @@
 use super::data::unset;
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
-use crate::gpu::Context;
+use crate::gpu::{Context, Variant};
 use crate::kernels::top_k::{Bindings, Listing, Params, record};
 use crate::random::Random;
 use crate::reference::top_k::top_k;
@@ -13,10 +13,16 @@ pub(super) const CHECK: Check = Check {
     kernel: "top_k",
     dimensions: "images, patches, kept",
     sizes: &[&[1, 1, 1], &[3, 7, 4], &[2, 196, 182], &[2, 257, 1], &[1, 2048, 1024]],
-    compare,
+    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
 };
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+pub(super) const SUBGROUP: Check = Check {
+    kernel: "top_k_subgroup",
+    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    ..CHECK
+};
+
+fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, kept] = dimensions(size)?;
     at_most("kept", kept, patches)?;
     let elements = images * patches;
@@ -39,7 +45,8 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     for (score, listing) in scores.iter().flat_map(|score| listings.map(|listing| (score, listing))) {
         let (order, slot) = (unset(context, "order", elements)?, unset(context, "slot", elements)?);
         let bindings = Bindings { score: &upload(context, "score", score)?, order: &order, slot: &slot };
-        execute(context, |recorder| record(recorder, Params::new(patches, kept), images as u32, listing, bindings))?;
+        let params = Params::new(patches, kept);
+        execute(context, |recorder| record(recorder, variant, params, images as u32, listing, bindings))?;
         let (twin_order, twin_slot) = top_k(score, patches, kept, listing);
         worst = worst.worse(Difference::of_indices(&download::<u32>(context, &order, elements)?, &twin_order));
         worst = worst.worse(Difference::of_indices(&download::<u32>(context, &slot, elements)?, &twin_slot));

@@ -1,6 +1,6 @@
 //! What kernels that work in octets of lanes (`shaders/shared/octet.wgsl`) count alike.
 
-use super::grid;
+use super::{Context, grid};
 
 /// Octets in a workgroup of 64 threads.
 const OCTETS: usize = 8;
@@ -10,6 +10,18 @@ const OCTETS: usize = 8;
 pub(crate) fn groups(rows: usize) -> usize {
     let cost = |groups: &usize| rows.div_ceil(8 * groups) * (3 + 2 * groups);
     (1..=3).min_by_key(cost).unwrap_or(1)
+}
+
+/// The workgroup of a kernel that has one for each image, as its shader declares it.
+pub(crate) const WORKGROUP: [u32; 3] = [64, 1, 1];
+
+/// The constant that makes it as large as suits `context`: a CPU runs a workgroup on one core, where every barrier is as
+/// dear as there are subgroups; on a GPU most of the device is idle beside it.
+pub(crate) fn threads_of_an_image(context: &Context) -> (&'static str, f64) {
+    let small = context.info().device_type == wgpu::DeviceType::Cpu;
+    let threads =
+        if small { 64 } else { context.limits().max_compute_invocations_per_workgroup.clamp(64, 256) / 64 * 64 };
+    ("THREADS", f64::from(threads))
 }
 
 /// Workgroups for `tiles` octets.

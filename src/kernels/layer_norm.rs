@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, grid};
+use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, Variant, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -14,6 +14,15 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "layer_norm_subgroup",
+    shader: "block/layer_norm_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("layer_norm"),
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -41,7 +50,7 @@ pub struct Bindings<'a> {
     pub y: &'a wgpu::Buffer,
 }
 
-/// Eight rows to a workgroup.
+/// Eight rows to a workgroup, of either variant.
 pub fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows as usize).div_ceil(8))
 }
@@ -56,9 +65,19 @@ impl Params {
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, output: Precision, params: Params, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    variant: Variant,
+    output: Precision,
+    params: Params,
+    bindings: Bindings<'_>,
+) -> Result<()> {
+    let kernel = match variant {
+        Variant::Plain => &KERNEL,
+        Variant::Subgroup => &SUBGROUP,
+    };
     recorder.dispatch_typed(
-        &KERNEL,
+        kernel,
         Types::new(Precision::F32, output),
         &[],
         bytemuck::bytes_of(&params),

@@ -6,7 +6,7 @@ use super::attention_connectivity::strips;
 use super::top_k::MOST_PATCHES;
 use crate::condensation::Chain;
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -24,6 +24,16 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [256, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "score_subgroup",
+    shader: "condense/score_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("score"),
+    workgroup_size: octet::WORKGROUP,
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -118,6 +128,7 @@ pub fn workgroups(images: u32) -> [u32; 3] {
 /// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
+    variant: Variant,
     params: Params,
     images: u32,
     terms: Terms,
@@ -139,14 +150,22 @@ pub fn record(
     };
     let flag = |on: bool| f64::from(u8::from(on));
     let listed = |buffer| Operand::buffer(buffer, elements);
+    let mut constants = vec![
+        ("ORDER", f64::from(order)),
+        ("NORMALISE", flag(terms.normalise)),
+        ("CONNECTIVITY", flag(terms.connectivity)),
+        ("DOMINANCE", flag(terms.dominance)),
+    ];
+    let kernel = match variant {
+        Variant::Plain => &KERNEL,
+        Variant::Subgroup => {
+            constants.push(octet::threads_of_an_image(recorder.context()));
+            &SUBGROUP
+        }
+    };
     recorder.dispatch(
-        &KERNEL,
-        &[
-            ("ORDER", f64::from(order)),
-            ("NORMALISE", flag(terms.normalise)),
-            ("CONNECTIVITY", flag(terms.connectivity)),
-            ("DOMINANCE", flag(terms.dominance)),
-        ],
+        kernel,
+        &constants,
         bytemuck::bytes_of(&params),
         &[
             column_sums,

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -14,6 +14,16 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [256, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "top_k_subgroup",
+    shader: "condense/top_k_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("top_k"),
+    workgroup_size: octet::WORKGROUP,
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -70,6 +80,7 @@ pub fn workgroups(images: u32) -> [u32; 3] {
 /// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
+    variant: Variant,
     params: Params,
     images: u32,
     listing: Listing,
@@ -83,9 +94,14 @@ pub fn record(
         Listing::Ascending => 2,
         Listing::ParityFirst(parity) => parity % 2,
     };
+    let (kernel, mut constants) = match variant {
+        Variant::Plain => (&KERNEL, Vec::new()),
+        Variant::Subgroup => (&SUBGROUP, vec![octet::threads_of_an_image(recorder.context())]),
+    };
+    constants.push(("FIRST", f64::from(first)));
     recorder.dispatch(
-        &KERNEL,
-        &[("FIRST", f64::from(first))],
+        kernel,
+        &constants,
         bytemuck::bytes_of(&params),
         &[bindings.score, bindings.order, bindings.slot].map(|buffer| Operand::buffer(buffer, elements)),
         workgroups(images),

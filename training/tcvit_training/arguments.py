@@ -60,7 +60,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
     group.add_argument("--limit", type=int, metavar="N", help="use N images, evenly over the classes")
     group.add_argument("--seed", type=int, default=0, help="of everything that is random (default: %(default)s)")
-    group.add_argument("--cache", type=Path, metavar="FOLDER", help="keep decoded images there, for the next run")
+    group.add_argument(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="keep decoded images there, and what the teacher said of them, for the next run",
+    )
     group.add_argument(
         "--memory",
         type=float,
@@ -98,7 +103,7 @@ def add_recipe(parser: argparse.ArgumentParser, epochs: int, lr: float, **defaul
         "--augment", choices=LEVELS, default=defaults.get("augment", "light"), help="(default: %(default)s)"
     )
     group.add_argument(
-        "--precision", choices=("auto", "f32", "bf16"), default="auto", help="bf16 autocast; auto uses it on a GPU only"
+        "--precision", choices=("auto", "f32", "bf16"), default="auto", help="bf16 autocast; auto uses it where the device multiplies bf16"
     )
 
 

@@ -22,9 +22,10 @@ from tqdm import tqdm
 from . import data, models
 from .arguments import add_condensation, add_data, add_machine, condensation_of, device_of
 from .condensation import Condensation
-from .data import Images, Preparation
+from .data import Images, Preparation, fingerprint
 from .errors import TrainingError, exit_status
 from .files import write_whole
+from .kept import KeptLogits, name_of
 from .patch import condense_model
 
 
@@ -65,8 +66,10 @@ def evaluate(
     batch: int,
     compare: bool = False,
     tracing: bool = False,
+    cache: Path | None = None,
 ) -> Outcome:
-    """Runs a model over images in f32; with `compare` also as the full model, with `tracing` recording decisions."""
+    """Runs a model over images in f32; with `compare` also as the full model, whose logits are kept in `cache`, with
+    `tracing` recording decisions."""
     condenser, was_training = getattr(model, "condenser", None), model.training
     model.eval()
     logits, full, traces = [], [], []
@@ -74,7 +77,11 @@ def evaluate(
     progress = tqdm(images.batches(order), "evaluate", len(order), leave=False, disable=None)
     if condenser is not None:
         condenser.tracing = tracing
-    for pixels, _ in progress:
+    answers = KeptLogits(None, "")
+    if cache is not None and condenser is not None and compare:
+        asked = {"images": fingerprint(images.listing, images.geometry), "preparation": preparation, "batch": batch}
+        answers = KeptLogits(cache, name_of(model, **asked, versions=(torch.__version__, device.type)))
+    for step, (pixels, _) in enumerate(progress):
         x = preparation.normalise(pixels.to(device, non_blocking=True))
         logits.append(model(x).float())
         if condenser is not None and tracing:
@@ -87,8 +94,9 @@ def evaluate(
             )
         if condenser is not None and compare:
             condenser.enabled = False
-            full.append(model(x).float())
+            full.append(answers.get(step, len(x), lambda x=x: model(x), device))
             condenser.enabled = True
+    answers.keep()
     if condenser is not None:
         condenser.tracing = False
     model.train(was_training)

@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> None:
         preparation=preparation,
         device=device,
         teacher=teacher,
+        cache=arguments.cache,
         evaluate_every=arguments.evaluate_every,
         before=not arguments.skip_before,
         stop_after=arguments.stop_after,

@@ -14,10 +14,11 @@ from tqdm import tqdm
 from . import checkpoints
 from .augment import Augmentation, augment, mix
 from .condensation import Condensation
-from .data import Images, Preparation
+from .data import Images, Preparation, fingerprint
 from .errors import TrainingError
 from .evaluate import evaluate
 from .export import refuse_unlike
+from .kept import KeptLogits, name_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Recipe:
         """From a program's arguments."""
         precision = arguments.precision
         if precision == "auto":
-            precision = "bf16" if device.type == "cuda" else "f32"
+            precision = "bf16" if device.type == "cuda" or multiplies_bf16() else "f32"
         names = ("epochs", "lr", "min_lr", "warmup", "weight_decay", "label_smoothing", "clip", "batch", "seed")
         augmentation = Augmentation(arguments.augment, arguments.mixup, arguments.cutmix)
         distillation = getattr(arguments, "distillation", 0.0)
@@ -61,6 +62,12 @@ class Recipe:
         return self.min_lr + (self.lr - self.min_lr) * (1.0 + math.cos(math.pi * min(share, 1.0))) / 2.0
 
 
+def multiplies_bf16() -> bool:
+    """Whether this processor has instructions for products of bf16; without them it is slower than f32."""
+    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in known)
+
+
 @dataclass
 class Run:
     """A run: the model (on its device), its teacher, its data, and where its files go."""
@@ -75,6 +82,7 @@ class Run:
     preparation: Preparation
     device: torch.device
     teacher: nn.Module | None = None
+    cache: Path | None = None  # where the teacher's answers and the full model's are kept
     evaluate_every: int = 1
     before: bool = True  # whether accuracy is measured before the first epoch, too
     stop_after: int | None = None
@@ -103,19 +111,39 @@ def batches_of(count: int, batch: int, generator: Generator) -> list[Tensor]:
     return order[:-1] if len(order) > 1 and len(order[-1]) < batch else order
 
 
-def loss_of(run: Run, x: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy, and beside it by its weight the divergence from the teacher's probabilities."""
-    recipe = run.recipe
-    autocast = recipe.precision == "bf16"
+def forward(run: Run, model: nn.Module, x: Tensor) -> Tensor:
+    """Logits at the run's precision."""
+    autocast = run.recipe.precision == "bf16"
     with torch.autocast(run.device.type, torch.bfloat16) if autocast else nullcontext():
-        logits = run.model(x)
-        with torch.no_grad():
-            taught = run.teacher(x) if run.teacher is not None else None
+        return model(x)
+
+
+def teachers_answers(run: Run, epoch: int) -> KeptLogits:
+    """To an epoch's batches, which the seed and the number of the epoch decide together with what is named here."""
+    if run.teacher is None or run.cache is None:
+        return KeptLogits(None, "")
+    recipe = run.recipe
+    name = name_of(
+        run.teacher,
+        images=fingerprint(run.images.listing, run.images.geometry),
+        preparation=run.preparation,
+        augmentation=recipe.augmentation,
+        batch=recipe.batch,
+        seed=recipe.seed,
+        epoch=epoch,
+        precision=recipe.precision,
+        versions=(torch.__version__, run.device.type),
+    )
+    return KeptLogits(run.cache, name)
+
+
+def loss_of(recipe: Recipe, logits: Tensor, targets: Tensor, taught: Tensor | None) -> Tensor:
+    """Cross-entropy, and beside it by its weight the divergence from the teacher's probabilities."""
     logits = logits.float()
     loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
     if taught is None:
         return loss
-    own, other = logits.log_softmax(dim=1), taught.float().log_softmax(dim=1)
+    own, other = logits.log_softmax(dim=1), taught.log_softmax(dim=1)
     return loss + recipe.distillation * F.kl_div(own, other, reduction="batchmean", log_target=True)
 
 
@@ -127,6 +155,7 @@ def train_epoch(run: Run, optimiser: torch.optim.Optimizer, epoch: int) -> tuple
     generator = Generator().manual_seed(seed)
     order = batches_of(len(run.images), recipe.batch, generator)
     total = torch.zeros((), device=run.device)
+    answers = teachers_answers(run, epoch)
     run.model.train()
     progress = tqdm(run.images.batches(order), f"epoch {epoch}/{recipe.epochs}", len(order), leave=False, disable=None)
     for step, (pixels, labels) in enumerate(progress):
@@ -136,7 +165,12 @@ def train_epoch(run: Run, optimiser: torch.optim.Optimizer, epoch: int) -> tuple
         x = augment(pixels.to(run.device, non_blocking=True), recipe.augmentation, generator)
         targets = F.one_hot(labels.to(run.device, non_blocking=True), run.model.num_classes).float()
         x, targets = mix(x, targets, recipe.augmentation, generator)
-        loss = loss_of(run, run.preparation.normalise(x), targets)
+        x = run.preparation.normalise(x)
+        taught = None
+        if run.teacher is not None:
+            with torch.no_grad():
+                taught = answers.get(step, len(x), lambda x=x: forward(run, run.teacher, x), run.device)
+        loss = loss_of(recipe, forward(run, run.model, x), targets, taught)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if recipe.clip > 0.0:
@@ -145,6 +179,7 @@ def train_epoch(run: Run, optimiser: torch.optim.Optimizer, epoch: int) -> tuple
         total += loss.detach()
         if step % 20 == 19:
             progress.set_postfix(loss=f"{float(total) / (step + 1):.4f}")
+    answers.keep()
     mean = float(total) / len(order)
     if not math.isfinite(mean):
         raise TrainingError(
@@ -194,5 +229,5 @@ def fit(run: Run, resume: bool, head: dict) -> bool:
 
 def measured(run: Run, compare: bool) -> dict[str, float]:
     """Accuracy on the test images."""
-    outcome = evaluate(run.model, run.test, run.preparation, run.device, run.recipe.batch, compare)
+    outcome = evaluate(run.model, run.test, run.preparation, run.device, run.recipe.batch, compare, cache=run.cache)
     return {name: round(value, 4) for name, value in outcome.measures().items() if name != "images"}

@@ -1,0 +1,167 @@
+// What score.wgsl makes, in octets: a lane has four columns of W, and one of every eight rows' factors, which the octet has
+// from there. THREADS / 64 parts of a workgroup share the rows.
+#import shared/float.wgsl
+#import shared/select_subgroup.wgsl
+
+struct Params {
+    patches: u32, // N, at most 2048
+    kept: u32,    // N - R
+    strips: u32,  // rows of column_sums, with ORDER 1 and 2
+    beta: f32,    // b
+    scale: f32,   // true c = scale * c
+    ratio: f32,   // a / s, s = max(a, 1)
+    inverse: f32, // 1 / s
+}
+
+override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
+override NORMALISE: bool = true;
+override CONNECTIVITY: bool = true; // whether c counts
+override DOMINANCE: bool = true;    // whether D counts
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> column_sums: array<f32>; // [B, strips, N], or c [B, N]
+@group(0) @binding(2) var<storage, read> w: array<f32>;           // W [B, N, N], read with ORDER 2 only
+@group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
+@group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]; c on the way, with ORDER 2
+@group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
+@group(0) @binding(6) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept, or DROPPED
+
+// Columns of a pass of `times_w`, and what each part of the workgroup found for them.
+const COLUMNS: u32 = 256u;
+var<workgroup> partials: array<f32, 1024>;
+
+// Element i of what W is multiplied by with ORDER 2, else of c.
+fn given(image: u32, i: u32) -> f32 {
+    let n = params.patches;
+    if ORDER == 0u {
+        return column_sums[image * n + i];
+    }
+    var sum = 0.0;
+    for (var strip = 0u; strip < params.strips; strip++) {
+        sum += column_sums[(image * params.strips + strip) * n + i];
+    }
+    let mean = sum / f32(n);
+    return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
+}
+
+// Four elements of a row, the last one again past the end.
+fn four(row: u32, columns: vec4<u32>) -> vec4<f32> {
+    let at = row + columns;
+    return vec4(w[at.x], w[at.y], w[at.z], w[at.w]);
+}
+
+// keys, as floats, times W, for four columns and every 8 PARTSth eight of rows from `begin` on. A row past the end is the
+// last one again, times 0.
+fn product(image: u32, begin: u32, step: u32, columns: vec4<u32>, own: Octet) -> vec4<f32> {
+    let n = params.patches;
+    let matrix = image * n * n;
+    let last = matrix + (n - 1u) * n;
+    var sum = vec4<f32>(0.0);
+    // Counted from where the image begins: see assign_subgroup.wgsl.
+    var i = begin;
+    for (var row = matrix + begin * n; row <= last; row += step * n) {
+        let mine = i + own.lane;
+        let factor = select(0.0, bitcast<f32>(keys[min(mine, n - 1u)]), mine < n);
+        sum += subgroupShuffle(factor, own.first) * four(row, columns);
+        sum += subgroupShuffle(factor, own.first + 1u) * four(min(row + n, last), columns);
+        sum += subgroupShuffle(factor, own.first + 2u) * four(min(row + 2u * n, last), columns);
+        sum += subgroupShuffle(factor, own.first + 3u) * four(min(row + 3u * n, last), columns);
+        sum += subgroupShuffle(factor, own.first + 4u) * four(min(row + 4u * n, last), columns);
+        sum += subgroupShuffle(factor, own.first + 5u) * four(min(row + 5u * n, last), columns);
+        sum += subgroupShuffle(factor, own.first + 6u) * four(min(row + 6u * n, last), columns);
+        sum += subgroupShuffle(factor, own.first + 7u) * four(min(row + 7u * n, last), columns);
+        i += step;
+    }
+    return sum;
+}
+
+// keys, as floats, times W, into score.
+fn times_w(image: u32, thread: u32, own: Octet) {
+    let n = params.patches;
+    let parts = THREADS / 64u;
+    let part = own.index / 8u;
+    for (var pass_index = 0u; pass_index * COLUMNS < n; pass_index++) {
+        let place = own.index % 8u * 32u + own.lane * 4u;
+        let columns = min(pass_index * COLUMNS + place + vec4(0u, 1u, 2u, 3u), vec4(n - 1u));
+        var sum = vec4<f32>(0.0);
+        // The same for the whole octet.
+        if pass_index * COLUMNS + own.index % 8u * 32u < n {
+            sum = product(image, part * 8u, parts * 8u, columns, own);
+        }
+        let at = part * COLUMNS + place;
+        partials[at] = sum.x;
+        partials[at + 1u] = sum.y;
+        partials[at + 2u] = sum.z;
+        partials[at + 3u] = sum.w;
+        workgroupBarrier();
+        for (var i = thread; i < COLUMNS; i += THREADS) {
+            let column = pass_index * COLUMNS + i;
+            if column < n {
+                var total = 0.0;
+                for (var other = 0u; other < parts; other++) {
+                    total += partials[other * COLUMNS + i];
+                }
+                score[image * n + column] = total;
+            }
+        }
+        workgroupBarrier();
+    }
+    // What this thread wrote above.
+    for (var i = thread; i < n; i += THREADS) {
+        keys[i] = bitcast<u32>(score[image * n + i]);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+    @builtin(subgroup_invocation_id) invocation: u32,
+) {
+    let own = octet(subgroup, subgroup_size, invocation);
+    // Not the local index: which threads are neighbours in a subgroup is the driver's to say.
+    let thread = own.index * 8u + own.lane;
+    let n = params.patches;
+    let image = group.x;
+    let first = image * n;
+    var factor = params.scale;
+    if CONNECTIVITY {
+        for (var i = thread; i < n; i += THREADS) {
+            keys[i] = bitcast<u32>(given(image, i));
+        }
+        workgroupBarrier();
+        if ORDER == 2u {
+            times_w(image, thread, own);
+        }
+        if NORMALISE {
+            var sum = 0.0;
+            for (var i = thread; i < n; i += THREADS) {
+                sum += bitcast<f32>(keys[i]);
+            }
+            sum = octet_sum(sum);
+            if own.lane == 0u {
+                partials[own.index] = sum;
+            }
+            workgroupBarrier();
+            sum = 0.0;
+            for (var i = 0u; i < THREADS / 8u; i++) {
+                sum += partials[i];
+            }
+            factor = 1.0 / sum;
+        }
+    }
+    // From here on a thread reads and writes keys of its own only.
+    for (var i = thread; i < n; i += THREADS) {
+        var value = 0.0;
+        if CONNECTIVITY {
+            value -= bitcast<f32>(keys[i]) * factor;
+        }
+        if DOMINANCE {
+            value += select(1.0, params.beta, CONNECTIVITY) * dominance[first + i];
+        }
+        score[first + i] = value;
+        keys[i] = descending_key(value);
+    }
+    select_kept(n, params.kept, first, own);
+}
