@@ -103,7 +103,10 @@ def add_recipe(parser: argparse.ArgumentParser, epochs: int, lr: float, **defaul
         "--augment", choices=LEVELS, default=defaults.get("augment", "light"), help="(default: %(default)s)"
     )
     group.add_argument(
-        "--precision", choices=("auto", "f32", "bf16"), default="auto", help="bf16 autocast; auto uses it where the device multiplies bf16"
+        "--precision",
+        choices=("auto", "f32", "bf16"),
+        default="auto",
+        help="bf16 autocast; auto uses it where the device multiplies bf16",
     )
 
 

@@ -95,6 +95,24 @@ def test_from_scratch_and_on(folder, tmp_path):
     assert models.load(second).labels == ["ant", "bee"]
 
 
+def test_a_teacher_that_is_remembered_teaches_the_same(start, folder, tmp_path):
+    options = [start, folder, "--drop", 2, "--epochs", 2, "--lr", 1e-3, "--test", folder]
+    cache = tmp_path / "cache"
+    folders = [tmp_path / name for name in ("without", "first", "second")]
+    for out, extra in zip(folders, ([], ["--cache", cache], ["--cache", cache]), strict=True):
+        assert run(finetune, *options, *extra, "--out", out) == 0
+    # Two epochs of the teacher, and the full model on the test images.
+    kept = sorted(cache.glob("logits-*"))
+    assert len(kept) == 3
+    states = [load_file(out / "model.safetensors") for out in folders]
+    assert all(torch.equal(states[0][name], other[name]) for other in states[1:] for name in other)
+    # Another seed is other images to be asked about; another condensation is not.
+    assert run(finetune, *options, "--cache", cache, "--seed", 1, "--out", tmp_path / "third") == 0
+    assert len(list(cache.glob("logits-*"))) == 5
+    assert run(finetune, *options, "--cache", cache, "--set", "order=1", "--out", tmp_path / "fourth") == 0
+    assert len(list(cache.glob("logits-*"))) == 5
+
+
 def test_errors_are_one_line_and_status_2(start, folder, tmp_path, capsys):
     out = tmp_path / "out"
     options = [start, folder, "--drop", 2, "--epochs", 2, "--out", out]
