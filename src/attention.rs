@@ -11,6 +11,10 @@ use crate::kernels::{attention_connectivity, attention_mean, attention_mix, atte
 use crate::plan::{Attention, Plan};
 use crate::tune;
 
+mod search;
+
+pub(crate) use search::fastest;
+
 /// How attention runs where the session's options do not say: what was fastest on llvmpipe at DeiT's shapes, also where W
 /// is made once more; of kernels that are right on this device.
 pub(crate) fn preferred(context: &Context, config: &VitConfig) -> Attention {

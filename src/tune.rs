@@ -47,11 +47,16 @@ pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
     }
     let start = Instant::now();
     let right: Vec<Variant> = candidates.into_iter().filter(|&variant| is_right(context, variant, types)).collect();
-    let best = search(context, types, &measured, default, &right).unwrap_or(default);
+    let best = search(default, &right, |variant| seconds(context, variant, types, &measured)).unwrap_or(default);
     context.spent_tuning(start.elapsed());
-    tracing::info!(shape = name, variant = best.name(), "tuned");
-    context.choices().set(name, best.name());
+    found(context, name, best.name());
     best
+}
+
+/// Notes what a search found for `name`.
+pub(crate) fn found(context: &Context, name: String, best: String) {
+    tracing::info!(name, best, "tuned");
+    context.choices().set(name, best);
 }
 
 /// The variant that needs no measuring. A CPU's loads are dear, so there operands are broadcast, in the tile that wastes
@@ -141,19 +146,18 @@ fn is_right(context: &Context, variant: Variant, types: Types) -> bool {
     })
 }
 
-/// The fastest of `candidates`, if it is clearly faster than `default`.
-fn search(
-    context: &Context,
-    types: Types,
-    params: &Params,
-    default: Variant,
-    candidates: &[Variant],
-) -> Result<Variant> {
-    let mut best = (seconds(context, default, types, params)? * CLEARLY, default);
+/// The fastest of `candidates`, if it is clearly faster than `default`. One that the device has no room for is none.
+pub(crate) fn search<T: Copy + PartialEq>(
+    default: T,
+    candidates: &[T],
+    mut seconds: impl FnMut(T) -> Result<f64>,
+) -> Result<T> {
+    let mut best = (seconds(default)? * CLEARLY, default);
     for &candidate in candidates.iter().filter(|&&candidate| candidate != default) {
-        let time = seconds(context, candidate, types, params)?;
-        if time < best.0 {
-            best = (time, candidate);
+        match seconds(candidate) {
+            Ok(time) if time < best.0 => best = (time, candidate),
+            Ok(_) | Err(Error::Limit { .. }) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(best.1)
@@ -166,17 +170,25 @@ pub(crate) fn seconds(context: &Context, variant: Variant, types: Types, params:
     let w = empty(context, "tuned w", types.input.words(inner * columns))?;
     let bias = empty(context, "tuned bias", columns)?;
     let y = empty(context, "tuned y", types.output.words(rows * columns))?;
+    seconds_of(context, |recorder| {
+        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+        linear::record(recorder, variant, types, *params, Epilogue::Store, bindings)
+    })
+}
+
+/// Time of what `record` records, on the device's own clock where it has one.
+pub(crate) fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<'_>) -> Result<()>) -> Result<f64> {
     let mut recorder = Recorder::new(context);
     let repeats = if context.can_profile() { REPEATS + 1 } else { 1 };
     for _ in 0..repeats {
-        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
-        linear::record(&mut recorder, variant, types, *params, Epilogue::Store, bindings)?;
+        record(&mut recorder)?;
     }
     let recording = recorder.finish()?;
     if context.can_profile() {
-        // The first one warms caches and clocks.
         let times = profile(context, &recording)?;
-        return Ok(times.iter().skip(1).map(|time| time.nanoseconds / 1e9).fold(f64::INFINITY, f64::min));
+        let whole = |times: &[gpu::KernelTime]| times.iter().map(|time| time.nanoseconds / 1e9).sum::<f64>();
+        // The first one warms caches and clocks.
+        return Ok(times.chunks(recording.len() / repeats).skip(1).map(whole).fold(f64::INFINITY, f64::min));
     }
     let mut shortest = f64::INFINITY;
     for _ in 0..=REPEATS {

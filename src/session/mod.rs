@@ -53,9 +53,13 @@ impl Session {
         {
             tracing::warn!(%tuned, schedule = ?tuned.schedule, %other, other_schedule = ?other.schedule, "the model was tuned for another condensation");
         }
-        let attention = options.attention.unwrap_or_else(|| attention::preferred(&context, config));
+        let plan = Plan::new(config, condensation)?;
+        let attention = match options.attention {
+            Some(attention) => attention,
+            None => attention::fastest(&context, model.weights(), &plan, options.batch),
+        };
         attention::check(&context, config, attention)?;
-        let plan = Plan::new(config, condensation)?.with_attention(attention);
+        let plan = plan.with_attention(attention);
         let chunk = plan.chunk(options.batch, context.max_binding())?;
         let workspace = Workspace::new(&context, &plan, model.precision(), chunk)?;
         let mut recorder = Recorder::new(&context);

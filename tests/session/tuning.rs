@@ -2,6 +2,7 @@
 
 use tcvit::gpu::{ContextOptions, SHADERS, Types};
 use tcvit::kernels::linear::{Params, Variant};
+use tcvit::plan::Attention;
 use tcvit::{Condensation, Context, LoadOptions, Model, Precision, SessionOptions, tune};
 
 use crate::support::small::{config, pixels};
@@ -26,11 +27,14 @@ fn a_search_is_made_once_and_changes_no_result() {
     let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!(expected.iter().zip(&got).all(|(a, b)| (a - b).abs() <= 1e-5 * most), "{expected:?} {got:?}");
     let found = tuned.choices().all();
-    let shapes = found.keys().filter(|name| !name.contains("twin")).count();
-    assert!(shapes >= 4, "{found:?}");
+    let chosen = |kernel: &'static str| {
+        found.iter().filter(move |(name, _)| name.starts_with(kernel) && !name.contains("twin")).map(|(_, found)| found)
+    };
+    assert!(chosen("linear").count() >= 4, "{found:?}");
     let names: Vec<String> = Variant::all(&tuned, Types::default()).iter().map(|variant| variant.name()).collect();
-    let chosen = found.iter().filter(|(name, _)| !name.contains("twin"));
-    assert!(chosen.clone().all(|(_, variant)| names.contains(variant)), "{found:?}");
+    assert!(chosen("linear").all(|variant| names.contains(variant)), "{found:?}");
+    assert_eq!(chosen("attention").count(), 1, "{found:?}");
+    assert!(chosen("attention").all(|name| name.parse::<Attention>().is_ok()), "{found:?}");
     assert_eq!(logits(&tuned), got);
     assert_eq!(tuned.choices().all(), found, "the second session searched again");
     let untuned = plain.choices().all();
@@ -82,4 +86,40 @@ fn a_kernel_that_is_wrong_here_is_not_used() {
         assert!(!tune || proven().filter(|(name, _)| wrong(name)).count() >= 2, "{found:?}");
         assert_ne!(found.get("attention_subgroup matches its twin").map(String::as_str), Some("yes"), "{found:?}");
     }
+}
+
+#[test]
+fn attention_that_was_found_to_be_fastest_is_used_if_it_is_right() {
+    let mut options = ContextOptions::default();
+    options.tune = true;
+    let context = open(options);
+    let model = Model::random_with(&context, &config(), 3, &LoadOptions::new().precision(Precision::F32)).unwrap();
+    let attention = |batch: usize, condensation: Option<Condensation>| {
+        let options = SessionOptions::new().batch(batch);
+        let options = match condensation {
+            Some(condensation) => options.condense(condensation),
+            None => options,
+        };
+        model.session(options).unwrap().plan().attention
+    };
+    let searched = attention(3, Some(Condensation::paper().drop(2)));
+    let of_attention = |found: &std::collections::BTreeMap<String, String>| -> Vec<(String, String)> {
+        let of_attention = found.iter().filter(|(name, _)| name.starts_with("attention") && !name.contains("twin"));
+        of_attention.map(|(name, found)| (name.clone(), found.clone())).collect()
+    };
+    let found = of_attention(&context.choices().all());
+    let [(name, best)] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((name.contains("Connectivity"), best.parse::<Attention>().unwrap()), (true, searched));
+    // Whatever is remembered is used, for batches of a like size, with and without time to search.
+    for way in Attention::ALL.into_iter().filter(|way| way.variant().available(&context)) {
+        context.choices().set(name.clone(), way.name());
+        assert_eq!(attention(2, Some(Condensation::paper().drop(2))), way);
+    }
+    context.choices().set(name.clone(), "nonsense");
+    assert!(Attention::ALL.contains(&attention(2, Some(Condensation::paper().drop(2)))));
+    // What condensing takes from attention, and how many images there are, is searched for by itself.
+    attention(2, Some(Condensation::training_free().drop(2)));
+    attention(2, None);
+    attention(8, None);
+    assert_eq!(of_attention(&context.choices().all()).len(), 4);
 }
