@@ -1,13 +1,14 @@
 //! Condensing by attention, as the presets `paper` and `literal` do it.
 
 use tcvit::condensation::Chain;
-use tcvit::gpu::{Variant, upload};
+use tcvit::gpu::{Types, Variant, upload};
 use tcvit::kernels::assign::{Candidates, Rows};
 use tcvit::kernels::fuse::Fusion;
 use tcvit::kernels::score::{Connectivity, Terms};
 use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::{
-    assign, attention_connectivity, connectivity, dominance, fuse, matrix_product, newton_start, score, top_k,
+    assign, attention, attention_connectivity, attention_powers, connectivity, dominance, fuse, matrix_product,
+    newton_start, score, top_k,
 };
 
 use crate::{Bench, DROPPED, HEADS, WIDTH};
@@ -67,6 +68,19 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
             attention_connectivity::Bindings { probs: &probs, w: &own, column_sums: &sums, dominance: &mean };
         attention_connectivity::record(recorder, params, 1, bindings)
     });
+    // What attention emits for it, f32 here: powers, levels for every 32 keys, and two numbers for each row.
+    let powers = bench.floats(HEADS * tokens * stride);
+    let levels = bench.floats(HEADS * tokens.div_ceil(32) * tokens);
+    let softmax_rows = bench.floats(2 * HEADS * tokens);
+    if Variant::Subgroup.available(&bench.gpu) {
+        bench.run("attention_powers", tokens, HEADS * patches * patches, |recorder| {
+            let params = attention_powers::Params { tokens: t, prefix: 1, heads: h, images: 1 };
+            let emission = attention::Emission { powers: &powers, levels: &levels };
+            let (w, column_sums, dominance) = (&own, &sums, &mean);
+            let bindings = attention_powers::Bindings { emission, rows: &softmax_rows, w, column_sums, dominance };
+            attention_powers::record(recorder, Types::default(), params, bindings)
+        });
+    }
     bench.run("dominance", tokens, HEADS * patches, |recorder| {
         let params = dominance::Params { tokens: t, prefix: 1, heads: h, stride: s };
         dominance::record(recorder, params, 1, dominance::Bindings { probs: &probs, dominance: &mean })
