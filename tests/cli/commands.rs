@@ -4,7 +4,7 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use crate::support::{Fixture, relative, repository};
-use crate::{json, photo, succeeds, tcvit, text};
+use crate::{json, photo, succeeds, tcvit, text, untuned};
 
 const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
@@ -55,7 +55,9 @@ fn classify_prints_a_trace_of_two_photographs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.safetensors");
     let photos = [photo("chelsea"), photo("rocket")];
-    let arguments = ["classify", &photos[0], &photos[1], "--json", "--top", "3", "--batch", "2", "--trace"];
+    let [option, model] = &untuned();
+    let arguments =
+        ["classify", &photos[0], &photos[1], option, model, "--json", "--top", "3", "--batch", "2", "--trace"];
     let report = json(&[&arguments[..], &[path.to_str().unwrap(), "--preset", "paper", "--drop", "6"]].concat());
     assert_eq!((report["batch"].as_u64(), report["condensation"].as_str()), (Some(2), Some("paper, R = 6")));
     assert!(report["milliseconds_per_image"].as_f64().unwrap() > 0.0);
@@ -90,9 +92,9 @@ fn pixels_of_another_implementation_give_its_logits() {
     std::fs::write(&input, safetensors::serialize([("pixels", view)], None).unwrap()).unwrap();
     // The golden file holds more tensors than `pixels`; that does not matter.
     for input in [input, repository("tests/goldens/bundled.safetensors")] {
-        let (from, to) = (input.to_str().unwrap(), output.to_str().unwrap());
-        let report =
-            json(&["classify", "--pixels", from, "--condense", "off", "--precision", "f32", "--trace", to, "--json"]);
+        let (from, to, [option, model]) = (input.to_str().unwrap(), output.to_str().unwrap(), &untuned());
+        let options = ["--condense", "off", "--precision", "f32", "--trace", to, "--json", option, model];
+        let report = json(&[&["classify", "--pixels", from][..], &options].concat());
         assert_eq!(report["condensation"], "full");
         let images = report["images"].as_array().unwrap();
         assert_eq!(images.len(), golden.golden.batch);
@@ -106,7 +108,9 @@ fn pixels_of_another_implementation_give_its_logits() {
 
 #[test]
 fn classify_prints_text() {
-    let out = succeeds(&["classify", &photo("chelsea"), "--schedule", "8,8,8,8,8,8,8,7", "--top", "2"]);
+    let [option, model] = &untuned();
+    let schedule = ["--schedule", "8,8,8,8,8,8,8,7", "--top", "2", option, model];
+    let out = succeeds(&[&["classify", &photo("chelsea")][..], &schedule].concat());
     for part in ["chelsea.jpg", " %  frog", "65 57 49 41 33 25 17 9 2", "ms an image", "adapter"] {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }

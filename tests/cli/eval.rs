@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{json, photo, succeeds, tcvit, text};
+use crate::{json, photo, succeeds, tcvit, text, untuned};
 
 /// Class folders with the photographs in them.
 fn folder() -> tempfile::TempDir {
@@ -32,9 +32,12 @@ fn rows_and_figures_agree_with_each_other_and_with_classify() {
     let images = images.path().to_str().unwrap();
     let csv = path(output.path(), "rows.csv");
     let picture = path(output.path(), "chart.svg");
+    let [option, model] = &untuned();
     let report = json(&[
         "eval",
         images,
+        option,
+        model,
         "--preset",
         "training_free,prune",
         "--drop",
@@ -70,7 +73,8 @@ fn rows_and_figures_agree_with_each_other_and_with_classify() {
     assert_eq!(models[0].2, 1.0);
     for row in &rows {
         let photo = path(Path::new(images), &row[0]);
-        let classified = json(&["classify", &photo, "--drop", "7", "--preset", "training_free", "--json"]);
+        let condensation = ["--drop", "7", "--preset", "training_free", "--json", option, model];
+        let classified = json(&[&["classify", &photo][..], &condensation].concat());
         let best = &classified["images"][0]["classes"][0];
         assert_eq!(best["index"].as_u64().unwrap().to_string(), row[column("training_free, R = 7: class")], "{row:?}");
     }
@@ -78,7 +82,7 @@ fn rows_and_figures_agree_with_each_other_and_with_classify() {
     for part in ["<svg", "training_free", "prune", "agreement"] {
         assert!(chart.contains(part), "{part} is not in the picture");
     }
-    let table = succeeds(&["eval", images, "--limit", "2", "--flops", "70%,71%", "--batch", "2"]);
+    let table = succeeds(&["eval", images, "--limit", "2", "--flops", "70%,71%", "--batch", "2", option, model]);
     for part in ["2 of 4 in", "matched by name", "full ", "training_free, R = ", "top-1", "KL"] {
         assert!(table.contains(part), "{part:?} is not in:\n{table}");
     }
@@ -89,14 +93,15 @@ fn an_interrupted_run_goes_on_where_it_was() {
     let (images, output) = (folder(), tempfile::tempdir().unwrap());
     let images = images.path().to_str().unwrap();
     let csv = path(output.path(), "rows.csv");
-    let arguments = ["eval", images, "--drop", "5", "--csv", &csv, "--json"];
+    let [option, model] = &untuned();
+    let arguments = ["eval", images, "--drop", "5", "--csv", &csv, "--json", option, model];
     json(&arguments);
     let whole = std::fs::read_to_string(&csv).unwrap();
     std::fs::remove_file(&csv).unwrap();
     // An unfinished file of which one row says what no model would: taken as it is, or it would not be found again.
     let lines: Vec<&str> = whole.lines().collect();
     let told = "cat/chelsea.jpg,3,9,8,0.000000000e0,9,8,7.000000000e0";
-    let identity = format!("# tcvit eval vit_cifar10_32 (bundled) on {images}");
+    let identity = format!("# tcvit eval {model} on {images}");
     std::fs::write(format!("{csv}.part"), format!("{identity}\n{}\n{}\n{told}\ndog/astr", lines[0], lines[1])).unwrap();
     let report = json(&arguments);
     assert_eq!((report["resumed"].as_u64(), report["timed"].as_u64()), (Some(2), Some(2)));

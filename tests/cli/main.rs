@@ -44,6 +44,11 @@ pub fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&succeeds(arguments)).expect("JSON and nothing else")
 }
 
+/// `--model` and the model that was tuned for no condensation, so that any runs without a warning.
+pub fn untuned() -> [String; 2] {
+    ["--model".into(), support::repository("assets/models/vit_cifar10_32").to_str().unwrap().into()]
+}
+
 /// A photograph of the repository.
 pub fn photo(name: &str) -> String {
     support::repository(&format!("assets/photos/{name}.jpg")).to_str().unwrap().to_owned()

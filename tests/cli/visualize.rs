@@ -7,7 +7,7 @@ use image::RgbImage;
 use serde_json::Value;
 
 use crate::support::small::bundled;
-use crate::{json, photo, succeeds, tcvit, text};
+use crate::{json, photo, succeeds, tcvit, text, untuned};
 
 /// Side of an image in a picture of the bundled model: seven times its 32 pixels.
 const SIDE: u32 = 224;
@@ -65,7 +65,8 @@ fn seen(name: &str) -> RgbImage {
 
 fn draw(folder: &Path, name: &str, arguments: &[&str]) -> (Value, Vec<u8>) {
     let path = folder.join(name);
-    let report = json(&[&["visualize", "--json", "-o", path.to_str().unwrap()], arguments].concat());
+    let [option, model] = &untuned();
+    let report = json(&[&["visualize", "--json", "-o", path.to_str().unwrap(), option, model], arguments].concat());
     let bytes = std::fs::read(&path).unwrap();
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "nothing but the picture");
     std::fs::remove_file(path).unwrap();
@@ -196,7 +197,8 @@ fn the_matrix_is_drawn_and_measured() {
 fn visualize_prints_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("out.svg");
-    let arguments = ["visualize", &photo("chelsea"), "-o", path.to_str().unwrap()];
+    let [option, model] = &untuned();
+    let arguments = ["visualize", &photo("chelsea"), "-o", path.to_str().unwrap(), option, model];
     let out = succeeds(&arguments);
     for part in ["chelsea.jpg", "largest", "training_free, R = 5", "out.svg, ", "adapter"] {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
@@ -211,7 +213,8 @@ fn pictures_that_cannot_be_drawn() {
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (chelsea, png) = (photo("chelsea"), at("out.png"));
     let fails = |arguments: &[&str], texts: &[&str]| {
-        let output = tcvit(&[&["visualize"], arguments].concat());
+        let [option, model] = &untuned();
+        let output = tcvit(&[&["visualize", option, model], arguments].concat());
         let error = text(&output.stderr);
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{arguments:?}: {error}");
         assert!(!error.contains("panicked") && texts.iter().all(|part| error.contains(part)), "{arguments:?}: {error}");
