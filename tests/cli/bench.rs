@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{json, succeeds, tcvit, text};
+use crate::{json, succeeds, tcvit, text, untuned};
 
 fn figure(value: &Value, path: &str) -> f64 {
     let found = value.pointer(path).unwrap_or_else(|| panic!("no {path} in {value}"));
@@ -60,7 +60,8 @@ fn figures_follow_from_each_other_and_files_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (markdown, picture) = (path("table.md"), path("chart.svg"));
-    let options = ["bench", "--model", "bundled", "--batch", "1,2", "--preset", "training_free,prune", "--drop", "0,7"];
+    let [option, model] = &untuned();
+    let options = ["bench", option, model, "--batch", "1,2", "--preset", "training_free,prune", "--drop", "0,7"];
     let files = ["--seconds", "0", "--markdown", &markdown, "--picture", &picture, "--json"];
     let report = json(&[&options[..], &files].concat());
 
@@ -92,11 +93,7 @@ fn figures_follow_from_each_other_and_files_are_written() {
     }
 
     let table = std::fs::read_to_string(&markdown).unwrap();
-    assert_eq!(
-        table.lines().filter(|line| line.starts_with("| vit_cifar10_32 (bundled) | f32 |")).count(),
-        6,
-        "{table}"
-    );
+    assert_eq!(table.lines().filter(|line| line.starts_with(&format!("| {model} | f32 |"))).count(), 6, "{table}");
     let share = format!("| {:.2} |", figure(&results[1], "/gain/realised_share"));
     assert!(table.contains(&share) && table.contains("| --- |"), "{share} is not in {table}");
     let chart = std::fs::read_to_string(&picture).unwrap();
@@ -115,15 +112,9 @@ fn text_has_every_figure() {
         ]
         .concat(),
     );
-    for part in [
-        "(bundled) (stored_plain), f32",
-        "ceiling",
-        "batch 2",
-        "training_free, R = 5",
-        "share",
-        "utilisation",
-        "first answer",
-    ] {
+    for part in
+        ["(bundled) (stored_plain), f32", "ceiling", "batch 2", "paper, R = 5", "share", "utilisation", "first answer"]
+    {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
     assert!(out.contains("GPU time of a batch, full") && out.contains(" x layer_norm"), "{out}");

@@ -4,13 +4,13 @@ use image::RgbImage;
 use tcvit::weights::Checkpoint;
 use tcvit::{Context, LoadOptions, Model, Result};
 
-/// Name of the model, for output.
-pub const MODEL: &str = "vit_cifar10_32 (bundled)";
+/// Name of the model, which was fine-tuned with condensation, for output.
+pub const MODEL: &str = "vit_cifar10_32_r5 (bundled)";
 /// Name of the photograph, for output.
 pub const PHOTO: &str = "chelsea.jpg (bundled)";
 
-const WEIGHTS: &[u8] = include_bytes!("../../../assets/models/vit_cifar10_32/model.safetensors");
-const CONFIG: &str = include_str!("../../../assets/models/vit_cifar10_32/config.json");
+const WEIGHTS: &[u8] = include_bytes!("../../../assets/models/vit_cifar10_32_r5/model.safetensors");
+const CONFIG: &str = include_str!("../../../assets/models/vit_cifar10_32_r5/config.json");
 const CHELSEA: &[u8] = include_bytes!("../../../assets/photos/chelsea.jpg");
 
 pub fn checkpoint() -> Result<(Checkpoint, &'static str)> {
