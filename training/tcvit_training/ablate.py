@@ -75,7 +75,8 @@ def write_results(path: Path, rows: list[dict]) -> None:
 def command(variant: dict, seed: int, shared: list[str], arguments: argparse.Namespace, out: Path) -> list[str]:
     """The arguments of finetune."""
     options = dict(variant.get("options", {}))
-    preset = ["--preset", options.pop("preset")] if "preset" in options else []
+    # As `Condensation.from_options` reads them.
+    preset = ["--preset", options.pop("preset", "paper")] if options else []
     own = [*preset, *(part for name, value in options.items() for part in ("--set", f"{name}={value}"))]
     fixed = [str(arguments.model), str(arguments.data), "--test", str(arguments.test), "--out", str(out)]
     extra = [*variant.get("arguments", []), *arguments.rest]

@@ -4,8 +4,8 @@
         --tcvit ../target/release/tcvit
 
 Full and condensed: top-1 of both sides, the largest difference of logits, images that are classified otherwise, and
-kept sets block by block. Where a kept set differs for the first time in an image, `gap` is how far apart the scores of the
-tokens were that changed places, as a share of the scores' range in that image: a near-tie has a small one.
+kept sets block by block. Where a kept set differs for the first time in an image, `gap` is how far apart the scores of
+the tokens were that changed places, as a share of the scores' range in that image: a near-tie has a small one.
 """
 
 import argparse

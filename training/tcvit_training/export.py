@@ -35,8 +35,8 @@ def refuse_unlike(model: nn.Module) -> None:
     """Refuses what the Rust side, which sees tensors only, would take for another model."""
     if model.global_pool == "avg" and isinstance(model.fc_norm, nn.Identity):
         raise TrainingError(
-            "export: expected a mean-pooled model to have fc_norm, by which it is told from one with a class token; got "
-            "none; build it with fc_norm=True"
+            "export: expected a mean-pooled model to have fc_norm, by which it is told from one with a class token; "
+            "got none; build it with fc_norm=True"
         )
 
 

@@ -1,11 +1,11 @@
-"""Fine-tunes a model with condensation in place, by the paper's recipe.
+"""Fine-tunes a model with condensation in place: the paper's recipe, with the condensation that won (docs/ACCURACY.md).
 
     python -m tcvit_training.finetune ../assets/models/vit_cifar10_32 cifar10/train --test cifar10/test \\
         --drop 5 --out runs/r5
 
-AdamW at 1e-4 with a cosine, 30 epochs; the full model as it was is the teacher, whose divergence counts half. What
-comes out, in --out, is a checkpoint folder that `tcvit eval` and `tcvit classify` take,
-with the condensation recorded in it.
+`--preset paper` is the paper's condensation. AdamW at 1e-4 with a cosine, 30 epochs; the full model as it was is the
+teacher, whose divergence counts half. What comes out, in --out, is a checkpoint folder that `tcvit eval` and
+`tcvit classify` take, with the condensation recorded in it.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     add_machine(parser)
     arguments = parser.parse_args(argv)
     if arguments.preset is None and not arguments.full:
-        arguments.preset = "paper"
+        arguments.preset = "training_free"
     arguments.command = ["finetune", *(sys.argv[1:] if argv is None else argv)]
     return exit_status("finetune", lambda: run(arguments))
 

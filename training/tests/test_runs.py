@@ -53,7 +53,7 @@ def test_a_run_that_is_stopped_and_resumed_ends_where_an_uninterrupted_one_does(
 
 def test_what_is_exported_is_what_the_rust_side_reads(start, folder, tmp_path, capsys):
     out = tmp_path / "out"
-    options = ["--set", "order=4", "--drop", 2, "--epochs", 1, "--half"]
+    options = ["--preset", "paper", "--set", "order=4", "--drop", 2, "--epochs", 1, "--half"]
     assert run(finetune, start, folder, *options, "--out", out) == 0
     with safe_open(out / "model.safetensors", "pt") as file:
         tuned = Condensation.from_json(file.metadata()["tcvit.condensation"])
