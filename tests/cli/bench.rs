@@ -112,9 +112,15 @@ fn text_has_every_figure() {
         ]
         .concat(),
     );
-    for part in
-        ["(bundled) (stored_plain), f32", "ceiling", "batch 2", "paper, R = 5", "share", "utilisation", "first answer"]
-    {
+    for part in [
+        "(bundled) (stored_plain), f32",
+        "ceiling",
+        "batch 2",
+        "training_free, R = 5",
+        "share",
+        "utilisation",
+        "first answer",
+    ] {
         assert!(out.contains(part), "{part:?} is not in:\n{out}");
     }
     assert!(out.contains("GPU time of a batch, full") && out.contains(" x layer_norm"), "{out}");
