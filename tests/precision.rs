@@ -12,14 +12,14 @@ struct Budget {
     /// Where tokens that nearly tie may go in one and stay in the other. `None` where nothing can be said: in a network
     /// that never learnt anything one such token changes everything.
     condensed: Option<f64>,
-    /// The share of kept tokens, over all blocks, that both keep.
+    /// The share of kept tokens that both keep, up to the block in which an image's differ for the first time.
     kept: f64,
 }
 
 /// Of trained weights: what README states.
-const TRAINED: Budget = Budget { full: 2e-3, condensed: Some(5e-3), kept: 0.99 };
+const TRAINED: Budget = Budget { full: 2e-3, condensed: Some(5e-3), kept: 0.995 };
 /// Of random weights, which amplify whatever is put in: PyTorch's own f16 is 4e-2 off on such a DeiT.
-const RANDOM: Budget = Budget { full: 4e-2, condensed: None, kept: 0.95 };
+const RANDOM: Budget = Budget { full: 4e-2, condensed: None, kept: 0.99 };
 
 fn run(name: &str, precision: Precision, condensation: Option<&Condensation>) -> Trace {
     let fixture = Fixture::load_in(name, precision);
@@ -36,13 +36,19 @@ fn cheaper(mut condensation: Condensation) -> Condensation {
     condensation
 }
 
-/// The share of kept tokens that both traces have.
+/// The share of kept tokens that both traces have, of each image as far as they are of the same tokens: once another one
+/// is kept, indices of the next block are of other tokens, and equal ones say nothing.
 fn kept_alike(a: &Trace, b: &Trace) -> f64 {
     let (mut same, mut all) = (0, 0);
-    for (a, b) in a.blocks.iter().zip(&b.blocks) {
-        for (a, b) in a.kept.chunks(a.kept_count).zip(b.kept.chunks(b.kept_count)) {
+    let images = a.blocks.first().map_or(0, |block| block.kept.len() / block.kept_count);
+    for image in 0..images {
+        for (a, b) in a.blocks.iter().zip(&b.blocks) {
+            let [a, b] = [a, b].map(|block| &block.kept[image * block.kept_count..][..block.kept_count]);
             same += a.iter().filter(|token| b.contains(token)).count();
             all += a.len();
+            if a != b {
+                break;
+            }
         }
     }
     f64::from(same as u32) / f64::from(all as u32)
