@@ -50,7 +50,7 @@ fn four(row: u32, columns: vec4<u32>) -> vec4<f32> {
     return vec4(w[at.x], w[at.y], w[at.z], w[at.w]);
 }
 
-// keys, as floats, times W, for four columns and every 8 PARTSth eight of rows from `begin` on. A row past the end is the
+// keys, as floats, times W, for four columns and eights of rows, `step` apart, from `begin` on. A row past the end is the
 // last one again, times 0.
 fn product(image: u32, begin: u32, step: u32, columns: vec4<u32>, own: Octet) -> vec4<f32> {
     let n = params.patches;

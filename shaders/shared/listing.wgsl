@@ -24,13 +24,13 @@ fn listed_four(place: u32, last: u32, n: u32) -> vec4<u32> {
     );
 }
 
-// Notes that the token at place i stays, as the one after `place` others.
+// Notes that a token stays, as the one after `place` others.
 fn list_kept(first: u32, token: u32, place: u32) {
     order[first + place] = token;
     slot[first + token] = place;
 }
 
-// Notes that the token at place i goes, when `place` before it stay.
+// Notes that a token, listed at place i, goes; `place` of those before it stay.
 fn list_dropped(first: u32, token: u32, kept: u32, i: u32, place: u32) {
     order[first + kept + i - place] = token;
     slot[first + token] = DROPPED;
