@@ -6,14 +6,15 @@ use crate::error::Result;
 use crate::forward::Stage;
 use crate::gpu::{Precision, Recorder, Types};
 use crate::kernels::layer_norm;
-use crate::kernels::linear::{self, Epilogue};
+use crate::kernels::linear::{self, Epilogue, Residual};
 use crate::tune;
 use crate::weights::{BlockWeights, Linear, Norm};
 
 /// Records x += proj(attention(norm1(x))). Leaves the keys in `qkv`, and what W and dominance are made of.
 pub(crate) fn record_attention(recorder: &mut Recorder<'_>, stage: &Stage<'_>, weights: &BlockWeights) -> Result<()> {
     let (config, workspace) = (stage.config(), stage.workspace);
-    record_norm(recorder, stage.rows(), stage.precision(), config, &weights.norm1, stage.stream(), &workspace.normed)?;
+    let normed = Normed { rows: stage.rows(), precision: stage.precision(), gathered: None };
+    record_norm(recorder, normed, config, &weights.norm1, stage.stream(), &workspace.normed)?;
     let qkv = Output { epilogue: Epilogue::Store, precision: stage.precision() };
     record_linear(recorder, stage.rows(), &weights.qkv, qkv, &workspace.normed, &workspace.qkv)?;
 
@@ -22,28 +23,48 @@ pub(crate) fn record_attention(recorder: &mut Recorder<'_>, stage: &Stage<'_>, w
     record_linear(recorder, stage.rows(), &weights.proj, Output::RESIDUAL, &workspace.normed, stage.stream())
 }
 
-/// Records x += fc2(gelu(fc1(norm2(x)))).
-pub(crate) fn record_mlp(recorder: &mut Recorder<'_>, stage: &Stage<'_>, weights: &BlockWeights) -> Result<()> {
-    let (config, workspace, rows) = (stage.config(), stage.workspace, stage.rows());
-    record_norm(recorder, rows, stage.precision(), config, &weights.norm2, stage.stream(), &workspace.normed)?;
+/// Records x += fc2(gelu(fc1(norm2(x)))). Tokens that a fusion left scattered lie next to each other afterwards, in the
+/// other buffer: every one of them is read and written here anyhow.
+pub(crate) fn record_mlp(recorder: &mut Recorder<'_>, stage: &mut Stage<'_>, weights: &BlockWeights) -> Result<()> {
+    let (workspace, rows) = (stage.workspace, stage.rows());
+    let gathered = stage.scattered_rows();
+    let normed = Normed { rows, precision: stage.precision(), gathered };
+    record_norm(recorder, normed, stage.config(), &weights.norm2, stage.stream(), &workspace.normed)?;
     let hidden = Output { epilogue: Epilogue::Gelu, precision: stage.precision() };
     record_linear(recorder, rows, &weights.fc1, hidden, &workspace.normed, &workspace.hidden)?;
-    record_linear(recorder, rows, &weights.fc2, Output::RESIDUAL, &workspace.hidden, stage.stream())
+    let Some(gathered) = gathered else {
+        return record_linear(recorder, rows, &weights.fc2, Output::RESIDUAL, &workspace.hidden, stage.stream());
+    };
+    let residual = Residual { tokens: stage.stream(), rows: gathered };
+    let moved = &workspace.tokens[1 - stage.current];
+    record_layer(recorder, rows, &weights.fc2, Output::GATHERED, &workspace.hidden, moved, Some(residual))?;
+    stage.current = 1 - stage.current;
+    stage.scattered = false;
+    Ok(())
 }
 
-/// Records y [rows, D], stored in `output`, = norm(x).
+/// What a norm is made of, and for.
+pub(crate) struct Normed<'a> {
+    pub(crate) rows: usize,
+    /// How the result is stored.
+    pub(crate) precision: Precision,
+    /// The row of the input that each row of the result is made of; `None` where they are the same.
+    pub(crate) gathered: Option<&'a wgpu::Buffer>,
+}
+
+/// Records y [rows, D] = norm(x).
 pub(crate) fn record_norm(
     recorder: &mut Recorder<'_>,
-    rows: usize,
-    output: Precision,
+    normed: Normed<'_>,
     config: &VitConfig,
     norm: &Norm,
     x: &wgpu::Buffer,
     y: &wgpu::Buffer,
 ) -> Result<()> {
-    let params = layer_norm::Params { rows: rows as u32, width4: (config.width / 4) as u32, epsilon: config.epsilon };
-    let bindings = layer_norm::Bindings { x, weight: &norm.weight, bias: &norm.bias, y };
-    layer_norm::record(recorder, tune::way(recorder.context(), &["layer_norm"]), output, params, bindings)
+    let (rows, width4) = (normed.rows as u32, (config.width / 4) as u32);
+    let params = layer_norm::Params { rows, width4, epsilon: config.epsilon };
+    let bindings = layer_norm::Bindings { x, weight: &norm.weight, bias: &norm.bias, y, rows: normed.gathered };
+    layer_norm::record(recorder, tune::way(recorder.context(), &["layer_norm"]), normed.precision, params, bindings)
 }
 
 /// What becomes of a dense layer's products.
@@ -56,6 +77,8 @@ pub(crate) struct Output {
 impl Output {
     /// Added to the residual stream, which is f32 always: what is added there is small beside it.
     pub(crate) const RESIDUAL: Self = Self { epilogue: Epilogue::Accumulate, precision: Precision::F32 };
+    /// Added to tokens of the stream that lie elsewhere.
+    const GATHERED: Self = Self { epilogue: Epilogue::Gather, precision: Precision::F32 };
     /// Stored in f32.
     pub(crate) const PLAIN: Self = Self { epilogue: Epilogue::Store, precision: Precision::F32 };
 }
@@ -69,9 +92,21 @@ pub(crate) fn record_linear(
     x: &wgpu::Buffer,
     y: &wgpu::Buffer,
 ) -> Result<()> {
+    record_layer(recorder, rows, layer, output, x, y, None)
+}
+
+fn record_layer(
+    recorder: &mut Recorder<'_>,
+    rows: usize,
+    layer: &Linear,
+    output: Output,
+    x: &wgpu::Buffer,
+    y: &wgpu::Buffer,
+    residual: Option<Residual<'_>>,
+) -> Result<()> {
     let params = linear::Params::new(rows, layer.inner, layer.columns);
     let types = Types::new(layer.precision, output.precision);
     let variant = tune::variant(recorder.context(), types, &params);
-    let bindings = linear::Bindings { x, w: &layer.w, bias: &layer.bias, y };
+    let bindings = linear::Bindings { x, w: &layer.w, bias: &layer.bias, y, residual };
     linear::record(recorder, variant, types, params, output.epilogue, bindings)
 }

@@ -101,7 +101,7 @@ fn record(context: &Context, types: Types, params: Params, variants: &[Variant])
     let (bias, y) = (empty(context, "bias", columns)?, empty(context, "y", types.output.words(rows * columns))?);
     let one = |&variant: &Variant| {
         let mut recorder = Recorder::new(context);
-        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
         linear::record(&mut recorder, variant, types, params, Epilogue::Store, bindings)?;
         recorder.finish()
     };

@@ -51,7 +51,8 @@ enum Matching<'a> {
     LowestScore,
 }
 
-/// Records the condensation of one block and moves `stage` on to the fused tokens.
+/// Records the condensation of one block. Tokens that go on stay where they are, among those that were dropped, until the
+/// MLP's residual moves them together ([`crate::block::record_mlp`]).
 pub(crate) fn record(
     recorder: &mut Recorder<'_>,
     stage: &mut Stage<'_>,
@@ -72,7 +73,7 @@ pub(crate) fn record(
     step.fuse(recorder, decision.fusion)?;
     let connectivity = decision.connectivity.cloned();
     selection.connectivity = connectivity.filter(|_| selection.own.is_some());
-    stage.current = 1 - stage.current;
+    stage.scattered = true;
     stage.patches = selection.patches - selection.dropped;
     Ok(())
 }
@@ -207,7 +208,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Records the tokens that go on, and their sizes.
+    /// Records what the tokens that go on become, where they lie, and their sizes.
     fn fuse(&self, recorder: &mut Recorder<'_>, fusion: Fusion) -> Result<()> {
         let (config, workspace, next) = (self.stage.config(), self.stage.workspace, 1 - self.stage.current);
         let params = fuse::Params {
@@ -224,8 +225,8 @@ impl Step<'_> {
             assigned: &self.selection.assigned,
             connection: &self.buffers.connection,
             diagonal: &self.buffers.diagonal,
-            fused: &workspace.tokens[next],
             fused_sizes: &workspace.sizes[next],
+            rows: &self.buffers.remaining,
         };
         fuse::record(recorder, params, fusion, bindings)
     }

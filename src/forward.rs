@@ -23,6 +23,8 @@ pub(crate) struct Stage<'a> {
     pub(crate) current: usize,
     /// Patch tokens now.
     pub(crate) patches: usize,
+    /// Whether the tokens that go on lie among dropped ones, at the rows that the last fusion listed.
+    pub(crate) scattered: bool,
 }
 
 impl Stage<'_> {
@@ -61,9 +63,15 @@ impl Stage<'_> {
         &self.workspace.tokens[self.current]
     }
 
-    /// Sizes of the tokens in the stream.
+    /// The rows of the stream at which its tokens lie, where they do not lie next to each other.
+    pub(crate) fn scattered_rows(&self) -> Option<&wgpu::Buffer> {
+        self.workspace.condense.as_ref().filter(|_| self.scattered).map(|buffers| &buffers.remaining)
+    }
+
+    /// Sizes of the tokens that go on.
     pub(crate) fn sizes(&self) -> &wgpu::Buffer {
-        &self.workspace.sizes[self.current]
+        // A fusion writes new ones; tokens follow when they next move.
+        &self.workspace.sizes[if self.scattered { 1 - self.current } else { self.current }]
     }
 }
 

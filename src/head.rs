@@ -1,6 +1,6 @@
 //! From the last tokens to features and logits.
 
-use crate::block::{Output, record_linear, record_norm};
+use crate::block::{Normed, Output, record_linear, record_norm};
 use crate::config::Head;
 use crate::error::Result;
 use crate::forward::Stage;
@@ -12,10 +12,11 @@ use crate::weights::Linear;
 /// after the final norm, or, where the norm comes after pooling, the tokens themselves.
 pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<wgpu::Buffer> {
     let (config, workspace, weights) = (stage.config(), stage.workspace, stage.weights);
+    let plain = |rows| Normed { rows, precision: Precision::F32, gathered: None };
     let pools = config.head == Head::MeanPooled;
     let features = if pools { stage.stream() } else { &workspace.normed };
     if !pools {
-        record_norm(recorder, stage.rows(), Precision::F32, config, &weights.norm, stage.stream(), features)?;
+        record_norm(recorder, plain(stage.rows()), config, &weights.norm, stage.stream(), features)?;
     }
     let Some(classifier) = &weights.head else { return Ok(features.clone()) };
     let (first, mean) = config.head_sees();
@@ -30,7 +31,7 @@ pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<w
     let bindings = pool::Bindings { x: features, sizes: stage.sizes(), pooled };
     pool::record(recorder, params, stage.images as u32, bindings)?;
     let classified = if pools {
-        record_norm(recorder, stage.images, Precision::F32, config, &weights.norm, pooled, pooled_norm)?;
+        record_norm(recorder, plain(stage.images), config, &weights.norm, pooled, pooled_norm)?;
         pooled_norm
     } else {
         pooled

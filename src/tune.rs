@@ -171,7 +171,7 @@ pub(crate) fn seconds(context: &Context, variant: Variant, types: Types, params:
     let bias = empty(context, "tuned bias", columns)?;
     let y = empty(context, "tuned y", types.output.words(rows * columns))?;
     seconds_of(context, |recorder| {
-        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y };
+        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
         linear::record(recorder, variant, types, *params, Epilogue::Store, bindings)
     })
 }

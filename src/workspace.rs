@@ -14,7 +14,7 @@ pub(crate) struct Workspace {
     pub(crate) stem: wgpu::Buffer,
     /// Patch rows [B, N, 3 * patch^2 padded]; before them, the stem's second layer.
     pub(crate) patches: wgpu::Buffer,
-    /// The residual stream [B, T, D], before and after a fuse.
+    /// The residual stream [B, T, D], before and after a block that condenses.
     pub(crate) tokens: [wgpu::Buffer; 2],
     /// How many patches each token stands for [B, T], before and after a fuse.
     pub(crate) sizes: [wgpu::Buffer; 2],
@@ -65,6 +65,8 @@ pub(crate) struct CondenseBuffers {
     /// C[q, p] and C[p, p] [B, R].
     pub(crate) connection: wgpu::Buffer,
     pub(crate) diagonal: wgpu::Buffer,
+    /// The rows of the stream at which the tokens that go on lie [B, T].
+    pub(crate) remaining: wgpu::Buffer,
     /// Matrices of the dense path [B, N, N]; one element each on the thin one.
     pub(crate) dense: [wgpu::Buffer; 4],
 }
@@ -125,6 +127,7 @@ impl Workspace {
                 rows: new("connectivity rows", elements.rows)?,
                 connection: new("connection", elements.listed)?,
                 diagonal: new("diagonal", elements.listed)?,
+                remaining: new("remaining rows", elements.sizes)?,
                 dense: [
                     new("dense 0", elements.dense)?,
                     new("dense 1", elements.dense)?,

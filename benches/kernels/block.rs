@@ -24,7 +24,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
         .map(|variant| (variant, format!("linear {}", variant.name())));
     for (variant, label) in std::iter::once((chosen, "linear".to_owned())).chain(all) {
         bench.run(&label, tokens, tokens * WIDTH * WIDTH * 3, |recorder| {
-            let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y };
+            let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y, residual: None };
             linear::record(recorder, variant, types, product, Epilogue::Store, bindings)
         });
     }
@@ -35,7 +35,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
             way,
             Precision::F32,
             params,
-            layer_norm::Bindings { x: &x, weight: &bias, bias: &bias, y: &y },
+            layer_norm::Bindings { x: &x, weight: &bias, bias: &bias, y: &y, rows: None },
         )
     });
     bench.run("query_key", tokens, tokens * tokens * WIDTH, |recorder| {

@@ -21,7 +21,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
     let order = upload(&bench.gpu, "order", &list).expect("a buffer");
     let slot = upload(&bench.gpu, "slot", &list).expect("a buffer");
     let (rows, listed, slot_out) = (bench.output(DROPPED * patches), bench.output(patches), bench.output(patches));
-    let (fused, fused_sizes) = (bench.output(tokens * WIDTH), bench.output(tokens));
+    let fused_sizes = bench.output(tokens);
     let (n, r, made) = (patches as u32, DROPPED as u32, bench.output(patches));
     let way = Variant::preferred(&bench.gpu);
     let chain = Chain { order: 2, alpha: 500.0, newton_steps: None };
@@ -51,8 +51,8 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
             assigned: &listed,
             connection: &score,
             diagonal: &score,
-            fused: &fused,
             fused_sizes: &fused_sizes,
+            rows: &made,
         };
         fuse::record(recorder, params, Fusion::Size, bindings)
     });

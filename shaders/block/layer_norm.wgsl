@@ -11,11 +11,15 @@ struct Params {
     epsilon: f32,
 }
 
+// With GATHER, row i of y is made of row rows[i] of x.
+override GATHER: bool = false;
+
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]; with GATHER as many as `rows` names
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;  // [D/4]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;    // [D/4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>;   // [rows, D/4]
+@group(0) @binding(5) var<storage, read> rows: array<u32>;          // [rows], read with GATHER only
 
 @compute @workgroup_size(64)
 fn main(
@@ -26,7 +30,13 @@ fn main(
     let row = grid_index(group, counts) * ROWS + thread / LANES;
     let lane = thread % LANES;
     // Rows past the end compute on the last row and write nothing, so that barriers stay in uniform control flow.
-    let base = min(row, params.rows - 1u) * params.width4;
+    let within = min(row, params.rows - 1u);
+    var source = within;
+    if GATHER {
+        source = rows[within];
+    }
+    let base = source * params.width4;
+    let out = within * params.width4;
     let width = f32(params.width4 * 4u);
 
     let origin = x[base].x;
@@ -46,7 +56,7 @@ fn main(
 
     if row < params.rows {
         for (var i = lane; i < params.width4; i += LANES) {
-            y[base + i] = narrow((x[base + i] - origin - mean) * scale * weight[i] + bias[i]);
+            y[out + i] = narrow((x[base + i] - origin - mean) * scale * weight[i] + bias[i]);
         }
     }
 }

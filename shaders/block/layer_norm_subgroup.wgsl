@@ -11,11 +11,15 @@ struct Params {
     epsilon: f32,
 }
 
+// With GATHER, row i of y is made of row rows[i] of x.
+override GATHER: bool = false;
+
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]; with GATHER as many as `rows` names
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;  // [D/4]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;    // [D/4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>;   // [rows, D/4]
+@group(0) @binding(5) var<storage, read> rows: array<u32>;          // [rows], read with GATHER only
 
 @compute @workgroup_size(64)
 fn main(
@@ -30,7 +34,12 @@ fn main(
     if row >= params.rows {
         return;
     }
-    let base = row * params.width4;
+    var source = row;
+    if GATHER {
+        source = rows[row];
+    }
+    let base = source * params.width4;
+    let out = row * params.width4;
     let width = f32(params.width4 * 4u);
 
     // Not of what is past a short row's end: the first elements twice are near the mean, too.
@@ -58,6 +67,6 @@ fn main(
     let scale = 1.0 / sqrt(variance + params.epsilon);
 
     for (var i = own.lane; i < params.width4; i += 8u) {
-        y[base + i] = narrow((x[base + i] - origin - mean) * scale * weight[i] + bias[i]);
+        y[out + i] = narrow((x[base + i] - origin - mean) * scale * weight[i] + bias[i]);
     }
 }

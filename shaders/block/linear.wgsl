@@ -17,6 +17,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<Input4>;        // [K, columns4], zero past the columns that exist
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
+@group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
 
 fn fma4(acc: vec4<f32>, a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>) -> vec4<f32> {
     return acc + a.x * w0 + a.y * w1 + a.z * w2 + a.w * w3;
@@ -101,22 +103,24 @@ fn main(
         b7 = fma4(b7, c7, v0, v1, v2, v3);
         at += 4u * params.columns4;
     }
-    store(row + 0u, column, a0);
-    store(row + 1u, column, a1);
-    store(row + 2u, column, a2);
-    store(row + 3u, column, a3);
-    store(row + 4u, column, a4);
-    store(row + 5u, column, a5);
-    store(row + 6u, column, a6);
-    store(row + 7u, column, a7);
+    let column_bias = bias_of(column);
+    store(row + 0u, residual_row(row + 0u), column, a0, column_bias);
+    store(row + 1u, residual_row(row + 1u), column, a1, column_bias);
+    store(row + 2u, residual_row(row + 2u), column, a2, column_bias);
+    store(row + 3u, residual_row(row + 3u), column, a3, column_bias);
+    store(row + 4u, residual_row(row + 4u), column, a4, column_bias);
+    store(row + 5u, residual_row(row + 5u), column, a5, column_bias);
+    store(row + 6u, residual_row(row + 6u), column, a6, column_bias);
+    store(row + 7u, residual_row(row + 7u), column, a7, column_bias);
     if second == column + half {
-        store(row + 0u, second, b0);
-        store(row + 1u, second, b1);
-        store(row + 2u, second, b2);
-        store(row + 3u, second, b3);
-        store(row + 4u, second, b4);
-        store(row + 5u, second, b5);
-        store(row + 6u, second, b6);
-        store(row + 7u, second, b7);
+        let second_bias = bias_of(second);
+        store(row + 0u, residual_row(row + 0u), second, b0, second_bias);
+        store(row + 1u, residual_row(row + 1u), second, b1, second_bias);
+        store(row + 2u, residual_row(row + 2u), second, b2, second_bias);
+        store(row + 3u, residual_row(row + 3u), second, b3, second_bias);
+        store(row + 4u, residual_row(row + 4u), second, b4, second_bias);
+        store(row + 5u, residual_row(row + 5u), second, b5, second_bias);
+        store(row + 6u, residual_row(row + 6u), second, b6, second_bias);
+        store(row + 7u, residual_row(row + 7u), second, b7, second_bias);
     }
 }

@@ -15,6 +15,7 @@ struct Params {
 
 override GELU: bool = false;
 override ACCUMULATE: bool = false;
+override GATHER: bool = false;
 override TALL: bool = true;
 override WIDE: bool = true;
 // SUBGROUPS times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more than
@@ -30,6 +31,8 @@ const PAD4: u32 = 2u;
 @group(0) @binding(2) var<storage, read> w: array<vec4<f16>>;    // [K, columns4], zero past the columns that exist
 @group(0) @binding(3) var<storage, read> bias: array<f32>;       // [columns4 * 4]
 @group(0) @binding(4) var<storage, read_write> y: array<Element>; // [M, columns4 * 4]
+@group(0) @binding(5) var<storage, read> residual: array<f32>; // [?, columns4 * 4], read with GATHER only
+@group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
 
 // A sum on its way from matrix to y: one slot for each subgroup that stores, and one for all the others.
 var<workgroup> sums: array<f32, (SUBGROUPS + 1u) * SIDE * SIDE>;
@@ -107,6 +110,9 @@ fn store(sum: Sum, lane: Lane, first_row: u32, first_column: u32) {
                 let at = row * params.columns4 * 4u + column;
                 if ACCUMULATE {
                     value += f32(y[at]);
+                }
+                if GATHER {
+                    value += residual[rows[row] * params.columns4 * 4u + column];
                 }
                 y[at] = Element(value);
             }

@@ -22,6 +22,8 @@ override THREADS: u32 = 64u;
 @group(0) @binding(2) var<storage, read> w: array<Input4>;        // [K, columns4], zero past the columns that exist
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
+@group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
 
 // Sums of 8 rows, two vec4 columns each.
 alias Tile = array<vec4<f32>, 16>;
@@ -72,23 +74,15 @@ fn multiply(tile: ptr<function, Tile>, own: vec4<f32>, w: Weights) {
 
 // Written out: an index that is not a constant would keep the sums in memory instead of registers, in the loop over k
 // too, where a driver does not unroll this.
-fn store_rows(row: u32, column: u32, second: u32, tile: ptr<function, Tile>) {
-    store(row + 0u, column, (*tile)[0]);
-    store(row + 0u, second, (*tile)[1]);
-    store(row + 1u, column, (*tile)[2]);
-    store(row + 1u, second, (*tile)[3]);
-    store(row + 2u, column, (*tile)[4]);
-    store(row + 2u, second, (*tile)[5]);
-    store(row + 3u, column, (*tile)[6]);
-    store(row + 3u, second, (*tile)[7]);
-    store(row + 4u, column, (*tile)[8]);
-    store(row + 4u, second, (*tile)[9]);
-    store(row + 5u, column, (*tile)[10]);
-    store(row + 5u, second, (*tile)[11]);
-    store(row + 6u, column, (*tile)[12]);
-    store(row + 6u, second, (*tile)[13]);
-    store(row + 7u, column, (*tile)[14]);
-    store(row + 7u, second, (*tile)[15]);
+fn store_rows(row: u32, columns: vec2<u32>, tile: ptr<function, Tile>, biases: array<vec4<f32>, 2>) {
+    store_two(row + 0u, columns, (*tile)[0], (*tile)[1], biases);
+    store_two(row + 1u, columns, (*tile)[2], (*tile)[3], biases);
+    store_two(row + 2u, columns, (*tile)[4], (*tile)[5], biases);
+    store_two(row + 3u, columns, (*tile)[6], (*tile)[7], biases);
+    store_two(row + 4u, columns, (*tile)[8], (*tile)[9], biases);
+    store_two(row + 5u, columns, (*tile)[10], (*tile)[11], biases);
+    store_two(row + 6u, columns, (*tile)[12], (*tile)[13], biases);
+    store_two(row + 7u, columns, (*tile)[14], (*tile)[15], biases);
 }
 
 @compute @workgroup_size(THREADS)
@@ -138,11 +132,13 @@ fn main(
             multiply(&tile2, widen(x[x2 + k]), weights);
         }
     }
-    store_rows(row, column, second, &tile0);
+    let columns = vec2(column, second);
+    let biases = array(bias_of(column), bias_of(second));
+    store_rows(row, columns, &tile0, biases);
     if EIGHTS > 1u {
-        store_rows(row + 8u, column, second, &tile1);
+        store_rows(row + 8u, columns, &tile1, biases);
     }
     if EIGHTS > 2u {
-        store_rows(row + 16u, column, second, &tile2);
+        store_rows(row + 16u, columns, &tile2, biases);
     }
 }

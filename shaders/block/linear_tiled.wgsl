@@ -20,6 +20,8 @@ override ROWS: u32 = 8u;
 @group(0) @binding(2) var<storage, read> w: array<Input4>;        // [K, columns4], zero past the columns that exist
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
+@group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
 
 const STRIDE: u32 = 5u;
 var<workgroup> x_tile: array<vec4<f32>, 320>; // [64, STRIDE]
@@ -56,15 +58,11 @@ fn multiply(a: ptr<function, Tile>, first: u32, column: u32, k: u32) {
 }
 
 // Written out: an index that is not a constant could keep the sums in memory instead of registers.
-fn store_rows(row: u32, column: u32, tile: ptr<function, Tile>) {
-    store(row + 0u, column, (*tile)[0]);
-    store(row + 0u, column + 8u, (*tile)[4]);
-    store(row + 8u, column, (*tile)[1]);
-    store(row + 8u, column + 8u, (*tile)[5]);
-    store(row + 16u, column, (*tile)[2]);
-    store(row + 16u, column + 8u, (*tile)[6]);
-    store(row + 24u, column, (*tile)[3]);
-    store(row + 24u, column + 8u, (*tile)[7]);
+fn store_rows(row: u32, columns: vec2<u32>, tile: ptr<function, Tile>, biases: array<vec4<f32>, 2>) {
+    store_two(row + 0u, columns, (*tile)[0], (*tile)[4], biases);
+    store_two(row + 8u, columns, (*tile)[1], (*tile)[5], biases);
+    store_two(row + 16u, columns, (*tile)[2], (*tile)[6], biases);
+    store_two(row + 24u, columns, (*tile)[3], (*tile)[7], biases);
 }
 
 @compute @workgroup_size(64)
@@ -106,8 +104,10 @@ fn main(
             }
         }
     }
-    store_rows(row0 + row, column0 + column, &top);
+    let columns = column0 + column + vec2(0u, 8u);
+    let biases = array(bias_of(columns.x), bias_of(columns.y));
+    store_rows(row0 + row, columns, &top, biases);
     if ROWS > 4u {
-        store_rows(row0 + row + 32u, column0 + column, &bottom);
+        store_rows(row0 + row + 32u, columns, &bottom, biases);
     }
 }

@@ -1,6 +1,8 @@
-// Eq. 12: every kept token becomes the weighted mean of itself and the dropped tokens assigned to it; prefix tokens and
-// kept tokens with no match are copied. Sums run in the order in which dropped tokens are listed, so two runs give the
-// same bits. Eight neighbouring threads share a token: they look for its matches once for all the elements they make.
+// Eq. 12: every kept token that dropped ones are assigned to becomes the weighted mean of itself and them, where it lies.
+// No other token moves: the rows at which those that go on lie are listed, and what reads tokens next reads them by that
+// list (norm2, and the residual of fc2, which puts them next to each other). Sums run in the order in which dropped tokens
+// are listed, so two runs give the same bits. Eight neighbouring threads share a token that changes; behind them, a thread
+// for each token that goes on finds its row and size.
 #import shared/float.wgsl
 #import shared/grid.wgsl
 
@@ -17,78 +19,44 @@ struct Params {
 override WEIGHTS: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> tokens: array<vec4<f32>>;           // [B, E + N, D/4]
-@group(0) @binding(2) var<storage, read> sizes: array<f32>;                  // [B, E + N]
-@group(0) @binding(3) var<storage, read> order: array<u32>;                  // [B, N]
-@group(0) @binding(4) var<storage, read> assigned: array<u32>;               // [B, R]
-@group(0) @binding(5) var<storage, read> connection: array<f32>;             // C[q, p] [B, R]
-@group(0) @binding(6) var<storage, read> diagonal: array<f32>;               // C[p, p] [B, R]
-@group(0) @binding(7) var<storage, read_write> fused: array<vec4<f32>>;      // [B, E + N - R, D/4]
-@group(0) @binding(8) var<storage, read_write> fused_sizes: array<f32>;      // [B, E + N - R]
+@group(0) @binding(1) var<storage, read_write> tokens: array<vec4<f32>>;  // [B, E + N, D/4]
+@group(0) @binding(2) var<storage, read> sizes: array<f32>;               // [B, E + N]
+@group(0) @binding(3) var<storage, read> order: array<u32>;               // [B, N]
+@group(0) @binding(4) var<storage, read> assigned: array<u32>;            // [B, R]
+@group(0) @binding(5) var<storage, read> connection: array<f32>;          // C[q, p] [B, R]
+@group(0) @binding(6) var<storage, read> diagonal: array<f32>;            // C[p, p] [B, R]
+@group(0) @binding(7) var<storage, read_write> fused_sizes: array<f32>;   // [B, E + N - R]
+@group(0) @binding(8) var<storage, read_write> rows: array<u32>;          // [B, E + N - R]: where in tokens each is
 
 const LANES: u32 = 8u;
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
-    @builtin(local_invocation_index) thread: u32,
-) {
-    let kept = params.patches - params.dropped;
-    let remaining = params.prefix + kept;
-    let index = grid_index(group, counts) * 64u + thread;
-    let row = index / LANES;
-    let lane = index % LANES;
-    if row >= params.images * remaining {
-        return;
-    }
-    let image = row / remaining;
-    let place = row - image * remaining;
-    let incoming = image * (params.prefix + params.patches);
-    let listed = image * params.patches;
+// Makes the token that the dropped token at place `index` of all images' lists goes to, if it is the first to go there.
+// Members lie where no one writes: they were dropped.
+fn fuse(index: u32, lane: u32) {
+    let image = index / params.dropped;
+    let place = index - image * params.dropped;
+    let incoming = image * (params.prefix + params.patches) + params.prefix;
+    let listed = image * params.patches + params.patches - params.dropped;
     let matches = image * params.dropped;
-    var own = 0u;
-    var own_row = incoming + place;
-    // The first match, one past the last, and what they add up to.
-    var first = params.dropped;
-    var end = 0u;
+    let own = assigned[index];
+    // One past the last match, and how many there are.
+    var end = place;
     var members = 1.0;
-    var size = 0.0;
-    var weights = 0.0;
-    if place >= params.prefix {
-        own = order[listed + place - params.prefix];
-        own_row = incoming + params.prefix + own;
-        if WEIGHTS != 0u {
-            for (var r = 0u; r < params.dropped; r++) {
-                if assigned[matches + r] == own {
-                    first = min(first, r);
-                    end = r + 1u;
-                    members += 1.0;
-                }
-            }
-        }
-    }
-    let own_size = sizes[own_row];
-    let source = own_row * params.width4;
-    let out = row * params.width4;
-    if end == 0u {
-        for (var element = lane; element < params.width4; element += LANES) {
-            fused[out + element] = tokens[source + element];
-        }
-        if lane == 0u {
-            fused_sizes[row] = own_size;
-        }
-        return;
-    }
-
-    size = own_size;
-    let own_weight = select(own_size, diagonal[matches + first], WEIGHTS != 2u);
-    weights = own_weight;
-    for (var r = first; r < end; r++) {
+    for (var r = 0u; r < params.dropped; r++) {
         if assigned[matches + r] == own {
-            let member_size = sizes[incoming + params.prefix + order[listed + kept + r]];
-            weights += select(member_size, connection[matches + r], WEIGHTS != 2u);
-            size += member_size;
+            if r < place {
+                return;
+            }
+            end = r + 1u;
+            members += 1.0;
+        }
+    }
+    let own_row = incoming + own;
+    let own_weight = select(sizes[own_row], diagonal[index], WEIGHTS != 2u);
+    var weights = own_weight;
+    for (var r = place; r < end; r++) {
+        if assigned[matches + r] == own {
+            weights += select(sizes[incoming + order[listed + r]], connection[matches + r], WEIGHTS != 2u);
         }
     }
     // A sum of weights that is zero or not finite says nothing about who matters: the plain mean.
@@ -99,11 +67,12 @@ fn main(
     } else if WEIGHTS == 3u {
         divisor = 1.0;
     }
+    let target4 = own_row * params.width4;
     for (var element = lane; element < params.width4; element += LANES) {
-        var sum = tokens[source + element] * select(own_weight, 1.0, plain);
-        for (var r = first; r < end; r++) {
+        var sum = tokens[target4 + element] * select(own_weight, 1.0, plain);
+        for (var r = place; r < end; r++) {
             if assigned[matches + r] == own {
-                let member = incoming + params.prefix + order[listed + kept + r];
+                let member = incoming + order[listed + r];
                 var weight = 1.0;
                 if !plain {
                     weight = select(sizes[member], connection[matches + r], WEIGHTS != 2u);
@@ -111,9 +80,51 @@ fn main(
                 sum += tokens[member * params.width4 + element] * weight;
             }
         }
-        fused[out + element] = sum / divisor;
+        tokens[target4 + element] = sum / divisor;
     }
-    if lane == 0u {
-        fused_sizes[row] = size;
+}
+
+// Notes where the token that goes on as number `index` of all images lies, and how many patches it stands for.
+fn list(index: u32) {
+    let kept = params.patches - params.dropped;
+    let remaining = params.prefix + kept;
+    let image = index / remaining;
+    let place = index - image * remaining;
+    let incoming = image * (params.prefix + params.patches);
+    let listed = image * params.patches;
+    let matches = image * params.dropped;
+    if place < params.prefix {
+        rows[index] = incoming + place;
+        fused_sizes[index] = sizes[incoming + place];
+        return;
+    }
+    let own = order[listed + place - params.prefix];
+    let row = incoming + params.prefix + own;
+    var size = sizes[row];
+    if WEIGHTS != 0u {
+        for (var r = 0u; r < params.dropped; r++) {
+            if assigned[matches + r] == own {
+                size += sizes[incoming + params.prefix + order[listed + kept + r]];
+            }
+        }
+    }
+    rows[index] = row;
+    fused_sizes[index] = size;
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) counts: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = grid_index(group, counts) * 64u + thread;
+    let fusing = params.images * params.dropped * LANES;
+    if index < fusing {
+        if WEIGHTS != 0u {
+            fuse(index / LANES, index % LANES);
+        }
+    } else if index - fusing < params.images * (params.prefix + params.patches - params.dropped) {
+        list(index - fusing);
     }
 }

@@ -1,17 +1,31 @@
 // What a product becomes on its way into memory, for every way to make the product. The shader that imports this binds
-// `params` (rows, columns4), `bias` and `y`.
+// `params` (rows, columns4), `bias`, `y`, `residual` and `rows`.
 #import shared/gelu.wgsl
 #import shared/output.wgsl
 
 override GELU: bool = false;
 override ACCUMULATE: bool = false;
+override GATHER: bool = false;
+
+// What is added to four columns of every row: loaded once for all the rows that a thread makes.
+fn bias_of(column4: u32) -> vec4<f32> {
+    return bias[min(column4, params.columns4 - 1u)];
+}
+
+// The row of `residual` that a row of y is added to: looked up once for all columns that a thread makes of it.
+fn residual_row(row: u32) -> u32 {
+    if GATHER {
+        return rows[min(row, params.rows - 1u)];
+    }
+    return row;
+}
 
 // Writes four columns of a row; what lies outside y is dropped.
-fn store(row: u32, column4: u32, product: vec4<f32>) {
+fn store(row: u32, source: u32, column4: u32, product: vec4<f32>, own_bias: vec4<f32>) {
     if row >= params.rows || column4 >= params.columns4 {
         return;
     }
-    var value = product + bias[column4];
+    var value = product + own_bias;
     if GELU {
         value = gelu4(value);
     }
@@ -19,5 +33,15 @@ fn store(row: u32, column4: u32, product: vec4<f32>) {
     if ACCUMULATE {
         value += widen_output(y[index]);
     }
+    if GATHER {
+        value += residual[source * params.columns4 + column4];
+    }
     y[index] = narrow(value);
+}
+
+// The same for twice four columns of a row.
+fn store_two(row: u32, columns: vec2<u32>, a: vec4<f32>, b: vec4<f32>, biases: array<vec4<f32>, 2>) {
+    let source = residual_row(row);
+    store(row, source, columns.x, a, biases[0]);
+    store(row, source, columns.y, b, biases[1]);
 }

@@ -120,6 +120,7 @@ impl<'a> Probe<'a> {
             inspect: false,
             block: self.block,
             current: 0,
+            scattered: false,
             patches: self.patches(),
         };
         let seconds = tune::seconds_of(self.context, |recorder| self.record(recorder, &stage))?;

@@ -27,8 +27,8 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let (order, slot) = selection(&mut random, images, patches, dropped);
     let matches = matches(&mut random, &slot, patches, dropped);
     let Matches { assigned, connection, diagonal } = &matches;
+    let sizes_buffer = upload(context, "sizes", &sizes)?;
     let inputs = Inputs { tokens: &tokens, sizes: &sizes, order: &order, assigned, connection, diagonal };
-    let (tokens, sizes) = (upload(context, "tokens", &tokens)?, upload(context, "sizes", &sizes)?);
     let (order, assigned) = (upload(context, "order", &order)?, upload(context, "assigned", assigned)?);
     let connection = upload(context, "connection", connection)?;
     let diagonal = upload(context, "diagonal", diagonal)?;
@@ -41,26 +41,29 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     };
     let mut worst = Difference::NONE;
     for fusion in [Fusion::None, Fusion::Connectivity, Fusion::Size, Fusion::Sum] {
-        let fused = unset(context, "fused", outgoing * width)?;
+        let fused = upload(context, "tokens", &tokens)?;
+        let rows = unset(context, "rows", outgoing)?;
         let fused_sizes = unset(context, "fused sizes", outgoing)?;
         let bindings = Bindings {
-            tokens: &tokens,
-            sizes: &sizes,
+            tokens: &fused,
+            sizes: &sizes_buffer,
             order: &order,
             assigned: &assigned,
             connection: &connection,
             diagonal: &diagonal,
-            fused: &fused,
             fused_sizes: &fused_sizes,
+            rows: &rows,
         };
         execute(context, |recorder| record(recorder, params, fusion, bindings))?;
-        let got: Vec<f32> = download(context, &fused, outgoing * width)?;
+        let got: Vec<f32> = download(context, &fused, incoming * width)?;
+        let got_rows: Vec<u32> = download(context, &rows, outgoing)?;
         let got_sizes: Vec<f32> = download(context, &fused_sizes, outgoing)?;
-        let (twin, twin_sizes) = fuse(&inputs, &params, fusion);
+        let twin = fuse(&inputs, &params, fusion);
         let tolerance = if fusion == Fusion::None { 0.0 } else { rounding(dropped + 1) };
-        worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
+        worst = worst.worse(Difference::of_floats_near(&got, &twin.tokens, 1.0, tolerance));
         // Sizes are whole numbers: sums of them are exact.
-        worst = worst.worse(Difference::of_floats(&got_sizes, &twin_sizes, 0.0));
+        worst = worst.worse(Difference::of_floats(&got_sizes, &twin.sizes, 0.0));
+        worst = worst.worse(Difference::of_indices(&got_rows, &twin.rows));
     }
     Ok(worst)
 }

@@ -7,6 +7,7 @@ use crate::gpu::{Context, Precision, Variant};
 use crate::kernels::layer_norm::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::layer_norm::layer_norm;
+use crate::reference::linear::gather;
 
 pub(super) const CHECK: Check = Check {
     kernel: "layer_norm",
@@ -34,17 +35,23 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
     let bias = random.tensor(width, 0.0, 0.5);
     let x_buffer = upload(context, "x", &x)?;
     let (weight_buffer, bias_buffer) = (upload(context, "weight", &weight)?, upload(context, "bias", &bias)?);
+    // Rows in another order, some twice.
+    let gathered: Vec<u32> = (0..rows as u32).rev().map(|row| row * 7 % rows as u32).collect();
+    let rows_buffer = upload(context, "rows", &gathered)?;
+    let gathered_x = gather(&x, width, &gathered);
     let mut worst = Difference::NONE;
     for (epsilon, output) in [1e-6, 1e-12, 1e-5].into_iter().flat_map(|e| Precision::ALL.map(|output| (e, output))) {
-        let y = unset(context, "y", rows * width)?;
-        let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
-        let bindings = Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y };
-        execute(context, |recorder| record(recorder, variant, output, params, bindings))?;
-        let got = download_as(context, &y, rows * width, output)?;
-        let twin = layer_norm(&x, &weight, &bias, epsilon);
-        // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
-        let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon) + storing(output);
-        worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
+        for (x, own_rows) in [(&x, None), (&gathered_x, Some(&rows_buffer))] {
+            let y = unset(context, "y", rows * width)?;
+            let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
+            let bindings = Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y, rows: own_rows };
+            execute(context, |recorder| record(recorder, variant, output, params, bindings))?;
+            let got = download_as(context, &y, rows * width, output)?;
+            let twin = layer_norm(x, &weight, &bias, epsilon);
+            // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
+            let tolerance = rounding(width.div_ceil(32) + 12) * condition(x, width, epsilon) + storing(output);
+            worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
+        }
     }
     Ok(worst)
 }

@@ -4,9 +4,9 @@ use super::data::{UNIT, download_as, rounding, stored, storing, upload_as};
 use super::{Check, Difference, dimensions, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Types};
-use crate::kernels::linear::{Bindings, Epilogue, Params, Variant, record};
+use crate::kernels::linear::{Bindings, Epilogue, Params, Residual, Variant, record};
 use crate::random::Random;
-use crate::reference::linear::linear;
+use crate::reference::linear::{gather, linear};
 
 pub(super) const CHECK: Check = Check {
     kernel: "linear",
@@ -65,16 +65,25 @@ pub(crate) fn compare(
     let x_buffer = upload_as(context, "x", &x, types.input)?;
     let w_buffer = upload_as(context, "w", &w, types.input)?;
     let bias_buffer = upload(context, "bias", &bias)?;
+    // Rows in another order, some twice, and never the first.
+    let gathered: Vec<u32> = (0..rows as u32).rev().map(|row| 1 + (row * 7) % rows as u32).collect();
+    let tokens = random.tensor((rows + 1) * columns, 0.0, 1.0);
+    let tokens_buffer = upload(context, "residual", &tokens)?;
+    let rows_buffer = upload(context, "rows", &gathered)?;
     let mut worst = Difference::NONE;
-    for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
-        if epilogue == Epilogue::Accumulate && types.output != Precision::F32 {
+    for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate, Epilogue::Gather] {
+        if epilogue.adds() && types.output != Precision::F32 {
             continue;
         }
         let y_buffer = upload_as(context, "y", &before, types.output)?;
-        let bindings = Bindings { x: &x_buffer, w: &w_buffer, bias: &bias_buffer, y: &y_buffer };
+        let residual = Some(Residual { tokens: &tokens_buffer, rows: &rows_buffer });
+        let bindings = Bindings { x: &x_buffer, w: &w_buffer, bias: &bias_buffer, y: &y_buffer, residual };
         let params = Params::new(rows, inner, columns);
         execute(context, |recorder| record(recorder, variant, types, params, epilogue, bindings))?;
-        let mut twin = before.clone();
+        let mut twin = match epilogue {
+            Epilogue::Gather => gather(&tokens, columns, &gathered),
+            _ => before.clone(),
+        };
         linear(&x, &w, &bias, inner, columns, epilogue, &mut twin);
         let got = download_as(context, &y_buffer, rows * columns, types.output)?;
         // A weighted sum is about 1 here, though a single one may be far smaller. The erf of GELU adds its own error.

@@ -1,4 +1,4 @@
-//! Kept tokens become weighted means of themselves and what was assigned to them.
+//! Kept tokens become weighted means of themselves and what was assigned to them, where they lie.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -10,14 +10,14 @@ pub const KERNEL: Kernel = Kernel {
     name: "fuse",
     shader: "condense/fuse.wgsl",
     bindings: &[
-        Binding::read("tokens"),
+        Binding::write("tokens"),
         Binding::read("sizes"),
         Binding::read("order"),
         Binding::read("assigned"),
         Binding::read("connection"),
         Binding::read("diagonal"),
-        Binding::write("fused"),
         Binding::write("fused_sizes"),
+        Binding::write("rows"),
     ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
@@ -57,7 +57,7 @@ pub struct Params {
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, E + N, D]
+    /// [B, E + N, D]; what tokens that go on have become, in place
     pub tokens: &'a wgpu::Buffer,
     /// [B, E + N]
     pub sizes: &'a wgpu::Buffer,
@@ -69,10 +69,10 @@ pub struct Bindings<'a> {
     pub connection: &'a wgpu::Buffer,
     /// C[p, p] [B, R]
     pub diagonal: &'a wgpu::Buffer,
-    /// [B, E + N - R, D]
-    pub fused: &'a wgpu::Buffer,
     /// [B, E + N - R]
     pub fused_sizes: &'a wgpu::Buffer,
+    /// [B, E + N - R]: the row of `tokens`, counted through all images, at which each token that goes on lies
+    pub rows: &'a wgpu::Buffer,
 }
 
 impl Params {
@@ -85,9 +85,10 @@ impl Params {
     }
 }
 
-/// Eight threads for each token of the result.
+/// Eight threads for each dropped token, and one for each that goes on.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid((params.outgoing() * 8).div_ceil(64))
+    let dropped = params.images as usize * params.dropped as usize;
+    grid((dropped * 8 + params.outgoing()).div_ceil(64))
 }
 
 /// Records one dispatch.
@@ -114,8 +115,8 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, fusion: Fusion, bindi
             Operand::buffer(bindings.assigned, dropped),
             Operand::buffer(bindings.connection, dropped),
             Operand::buffer(bindings.diagonal, dropped),
-            Operand::buffer(bindings.fused, params.outgoing() * width),
             Operand::buffer(bindings.fused_sizes, params.outgoing()),
+            Operand::buffer(bindings.rows, params.outgoing()),
         ],
         workgroups(&params),
     )

@@ -9,7 +9,13 @@ use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, Variant, 
 pub const KERNEL: Kernel = Kernel {
     name: "layer_norm",
     shader: "block/layer_norm.wgsl",
-    bindings: &[Binding::read("x"), Binding::read("weight"), Binding::read("bias"), Binding::write("y")],
+    bindings: &[
+        Binding::read("x"),
+        Binding::read("weight"),
+        Binding::read("bias"),
+        Binding::write("y"),
+        Binding::read("rows"),
+    ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
@@ -40,7 +46,7 @@ pub struct Params {
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [rows, D]
+    /// [rows, D]; as many as `rows` names where it does
     pub x: &'a wgpu::Buffer,
     /// `[D]`
     pub weight: &'a wgpu::Buffer,
@@ -48,6 +54,8 @@ pub struct Bindings<'a> {
     pub bias: &'a wgpu::Buffer,
     /// [rows, D]
     pub y: &'a wgpu::Buffer,
+    /// [rows]: the row of x that each row of y is made of; `None` where they are the same
+    pub rows: Option<&'a wgpu::Buffer>,
 }
 
 /// Eight rows to a workgroup, of either variant.
@@ -76,16 +84,24 @@ pub fn record(
         Variant::Plain => &KERNEL,
         Variant::Subgroup => &SUBGROUP,
     };
+    let elements = params.rows as usize * params.width();
+    let (x, rows) = match bindings.rows {
+        // All of x: rows may lie anywhere.
+        Some(rows) => ((bindings.x.size() / 4) as usize, Operand::buffer(rows, params.rows as usize)),
+        // Not read, but bound: something.
+        None => (elements, Operand::buffer(bindings.weight, 1)),
+    };
     recorder.dispatch_typed(
         kernel,
         Types::new(Precision::F32, output),
-        &[],
+        &[("GATHER", f64::from(u8::from(bindings.rows.is_some())))],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.x, params.rows as usize * params.width()),
+            Operand::buffer(bindings.x, x),
             Operand::buffer(bindings.weight, params.width()),
             Operand::buffer(bindings.bias, params.width()),
-            Operand::buffer(bindings.y, output.words(params.rows as usize * params.width())),
+            Operand::buffer(bindings.y, output.words(elements)),
+            rows,
         ],
         workgroups(&params),
     )

@@ -10,7 +10,14 @@ pub mod cooperative;
 pub mod subgroup;
 pub mod tiled;
 
-const BINDINGS: &[Binding] = &[Binding::read("x"), Binding::read("w"), Binding::read("bias"), Binding::write("y")];
+const BINDINGS: &[Binding] = &[
+    Binding::read("x"),
+    Binding::read("w"),
+    Binding::read("bias"),
+    Binding::write("y"),
+    Binding::read("residual"),
+    Binding::read("rows"),
+];
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -46,6 +53,17 @@ pub struct Bindings<'a> {
     pub bias: &'a wgpu::Buffer,
     /// [M, columns rounded up to 4]
     pub y: &'a wgpu::Buffer,
+    /// What [`Epilogue::Gather`] adds to; not read by the others.
+    pub residual: Option<Residual<'a>>,
+}
+
+/// Tokens of which some go on, f32 like the y that they are added to.
+#[derive(Clone, Copy)]
+pub struct Residual<'a> {
+    /// [tokens, columns rounded up to 4]
+    pub tokens: &'a wgpu::Buffer,
+    /// `[M]`: the row of `tokens` that each row of y is added to
+    pub rows: &'a wgpu::Buffer,
 }
 
 /// What happens to the product on its way into y.
@@ -57,6 +75,16 @@ pub enum Epilogue {
     Gelu,
     /// y += x w + bias: the residual connection.
     Accumulate,
+    /// y = residual[rows] + x w + bias: the residual connection of tokens that lie elsewhere, among others that were
+    /// dropped.
+    Gather,
+}
+
+impl Epilogue {
+    /// Whether the product is added to what is f32 always.
+    pub fn adds(self) -> bool {
+        matches!(self, Self::Accumulate | Self::Gather)
+    }
 }
 
 /// How the product is made.
@@ -154,8 +182,8 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`]; [`Error::Config`] for a sum onto f16, which would round at every addition;
-/// [`Error::Device`] for cooperative matrices that the device has not.
+/// As [`Recorder::dispatch`]; [`Error::Config`] for a sum onto f16, which would round at every addition, and for one onto
+/// a residual that is not there; [`Error::Device`] for cooperative matrices that the device has not.
 pub fn record(
     recorder: &mut Recorder<'_>,
     variant: Variant,
@@ -164,9 +192,20 @@ pub fn record(
     epilogue: Epilogue,
     bindings: Bindings<'_>,
 ) -> Result<()> {
-    if epilogue == Epilogue::Accumulate && types.output != Precision::F32 {
+    if epilogue.adds() && types.output != Precision::F32 {
         return Err(Error::config("linear", "f32 to add to", types.output.to_string()));
     }
+    let gathers = epilogue == Epilogue::Gather;
+    let residual = match bindings.residual {
+        Some(residual) if gathers => {
+            // All of the tokens: rows may lie anywhere.
+            let elements = (residual.tokens.size() / 4) as usize;
+            [Operand::buffer(residual.tokens, elements), Operand::buffer(residual.rows, params.rows as usize)]
+        }
+        None if gathers => return Err(Error::config("linear", "a residual to gather from", "none")),
+        // What a variant does not read is bound all the same: a vec4 of something.
+        _ => [Operand::buffer(bindings.bias, 4), Operand::buffer(bindings.bias, 1)],
+    };
     let types = match variant {
         Variant::Cooperative(_) => types.tiled(cooperative::tile(recorder.context())?),
         _ => types,
@@ -174,8 +213,10 @@ pub fn record(
     let mut constants = variant.constants(recorder.context());
     constants.push(("GELU", f64::from(u8::from(epilogue == Epilogue::Gelu))));
     constants.push(("ACCUMULATE", f64::from(u8::from(epilogue == Epilogue::Accumulate))));
+    constants.push(("GATHER", f64::from(u8::from(gathers))));
     let constants: &Constants = &constants;
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
+    let [tokens, gathered] = residual;
     let workgroups = variant.workgroups(recorder.context(), &params);
     recorder.dispatch_typed(
         variant.kernel(),
@@ -187,6 +228,8 @@ pub fn record(
             Operand::buffer(bindings.w, types.input.words(inner * columns)),
             Operand::buffer(bindings.bias, columns),
             Operand::buffer(bindings.y, types.output.words(rows * columns)),
+            tokens,
+            gathered,
         ],
         workgroups,
     )

@@ -19,21 +19,33 @@ pub struct Inputs<'a> {
     pub diagonal: &'a [f32],
 }
 
-/// Fused tokens [B, E + N - R, D] and their sizes.
-pub fn fuse(inputs: &Inputs<'_>, params: &Params, fusion: Fusion) -> (Vec<f32>, Vec<f32>) {
+/// What fusing leaves.
+#[derive(Clone, Debug)]
+pub struct Fused {
+    /// [B, E + N, D]: the tokens, in which those that others were assigned to have changed
+    pub tokens: Vec<f32>,
+    /// [B, E + N - R]: sizes of the tokens that go on
+    pub sizes: Vec<f32>,
+    /// [B, E + N - R]: the rows at which they lie
+    pub rows: Vec<u32>,
+}
+
+/// Fuses, and lists what goes on.
+pub fn fuse(inputs: &Inputs<'_>, params: &Params, fusion: Fusion) -> Fused {
     let (prefix, patches, dropped) = (params.prefix as usize, params.patches as usize, params.dropped as usize);
     let (width, kept) = (params.width4 as usize * 4, patches - dropped);
-    let (mut fused, mut sizes) = (Vec::new(), Vec::new());
+    let mut fused = Fused { tokens: inputs.tokens.to_vec(), sizes: Vec::new(), rows: Vec::new() };
     for image in 0..params.images as usize {
         let incoming = image * (prefix + patches);
         let token = |t: usize| &inputs.tokens[(incoming + t) * width..][..width];
         let size = |t: usize| inputs.sizes[incoming + t];
         for t in 0..prefix {
-            fused.extend_from_slice(token(t));
-            sizes.push(size(t));
+            fused.rows.push((incoming + t) as u32);
+            fused.sizes.push(size(t));
         }
         let order = &inputs.order[image * patches..][..patches];
         for &own in &order[..kept] {
+            let row = incoming + prefix + own as usize;
             // (token, weight) of the kept token, then of its matches in ascending order.
             let mut members: Vec<(usize, f64)> = vec![(prefix + own as usize, 0.0)];
             for r in (0..dropped).filter(|_| fusion != Fusion::None) {
@@ -45,19 +57,20 @@ pub fn fuse(inputs: &Inputs<'_>, params: &Params, fusion: Fusion) -> (Vec<f32>, 
                     members.push((member, f64::from(if by_size { size(member) } else { inputs.connection[at] })));
                 }
             }
-            let sum: f64 = members.iter().map(|m| m.1).sum();
-            if fusion != Fusion::Sum && members.len() > 1 && (sum == 0.0 || !sum.is_finite()) {
-                members.iter_mut().for_each(|m| m.1 = 1.0);
-            } else if members.len() == 1 {
-                members[0].1 = 1.0;
+            fused.rows.push(row as u32);
+            fused.sizes.push(members.iter().map(|&(t, _)| size(t)).sum());
+            if members.len() == 1 {
+                continue;
             }
-            let divided = fusion != Fusion::Sum || members.len() == 1;
-            let total = if divided { members.iter().map(|m| m.1).sum() } else { 1.0 };
-            fused.extend((0..width).map(|e| {
-                (members.iter().map(|&(t, weight)| f64::from(token(t)[e]) * weight).sum::<f64>() / total) as f32
-            }));
-            sizes.push(members.iter().map(|&(t, _)| size(t)).sum());
+            let sum: f64 = members.iter().map(|m| m.1).sum();
+            if fusion != Fusion::Sum && (sum == 0.0 || !sum.is_finite()) {
+                members.iter_mut().for_each(|m| m.1 = 1.0);
+            }
+            let total = if fusion == Fusion::Sum { 1.0 } else { members.iter().map(|m| m.1).sum() };
+            for (e, out) in fused.tokens[row * width..][..width].iter_mut().enumerate() {
+                *out = (members.iter().map(|&(t, weight)| f64::from(token(t)[e]) * weight).sum::<f64>() / total) as f32;
+            }
         }
     }
-    (fused, sizes)
+    fused
 }

@@ -2,7 +2,8 @@
 
 use crate::kernels::linear::Epilogue;
 
-/// x [M, K] times w [K, stride] plus bias, its first `columns` columns, into y [M, columns] by `epilogue`.
+/// x [M, K] times w [K, stride] plus bias, its first `columns` columns, into y [M, columns] by `epilogue`. To gather is to
+/// accumulate on rows that lie in y already: see [`gather`].
 pub fn linear(x: &[f32], w: &[f32], bias: &[f32], inner: usize, columns: usize, epilogue: Epilogue, y: &mut [f32]) {
     let stride = w.len() / inner;
     let mut sums = vec![0.0f64; columns];
@@ -19,10 +20,15 @@ pub fn linear(x: &[f32], w: &[f32], bias: &[f32], inner: usize, columns: usize, 
             *out = match epilogue {
                 Epilogue::Store => sum as f32,
                 Epilogue::Gelu => gelu(sum) as f32,
-                Epilogue::Accumulate => (f64::from(*out) + sum) as f32,
+                Epilogue::Accumulate | Epilogue::Gather => (f64::from(*out) + sum) as f32,
             };
         }
     }
+}
+
+/// Rows of `tokens` [.., columns] in the order of `rows`.
+pub fn gather(tokens: &[f32], columns: usize, rows: &[u32]) -> Vec<f32> {
+    rows.iter().flat_map(|&row| &tokens[row as usize * columns..][..columns]).copied().collect()
 }
 
 /// x/2 (1 + erf(x / sqrt 2)), with an erf exact to f64.

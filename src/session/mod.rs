@@ -72,6 +72,7 @@ impl Session {
             inspect: options.inspect,
             block: 0,
             current: 0,
+            scattered: false,
             patches: plan.config.patches(),
         };
         let features = forward::record(&context, &mut recorder, &mut stage, &mut selections)?;

@@ -22,24 +22,25 @@ fn agrees_at_awkward_and_real_sizes() {
 /// Three tokens of one vec4 each, of which token 1 is fused into token 2: what becomes of it, and of its size.
 fn fuse_pair(connection: f32, diagonal: f32, fusion: Fusion) -> (f32, f32) {
     let tokens: Vec<f32> = [7.0, -1.0, 9.0, 1.0].iter().flat_map(|&v| [v; 4]).collect();
-    let (fused, fused_sizes) = (buffer(&[f32::NAN; 12]), buffer(&[f32::NAN; 3]));
+    let (fused, fused_sizes, rows) = (buffer(&tokens), buffer(&[f32::NAN; 3]), buffer(&[u32::MAX; 3]));
     let bindings = Bindings {
-        tokens: &buffer(&tokens),
+        tokens: &fused,
         sizes: &buffer(&[1.0f32, 2.0, 3.0, 1.0]),
         order: &buffer(&[0u32, 2, 1]),
         assigned: &buffer(&[2u32]),
         connection: &buffer(&[connection]),
         diagonal: &buffer(&[diagonal]),
-        fused: &fused,
         fused_sizes: &fused_sizes,
+        rows: &rows,
     };
     let params = Params { images: 1, prefix: 1, patches: 3, dropped: 1, width4: 1 };
     run(|recorder| record(recorder, params, fusion, bindings));
-    let (fused, sizes): (Vec<f32>, Vec<f32>) = (read(&fused, 12), read(&fused_sizes, 3));
-    assert_eq!((fused[0], fused[4]), (7.0, -1.0));
+    let (fused, sizes): (Vec<f32>, Vec<f32>) = (read(&fused, 16), read(&fused_sizes, 3));
+    assert_eq!(read::<u32>(&rows, 3), [0, 1, 3]);
+    assert_eq!(fused[..12], tokens[..12], "only the token that is fused into changes");
     assert_eq!((sizes[0], sizes[1]), (1.0, 2.0));
-    assert!(fused[8..].iter().all(|v| v.to_bits() == fused[8].to_bits()));
-    (fused[8], sizes[2])
+    assert!(fused[12..].iter().all(|v| v.to_bits() == fused[12].to_bits()));
+    (fused[12], sizes[2])
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn a_pair_becomes_its_weighted_mean_or_the_plain_one() {
 #[test]
 fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
     let (images, prefix, patches, dropped, width) = (2, 2, 100, 40, 48);
-    let (kept, remaining) = (patches - dropped, prefix + patches - dropped);
+    let (kept, incoming, remaining) = (patches - dropped, prefix + patches, prefix + patches - dropped);
     let mut random = Random::named("bits", 1);
     let mut tokens = random.tensor(images * (prefix + patches) * width, 0.0, 1e3);
     for value in tokens.iter_mut().step_by(31) {
@@ -91,20 +92,20 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
     assert_eq!(order.len(), images * patches);
     let assigned: Vec<u32> = (0..images * dropped).map(|_| order[random.below(16)]).collect();
     let weights = random.tensor(images * dropped, 1.0, 0.5);
-    let (tokens_buffer, sizes) = (buffer(&tokens), buffer(&vec![1.0f32; images * (prefix + patches)]));
+    let sizes = buffer(&vec![1.0f32; images * incoming]);
     let (order_buffer, assigned_buffer, weights_buffer) = (buffer(&order), buffer(&assigned), buffer(&weights));
     for kind in [Fusion::Connectivity, Fusion::Size, Fusion::None] {
         let fuse = || {
-            let fused = buffer(&vec![f32::NAN; images * remaining * width]);
+            let (fused, rows) = (buffer(&tokens), buffer(&vec![u32::MAX; images * remaining]));
             let bindings = Bindings {
-                tokens: &tokens_buffer,
+                tokens: &fused,
                 sizes: &sizes,
                 order: &order_buffer,
                 assigned: &assigned_buffer,
                 connection: &weights_buffer,
                 diagonal: &weights_buffer,
-                fused: &fused,
                 fused_sizes: &buffer(&vec![f32::NAN; images * remaining]),
+                rows: &rows,
             };
             let params = Params {
                 images: images as u32,
@@ -114,9 +115,10 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
                 width4: (width / 4) as u32,
             };
             run(|recorder| record(recorder, params, kind, bindings));
-            bits(&read::<f32>(&fused, images * remaining * width))
+            (bits(&read::<f32>(&fused, images * incoming * width)), read::<u32>(&rows, images * remaining))
         };
         let first = fuse();
+        let (tokens_after, rows) = &first;
         for _ in 0..3 {
             assert!(fuse() == first, "{kind:?}: two runs differ");
         }
@@ -133,9 +135,11 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
                     prefix + own as usize
                 };
                 unmatched += 1;
-                let source = &tokens[(image * (prefix + patches) + token) * width..][..width];
-                let got = &first[(image * remaining + place) * width..][..width];
-                assert!(got == bits(source), "{kind:?}: token {token} of image {image} changed");
+                let row = image * incoming + token;
+                assert_eq!(rows[image * remaining + place], row as u32, "{kind:?}: token {token} of image {image}");
+                let [source, got] =
+                    [bits(&tokens), tokens_after.clone()].map(|all| all[row * width..][..width].to_vec());
+                assert!(got == source, "{kind:?}: token {token} of image {image} changed");
             }
         }
         assert!(unmatched >= images * (kept - 16 + prefix));

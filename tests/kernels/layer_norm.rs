@@ -27,7 +27,7 @@ fn normalise(variant: Variant, x: &[f32], width: usize, epsilon: f32) -> (Vec<f3
     let (weight, bias) = (vec![1.0; width], vec![0.0; width]);
     let y = buffer(&vec![f32::NAN; x.len()]);
     let params = Params { rows: (x.len() / width) as u32, width4: (width / 4) as u32, epsilon };
-    let bindings = Bindings { x: &buffer(x), weight: &buffer(&weight), bias: &buffer(&bias), y: &y };
+    let bindings = Bindings { x: &buffer(x), weight: &buffer(&weight), bias: &buffer(&bias), y: &y, rows: None };
     run(|recorder| record(recorder, variant, Precision::F32, params, bindings));
     (read(&y, x.len()), layer_norm(x, &weight, &bias, epsilon))
 }

@@ -27,7 +27,7 @@ fn gelu_is_exact_to_a_millionth() {
     let mut w = [0.0f32; 16];
     w[0] = 1.0;
     let y = buffer(&vec![f32::NAN; 4 * grid.len()]);
-    let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 4]), y: &y };
+    let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 4]), y: &y, residual: None };
     let params = Params::new(grid.len(), 4, 1);
     run(|recorder| record(recorder, Variant::Plain, Types::default(), params, Epilogue::Gelu, bindings));
     let mut worst = (0.0, 0.0);
@@ -53,7 +53,7 @@ fn a_nan_stays_in_its_row() {
     for variant in Variant::all(gpu(), types) {
         for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
             let y = buffer(&vec![0.5f32; rows * columns]);
-            let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 16]), y: &y };
+            let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 16]), y: &y, residual: None };
             run(|recorder| record(recorder, variant, types, Params::new(rows, inner, columns), epilogue, bindings));
             for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
                 let right = values.iter().all(|v| v.is_nan() == (row == 11));

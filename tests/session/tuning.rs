@@ -1,13 +1,15 @@
 //! Which kernels are used where: found by a search, remembered, and never one that was wrong on the device.
 
-use tcvit::gpu::{ContextOptions, SHADERS, Types};
+use tcvit::gpu::{ContextOptions, Keep, SHADERS, Types};
 use tcvit::kernels::linear::{Params, Variant};
 use tcvit::plan::Attention;
 use tcvit::{Condensation, Context, LoadOptions, Model, Precision, SessionOptions, tune};
 
 use crate::support::small::{config, pixels};
 
-fn open(options: ContextOptions) -> Context {
+/// Remembers nothing that earlier runs or other tests found.
+fn open(mut options: ContextOptions) -> Context {
+    options.keep = Keep::Nothing;
     pollster::block_on(Context::with_options(options)).unwrap()
 }
 
