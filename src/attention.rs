@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::forward::Stage;
 use crate::gpu::{Context, Recorder, Types, Variant};
 use crate::kernels::attention as fused;
+use crate::kernels::layout::Layout;
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::{attention_connectivity, attention_mean, attention_mix, attention_powers, dominance, softmax};
 use crate::plan::{Attention, Plan};
@@ -158,13 +159,15 @@ pub(crate) fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, r
 }
 
 /// Records W [B, N, N] of the `attention` metric and D [B, N], while `qkv` and sizes are still those of [`record`]; from
-/// stored probabilities or powers also the sums of the columns of W [B, strips, N]. Returns whether it did that.
+/// stored probabilities or powers also the sums of the columns of W [B, strips, N]. Returns whether it did that. W and sums
+/// lie as `layout` says, which is packed unless attention emits powers.
 pub(crate) fn record_connectivity(
     recorder: &mut Recorder<'_>,
     stage: &Stage<'_>,
     w: &wgpu::Buffer,
     column_sums: &wgpu::Buffer,
     dominance: &wgpu::Buffer,
+    layout: Layout,
 ) -> Result<bool> {
     let prefix = stage.config().prefix() as u32;
     match stage.plan.attention {
@@ -183,8 +186,7 @@ pub(crate) fn record_connectivity(
         }
         Attention::Emitting => {
             let shape = Shape::of(stage);
-            let params =
-                attention_powers::Params { tokens: shape.tokens, prefix, heads: shape.heads, images: shape.images };
+            let params = attention_powers::Params::new(shape.images, shape.tokens, prefix, shape.heads, layout);
             let (emission, rows) = (emission(stage), &stage.workspace.softmax_rows);
             let bindings = attention_powers::Bindings { emission, rows, w, column_sums, dominance };
             attention_powers::record(recorder, types(stage), params, bindings)?;

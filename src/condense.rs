@@ -9,6 +9,7 @@ use crate::gpu::{Precision, Recorder, Types};
 use crate::kernels::assign::{self, Candidates, Rows};
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::{self, Fusion};
+use crate::kernels::layout::Layout;
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::top_k::{self, Listing};
 use crate::kernels::{assign_lowest, key_mean};
@@ -45,8 +46,9 @@ struct Decision<'a> {
 enum Matching<'a> {
     /// Nowhere.
     None,
-    /// To the kept candidate with the largest element in the token's row of what `chain` makes of `matrix` [B, N, N].
-    Row { matrix: &'a wgpu::Buffer, chain: Chain, candidates: Candidates },
+    /// To the kept candidate with the largest element in the token's row of what `chain` makes of `matrix` [B, N, N],
+    /// which lies as `layout` says.
+    Row { matrix: &'a wgpu::Buffer, layout: Layout, chain: Chain, candidates: Candidates },
     /// All to the kept token of the lowest score.
     LowestScore,
 }
@@ -175,14 +177,14 @@ impl Step<'_> {
         let Selection { patches, dropped, score, order, slot, assigned, .. } = self.selection;
         let CondenseBuffers { rows, connection, diagonal, .. } = self.buffers;
         let (n, r, images) = (*patches as u32, *dropped as u32, self.images());
-        let (matrix, chain, candidates) = match decision.matching {
+        let (matrix, layout, chain, candidates) = match decision.matching {
             Matching::None => return Ok(()),
             Matching::LowestScore => {
                 let params = assign_lowest::Params { patches: n, dropped: r };
                 let bindings = assign_lowest::Bindings { score, order, assigned, connection, diagonal };
                 return assign_lowest::record(recorder, params, images, bindings);
             }
-            Matching::Row { matrix, chain, candidates } => (matrix, chain, candidates),
+            Matching::Row { matrix, layout, chain, candidates } => (matrix, layout, chain, candidates),
         };
         let rows = match (chain.order, chain.newton_steps) {
             (1, None) => Rows::First(matrix),
@@ -194,7 +196,10 @@ impl Step<'_> {
                 Rows::Made(rows)
             }
         };
-        let params = assign::Params::new(*patches, *dropped, chain);
+        let mut params = assign::Params::new(*patches, *dropped, chain);
+        if !matches!(rows, Rows::Made(_)) {
+            params = params.laid_out(layout);
+        }
         let weighs = decision.fusion == Fusion::Connectivity;
         let bindings = assign::Bindings { rows, order, slot, assigned, connection, diagonal };
         let variant = tune::way(recorder.context(), &["assign"]);

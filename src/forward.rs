@@ -1,8 +1,10 @@
 //! What every stage of a forward is given, and the stages in the order the data flows.
 
+use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Recorder};
+use crate::kernels::layout::Layout;
 use crate::plan::Plan;
 use crate::weights::VitWeights;
 use crate::workspace::{Selection, Workspace};
@@ -46,6 +48,14 @@ impl Stage<'_> {
     pub(crate) fn emits(&self) -> bool {
         let condenses = self.plan.blocks.get(self.block).is_some_and(|block| block.dropped > 0);
         condenses && self.plan.condensation.as_ref().is_some_and(|condensation| self.plan.emits(condensation))
+    }
+
+    /// How the W of `condensation` lies.
+    pub(crate) fn layout_of_w(&self, condensation: Option<&Condensation>) -> Layout {
+        match condensation.is_some_and(|condensation| self.plan.pads(condensation) && !self.inspect) {
+            true => Layout::padded(self.config().prefix(), self.patches),
+            false => Layout::packed(self.patches),
+        }
     }
 
     /// Rows of all images together.

@@ -9,6 +9,7 @@ use crate::gpu::Variant;
 use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::strips;
 use crate::kernels::convolve::Window;
+use crate::kernels::layout::Layout;
 use crate::kernels::top_k::MOST_PATCHES;
 
 mod attention;
@@ -179,6 +180,11 @@ impl Plan {
         self.attention == Attention::Emitting && condensation.compares_attention()
     }
 
+    /// Whether rows of W are padded to whole vec4s: where what writes it and all that reads it can do with that.
+    pub(crate) fn pads(&self, condensation: &Condensation) -> bool {
+        self.emits(condensation) && condensation.reads_w_once()
+    }
+
     /// Elements of what cosines are taken of.
     fn compared_width(&self) -> usize {
         let of_tokens = self.condensation.as_ref().is_some_and(Condensation::compares_tokens);
@@ -192,6 +198,10 @@ impl Plan {
         let condensation = self.condensation.as_ref().filter(|_| self.condenses());
         let most = |dropped: fn(&BlockPlan) -> usize| self.blocks.iter().map(dropped).max().unwrap_or(0);
         let square = patches * patches;
+        let layout = match condensation.is_some_and(|condensation| self.pads(condensation)) {
+            true => Layout::padded(config.prefix(), patches),
+            false => Layout::packed(patches),
+        };
         let when =
             |needed: fn(&Condensation) -> bool, len: usize| condensation.filter(|c| needed(c)).map_or(0, |_| len);
         let emitted = |len: fn(usize) -> usize| match condensation {
@@ -224,8 +234,8 @@ impl Plan {
                 Head::ClassAndTokenMax => self.last_tokens() * config.classes.next_multiple_of(4),
                 _ => 0,
             },
-            connectivity: when(Condensation::uses_own_connectivity, square),
-            column_sums: when(Condensation::uses_own_connectivity, strips(patches) * patches),
+            connectivity: when(Condensation::uses_own_connectivity, layout.elements(patches)),
+            column_sums: when(Condensation::uses_own_connectivity, layout.elements(strips(patches))),
             cosine: when(Condensation::uses_cosine, square),
             keys: when(Condensation::uses_cosine, patches * self.compared_width()),
             rows: when(Condensation::uses_rows, most(|block| block.dropped * block.patches)),

@@ -4,6 +4,7 @@ use tcvit::condensation::Chain;
 use tcvit::gpu::{Types, Variant, upload};
 use tcvit::kernels::assign::{Candidates, Rows};
 use tcvit::kernels::fuse::Fusion;
+use tcvit::kernels::layout::Layout;
 use tcvit::kernels::score::{Connectivity, Terms};
 use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::{
@@ -74,7 +75,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
     let softmax_rows = bench.floats(2 * HEADS * tokens);
     if Variant::Subgroup.available(&bench.gpu) {
         bench.run("attention_powers", tokens, HEADS * patches * patches, |recorder| {
-            let params = attention_powers::Params { tokens: t, prefix: 1, heads: h, images: 1 };
+            let params = attention_powers::Params::new(1, t, 1, h, Layout::packed(patches));
             let emission = attention::Emission { powers: &powers, levels: &levels };
             let (w, column_sums, dominance) = (&own, &sums, &mean);
             let bindings = attention_powers::Bindings { emission, rows: &softmax_rows, w, column_sums, dominance };

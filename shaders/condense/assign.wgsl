@@ -13,6 +13,8 @@ struct Params {
     dropped: u32, // R
     ratio: f32,   // a / s, s = max(a, 1)
     inverse: f32, // 1 / s
+    stride: u32,  // elements from one row to the next
+    shift: u32,   // elements before a row's first column
 }
 
 override ORDER: u32 = 0u;
@@ -20,7 +22,7 @@ override PARITY: u32 = 2u; // 2: any
 override DIAGONAL: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<f32>;             // W [B, N, N], or C[q, :] [B, R, N]
+@group(0) @binding(1) var<storage, read> rows: array<f32>;             // W [B, N, stride], or C[q, :] [B, R, stride]
 @group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
 @group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
 @group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
@@ -72,7 +74,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first = group.x * 8u;
     let count = min(8u, params.dropped - first);
     let listed = image * n + n - params.dropped + first;
-    let matrix = image * n * n;
+    let stride = params.stride;
+    let matrix = image * n * stride + params.shift;
     let last = n - 1u;
     // Past the end the last one is made again.
     let end = count - 1u;
@@ -84,24 +87,24 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let q5 = order[listed + min(5u, end)];
     let q6 = order[listed + min(6u, end)];
     let q7 = order[listed + min(7u, end)];
-    var r0 = matrix + q0 * n;
-    var r1 = matrix + q1 * n;
-    var r2 = matrix + q2 * n;
-    var r3 = matrix + q3 * n;
-    var r4 = matrix + q4 * n;
-    var r5 = matrix + q5 * n;
-    var r6 = matrix + q6 * n;
-    var r7 = matrix + q7 * n;
+    var r0 = matrix + q0 * stride;
+    var r1 = matrix + q1 * stride;
+    var r2 = matrix + q2 * stride;
+    var r3 = matrix + q3 * stride;
+    var r4 = matrix + q4 * stride;
+    var r5 = matrix + q5 * stride;
+    var r6 = matrix + q6 * stride;
+    var r7 = matrix + q7 * stride;
     if ORDER == 0u {
         let made = image * params.dropped + first;
-        r0 = made * n;
-        r1 = (made + min(1u, end)) * n;
-        r2 = (made + min(2u, end)) * n;
-        r3 = (made + min(3u, end)) * n;
-        r4 = (made + min(4u, end)) * n;
-        r5 = (made + min(5u, end)) * n;
-        r6 = (made + min(6u, end)) * n;
-        r7 = (made + min(7u, end)) * n;
+        r0 = made * stride + params.shift;
+        r1 = (made + min(1u, end)) * stride + params.shift;
+        r2 = (made + min(2u, end)) * stride + params.shift;
+        r3 = (made + min(3u, end)) * stride + params.shift;
+        r4 = (made + min(4u, end)) * stride + params.shift;
+        r5 = (made + min(5u, end)) * stride + params.shift;
+        r6 = (made + min(6u, end)) * stride + params.shift;
+        r7 = (made + min(7u, end)) * stride + params.shift;
     }
     for (var r = 0u; r < 8u; r++) {
         items[r * 64u + thread] = NONE;
@@ -125,7 +128,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var s6 = vec4<f32>(0.0);
             var s7 = vec4<f32>(0.0);
             for (var i = 0u; i < n; i++) {
-                let line = four(matrix + i * n, column, last);
+                let line = four(matrix + i * stride, column, last);
                 s0 += rows[r0 + i] * line;
                 s1 += rows[r1 + i] * line;
                 s2 += rows[r2 + i] * line;
@@ -193,7 +196,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         assigned[out] = item;
         connection[out] = value;
         if DIAGONAL && ORDER == 1u {
-            diagonal[out] = rows[matrix + item * n + item];
+            diagonal[out] = rows[matrix + item * stride + item];
         }
     }
     if DIAGONAL && ORDER == 2u {
@@ -201,7 +204,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let p = min(item, last);
         var sum = 0.0;
         for (var i = lane; i < n; i += 8u) {
-            sum += rows[matrix + p * n + i] * rows[matrix + i * n + p];
+            sum += rows[matrix + p * stride + i] * rows[matrix + i * stride + p];
         }
         workgroupBarrier();
         values[thread] = sum;
@@ -211,7 +214,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var other = thread + 1u; other < thread + 8u; other++) {
                 sum += values[other];
             }
-            diagonal[out] = params.ratio * sum + params.inverse * rows[matrix + p * n + p];
+            diagonal[out] = params.ratio * sum + params.inverse * rows[matrix + p * stride + p];
         }
     }
 }

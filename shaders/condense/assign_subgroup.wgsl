@@ -9,15 +9,18 @@ struct Params {
     dropped: u32, // R
     ratio: f32,   // a / s, s = max(a, 1)
     inverse: f32, // 1 / s
+    stride: u32,  // elements from one row to the next
+    shift: u32,   // elements before a row's first column
 }
 
 override ORDER: u32 = 0u;
 override PARITY: u32 = 2u; // 2: any
 override DIAGONAL: bool = false;
 override GROUPS: u32 = 2u; // of 8 dropped tokens, 1 or 2
+override ALIGNED: bool = false; // whether rows are of whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<f32>;             // W [B, N, N], or C[q, :] [B, R, N]
+@group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;       // W [B, N, stride], or C[q, :] [B, R, stride]
 @group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
 @group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
 @group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
@@ -80,13 +83,31 @@ fn take_all(best: ptr<function, Best>, c: ptr<function, Rows>, columns: vec4<u32
     take(best, (*c)[7], columns, allowed, lane, 7u);
 }
 
-fn four(row: u32, at: vec4<u32>) -> vec4<f32> {
-    let place = row + at;
-    return vec4(rows[place.x], rows[place.y], rows[place.z], rows[place.w]);
+// What a lane has of every row: four columns, the first of which is `quad` vec4s behind where a row begins.
+struct Columns {
+    quad: u32,
+    index: vec4<u32>, // may wrap below 0
+}
+
+fn columns_of(quad: u32) -> Columns {
+    return Columns(min(quad, params.stride / 4u - 1u), quad * 4u - params.shift + vec4(0u, 1u, 2u, 3u));
+}
+
+fn element(at: u32) -> f32 {
+    return rows[at / 4u][at % 4u];
+}
+
+// Four elements of the row that begins at `row`; what is not among its columns is anything.
+fn four(row: u32, columns: Columns) -> vec4<f32> {
+    if ALIGNED {
+        return rows[row / 4u + columns.quad];
+    }
+    let at = row + params.shift + min(columns.index, vec4(params.patches - 1u));
+    return vec4(element(at.x), element(at.y), element(at.z), element(at.w));
 }
 
 // Rows that are there already; lane r knows where row r is.
-fn load(c: ptr<function, Rows>, row: u32, at: vec4<u32>, first: u32) {
+fn load(c: ptr<function, Rows>, row: u32, at: Columns, first: u32) {
     (*c)[0] = four(subgroupShuffle(row, first), at);
     (*c)[1] = four(subgroupShuffle(row, first + 1u), at);
     (*c)[2] = four(subgroupShuffle(row, first + 2u), at);
@@ -109,9 +130,20 @@ fn add(c: ptr<function, Rows>, x: f32, line: vec4<f32>, first: u32) {
     (*c)[7] += subgroupShuffle(x, first + 7u) * line;
 }
 
+// The same for both groups.
+fn add_two(c0: ptr<function, Rows>, c1: ptr<function, Rows>, x0: f32, x1: f32, line: vec4<f32>, first: u32) {
+    add(c0, x0, line, first);
+    if GROUPS > 1u { add(c1, x1, line, first); }
+}
+
 // Element i of row q of what W is multiplied by.
 fn factor(row: u32, q: u32, i: u32) -> f32 {
-    return params.ratio * rows[row + i] + select(0.0, params.inverse, i == q);
+    return params.ratio * element(row + params.shift + i) + select(0.0, params.inverse, i == q);
+}
+
+// The same for four columns. What lies around a row's columns is zero, and stays so.
+fn factors(row: u32, q: u32, columns: Columns) -> vec4<f32> {
+    return params.ratio * rows[row / 4u + columns.quad] + select(vec4(0.0), vec4(params.inverse), columns.index == vec4(q));
 }
 
 // Writes what all octets found for row r of the workgroup, whose dropped token goes to place `at`.
@@ -129,11 +161,12 @@ fn finish(r: u32, exists: bool, at: u32, matrix: u32, lane: u32) {
     let n = params.patches;
     // The item may be NONE where nothing was allowed, which the host rules out.
     let p = min(best.item, n - 1u);
-    var own = rows[matrix + p * n + p];
+    let start = matrix + params.shift;
+    var own = element(start + p * params.stride + p);
     if ORDER == 2u {
         var sum = 0.0;
         for (var i = lane; i < n; i += 8u) {
-            sum += rows[matrix + p * n + i] * rows[matrix + i * n + p];
+            sum += element(start + p * params.stride + i) * element(start + i * params.stride + p);
         }
         own = params.ratio * octet_sum(sum) + params.inverse * own;
     }
@@ -155,44 +188,56 @@ fn main(
     let start = group.x * 8u * GROUPS;
     let count = min(8u * GROUPS, params.dropped - start);
     let listed = image * n + n - params.dropped + start;
-    let matrix = image * n * n;
+    let stride = params.stride;
+    let matrix = image * n * stride;
     let made = image * params.dropped + start;
     // Past the end the last one is made again.
     let r0 = min(own.lane, count - 1u);
     let r1 = min(8u + own.lane, count - 1u);
     let q0 = order[listed + r0];
     let q1 = order[listed + r1];
-    let row0 = select(matrix + q0 * n, (made + r0) * n, ORDER == 0u);
-    let row1 = select(matrix + q1 * n, (made + r1) * n, ORDER == 0u);
+    let row0 = select(matrix + q0 * stride, (made + r0) * stride, ORDER == 0u);
+    let row1 = select(matrix + q1 * stride, (made + r1) * stride, ORDER == 0u);
     var best0 = Best(0xffffffffu, NONE, 0.0);
     var best1 = best0;
-    for (var column = own.index * 32u; column < n; column += OCTETS * 32u) {
-        let columns = column + own.lane * 4u + vec4(0u, 1u, 2u, 3u);
-        let at = min(columns, vec4(n - 1u));
+    for (var begin = own.index * 32u; begin < params.shift + n; begin += OCTETS * 32u) {
+        let columns = columns_of(begin / 4u + own.lane);
         var c0 = Rows();
         var c1 = Rows();
-        if ORDER == 2u {
-            // Counted from where the image begins: were the count known from uniforms alone, lavapipe would unroll the
-            // loop and compile the kernel again at every dispatch.
+        // Counted from where the image begins: were the count known from uniforms alone, lavapipe would unroll the loop and
+        // compile the kernel again at every dispatch.
+        if ORDER == 2u && ALIGNED {
+            var quad = 0u;
+            for (var step = matrix; step < matrix + stride; step += 4u) {
+                let four_of = columns_of(quad);
+                let x0 = factors(row0, q0, four_of);
+                let x1 = factors(row1, q1, four_of);
+                let lines = matrix + min(four_of.index, vec4(n - 1u)) * stride;
+                add_two(&c0, &c1, x0.x, x1.x, four(lines.x, columns), own.first);
+                add_two(&c0, &c1, x0.y, x1.y, four(lines.y, columns), own.first);
+                add_two(&c0, &c1, x0.z, x1.z, four(lines.z, columns), own.first);
+                add_two(&c0, &c1, x0.w, x1.w, four(lines.w, columns), own.first);
+                quad += 1u;
+            }
+        } else if ORDER == 2u {
             var i = 0u;
-            for (var line = matrix; line < matrix + n * n; line += n) {
-                let elements = four(line, at);
-                add(&c0, factor(row0, q0, i), elements, own.first);
-                if GROUPS > 1u { add(&c1, factor(row1, q1, i), elements, own.first); }
+            for (var line = matrix; line < matrix + n * stride; line += stride) {
+                let x1 = select(0.0, factor(row1, q1, i), GROUPS > 1u);
+                add_two(&c0, &c1, factor(row0, q0, i), x1, four(line, columns), own.first);
                 i += 1u;
             }
         } else {
-            load(&c0, row0, at, own.first);
-            if GROUPS > 1u { load(&c1, row1, at, own.first); }
+            load(&c0, row0, columns, own.first);
+            if GROUPS > 1u { load(&c1, row1, columns, own.first); }
         }
-        let slots = image * n + at;
+        let slots = image * n + min(columns.index, vec4(n - 1u));
         let found = vec4(slot[slots.x], slot[slots.y], slot[slots.z], slot[slots.w]);
-        var allowed = (columns < vec4(n)) & (found != vec4(DROPPED));
+        var allowed = (columns.index < vec4(n)) & (found != vec4(DROPPED));
         if PARITY < 2u {
-            allowed = allowed & ((columns % vec4(2u)) == vec4(PARITY));
+            allowed = allowed & ((columns.index % vec4(2u)) == vec4(PARITY));
         }
-        take_all(&best0, &c0, columns, allowed, own.lane);
-        if GROUPS > 1u { take_all(&best1, &c1, columns, allowed, own.lane); }
+        take_all(&best0, &c0, columns.index, allowed, own.lane);
+        if GROUPS > 1u { take_all(&best1, &c1, columns.index, allowed, own.lane); }
     }
     let place = own.lane * OCTETS + own.index;
     keys[place] = best0.key;

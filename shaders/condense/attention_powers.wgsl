@@ -10,20 +10,26 @@ struct Params {
     prefix: u32, // E
     heads: u32,  // H
     images: u32, // B
+    stride: u32, // elements from one row of W, or of column_sums, to the next
 }
+
+// Whether rows of W and of column_sums are padded to whole vec4s, each token in the place that it has among all tokens.
+override PADDED: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> powers: array<Input4>;         // [B, H, T, T / 4, rounded up]
 @group(0) @binding(2) var<storage, read> levels: array<f32>;            // [B, H, chunks, T]: what powers are relative to
 @group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;        // [B, H, T]: largest logit, 1 / sum of powers
-@group(0) @binding(4) var<storage, read_write> w: array<f32>;           // [B, N, N]
-@group(0) @binding(5) var<storage, read_write> column_sums: array<f32>; // [B, strips, N]
+@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;     // [B, N, stride]
+@group(0) @binding(5) var<storage, read_write> column_sums: array<vec4<f32>>; // [B, strips, stride]
 @group(0) @binding(6) var<storage, read_write> dominance: array<f32>;   // [B, N]
 
 // What a lane writes: four neighbouring columns, as far as they are patch tokens'.
 struct Columns {
     first: u32, // may wrap below 0: then it is not stored
     real: vec4<bool>,
+    quad: u32,    // the vec4 of a padded row
+    exists: bool, // whether a padded row has it
 }
 
 // Of one head's power of every row of a strip.
@@ -57,14 +63,31 @@ fn factor(strip: Strip, lane: u32) -> f32 {
     return exp(levels[strip.level + r] - row.x) * row.y;
 }
 
-// A row of W; returns it, or zero past the end.
-fn store(sum: vec4<f32>, at: u32, columns: Columns, exists: bool) -> vec4<f32> {
-    let mean = sum / f32(params.heads);
-    if exists && columns.real.x { w[at] = mean.x; }
-    if exists && columns.real.y { w[at + 1u] = mean.y; }
-    if exists && columns.real.z { w[at + 2u] = mean.z; }
-    if exists && columns.real.w { w[at + 3u] = mean.w; }
+// A row of W, which begins at element `row`; returns it, or zero past the end.
+fn store(sum: vec4<f32>, row: u32, columns: Columns, exists: bool) -> vec4<f32> {
+    let mean = select(vec4(0.0), sum / f32(params.heads), columns.real);
+    if PADDED {
+        if exists && columns.exists { w[row / 4u + columns.quad] = mean; }
+        return select(vec4(0.0), mean, exists);
+    }
+    let at = row + columns.first + vec4(0u, 1u, 2u, 3u);
+    if exists && columns.real.x { w[at.x / 4u][at.x % 4u] = mean.x; }
+    if exists && columns.real.y { w[at.y / 4u][at.y % 4u] = mean.y; }
+    if exists && columns.real.z { w[at.z / 4u][at.z % 4u] = mean.z; }
+    if exists && columns.real.w { w[at.w / 4u][at.w % 4u] = mean.w; }
     return select(vec4(0.0), mean, exists);
+}
+
+fn store_sums(total: vec4<f32>, row: u32, columns: Columns) {
+    if PADDED {
+        if columns.exists { column_sums[row / 4u + columns.quad] = total; }
+        return;
+    }
+    let at = row + columns.first + vec4(0u, 1u, 2u, 3u);
+    if columns.real.x { column_sums[at.x / 4u][at.x % 4u] = total.x; }
+    if columns.real.y { column_sums[at.y / 4u][at.y % 4u] = total.y; }
+    if columns.real.z { column_sums[at.z / 4u][at.z % 4u] = total.z; }
+    if columns.real.w { column_sums[at.w / 4u][at.w % 4u] = total.w; }
 }
 
 @compute @workgroup_size(64)
@@ -92,7 +115,13 @@ fn main(
     let i = strip_index * 8u;
     let quad = chunk * 8u + own.lane;
     let token = quad * 4u + vec4(0u, 1u, 2u, 3u);
-    let columns = Columns(quad * 4u - params.prefix, (token >= vec4(params.prefix)) & (token < vec4(params.tokens)));
+    let before = params.prefix / 4u;
+    let columns = Columns(
+        quad * 4u - params.prefix,
+        (token >= vec4(params.prefix)) & (token < vec4(params.tokens)),
+        quad - before,
+        quad >= before && quad < stride,
+    );
     let element = min(quad, stride - 1u);
     let first_row = image * params.heads * params.tokens;
     let first_level = image * params.heads * chunks * params.tokens + chunk * params.tokens;
@@ -106,21 +135,17 @@ fn main(
         add_all(&sum, strip, factor(strip, own.lane), own.first);
         level += chunks * params.tokens;
     }
-    let at = (image * n + i) * n + columns.first;
+    let row = (image * n + i) * params.stride;
     let rest = n - i;
-    var total = store(sum[0], at, columns, true);
-    total += store(sum[1], at + n, columns, rest > 1u);
-    total += store(sum[2], at + 2u * n, columns, rest > 2u);
-    total += store(sum[3], at + 3u * n, columns, rest > 3u);
-    total += store(sum[4], at + 4u * n, columns, rest > 4u);
-    total += store(sum[5], at + 5u * n, columns, rest > 5u);
-    total += store(sum[6], at + 6u * n, columns, rest > 6u);
-    total += store(sum[7], at + 7u * n, columns, rest > 7u);
-    let out = (image * strips + strip_index) * n + columns.first;
-    if columns.real.x { column_sums[out] = total.x; }
-    if columns.real.y { column_sums[out + 1u] = total.y; }
-    if columns.real.z { column_sums[out + 2u] = total.z; }
-    if columns.real.w { column_sums[out + 3u] = total.w; }
+    var total = store(sum[0], row, columns, true);
+    total += store(sum[1], row + 1u * params.stride, columns, rest > 1u);
+    total += store(sum[2], row + 2u * params.stride, columns, rest > 2u);
+    total += store(sum[3], row + 3u * params.stride, columns, rest > 3u);
+    total += store(sum[4], row + 4u * params.stride, columns, rest > 4u);
+    total += store(sum[5], row + 5u * params.stride, columns, rest > 5u);
+    total += store(sum[6], row + 6u * params.stride, columns, rest > 6u);
+    total += store(sum[7], row + 7u * params.stride, columns, rest > 7u);
+    store_sums(total, (image * strips + strip_index) * params.stride, columns);
     if strip_index > 0u {
         return;
     }

@@ -68,9 +68,14 @@ fn fuse(index: u32, lane: u32) {
         divisor = 1.0;
     }
     let target4 = own_row * params.width4;
+    // Most tokens have one match.
+    let member0 = incoming + order[listed + place];
+    let source4 = member0 * params.width4;
+    let kept_weight = select(own_weight, 1.0, plain);
+    let match_weight = select(select(sizes[member0], connection[index], WEIGHTS != 2u), 1.0, plain);
     for (var element = lane; element < params.width4; element += LANES) {
-        var sum = tokens[target4 + element] * select(own_weight, 1.0, plain);
-        for (var r = place; r < end; r++) {
+        var sum = tokens[target4 + element] * kept_weight + tokens[source4 + element] * match_weight;
+        for (var r = place + 1u; r < end; r++) {
             if assigned[matches + r] == own {
                 let member = incoming + order[listed + r];
                 var weight = 1.0;

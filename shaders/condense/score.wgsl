@@ -13,6 +13,8 @@ struct Params {
     scale: f32,   // true c = scale * c
     ratio: f32,   // a / s, s = max(a, 1)
     inverse: f32, // 1 / s
+    stride: u32,  // elements from one row of W, or of column_sums, to the next
+    shift: u32,   // elements before a row's first column
 }
 
 override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
@@ -21,8 +23,8 @@ override CONNECTIVITY: bool = true; // whether c counts
 override DOMINANCE: bool = true;    // whether D counts
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> column_sums: array<f32>; // [B, strips, N], or c [B, N]
-@group(0) @binding(2) var<storage, read> w: array<f32>;           // W [B, N, N], read with ORDER 2 only
+@group(0) @binding(1) var<storage, read> column_sums: array<f32>; // [B, strips, stride], or c [B, N]
+@group(0) @binding(2) var<storage, read> w: array<f32>;           // W [B, N, stride], read with ORDER 2 only
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]
 @group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
@@ -38,7 +40,7 @@ fn given(image: u32, i: u32) -> f32 {
     }
     var sum = 0.0;
     for (var strip = 0u; strip < params.strips; strip++) {
-        sum += column_sums[(image * params.strips + strip) * n + i];
+        sum += column_sums[(image * params.strips + strip) * params.stride + params.shift + i];
     }
     let mean = sum / f32(n);
     return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
@@ -53,9 +55,9 @@ fn multiply(image: u32, thread: u32) {
         var sum = vec4<f32>(0.0);
         if column < n {
             let last = n - 1u;
-            let base = image * n * n;
+            let base = image * n * params.stride + params.shift;
             for (var i = thread / 64u; i < n; i += 4u) {
-                let row = base + i * n;
+                let row = base + i * params.stride;
                 sum += bitcast<f32>(keys[i]) * vec4(
                     w[row + column],
                     w[row + min(column + 1u, last)],

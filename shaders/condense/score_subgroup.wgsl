@@ -11,22 +11,25 @@ struct Params {
     scale: f32,   // true c = scale * c
     ratio: f32,   // a / s, s = max(a, 1)
     inverse: f32, // 1 / s
+    stride: u32,  // elements from one row of W, or of column_sums, to the next
+    shift: u32,   // elements before a row's first column
 }
 
 override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
 override NORMALISE: bool = true;
 override CONNECTIVITY: bool = true; // whether c counts
 override DOMINANCE: bool = true;    // whether D counts
+override ALIGNED: bool = false;     // whether W's rows are of whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> column_sums: array<f32>; // [B, strips, N], or c [B, N]
-@group(0) @binding(2) var<storage, read> w: array<f32>;           // W [B, N, N], read with ORDER 2 only
+@group(0) @binding(1) var<storage, read> column_sums: array<f32>; // [B, strips, stride], or c [B, N]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;     // W [B, N, stride], read with ORDER 2 only
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]; c on the way, with ORDER 2
 @group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
 @group(0) @binding(6) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept, or DROPPED
 
-// Columns of a pass of `times_w`, and what each part of the workgroup found for them.
+// Columns, those before the first and past the last included, of a pass of `times_w`, and what each part of the workgroup found for them.
 const COLUMNS: u32 = 256u;
 var<workgroup> partials: array<f32, 1024>;
 
@@ -38,38 +41,56 @@ fn given(image: u32, i: u32) -> f32 {
     }
     var sum = 0.0;
     for (var strip = 0u; strip < params.strips; strip++) {
-        sum += column_sums[(image * params.strips + strip) * n + i];
+        sum += column_sums[(image * params.strips + strip) * params.stride + params.shift + i];
     }
     let mean = sum / f32(n);
     return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
 }
 
-// Four elements of a row, the last one again past the end.
-fn four(row: u32, columns: vec4<u32>) -> vec4<f32> {
-    let at = row + columns;
-    return vec4(w[at.x], w[at.y], w[at.z], w[at.w]);
+// What a lane has of every row: four columns, the first of which is `quad` vec4s behind where a row begins.
+struct Columns {
+    quad: u32,
+    index: vec4<u32>, // may wrap below 0
+}
+
+fn columns_of(quad: u32) -> Columns {
+    return Columns(min(quad, params.stride / 4u - 1u), quad * 4u - params.shift + vec4(0u, 1u, 2u, 3u));
+}
+
+fn element(at: u32) -> f32 {
+    return w[at / 4u][at % 4u];
+}
+
+// Four elements of a row; what is not among its columns is anything.
+fn four(row: u32, columns: Columns) -> vec4<f32> {
+    if ALIGNED {
+        return w[row / 4u + columns.quad];
+    }
+    let at = row + params.shift + min(columns.index, vec4(params.patches - 1u));
+    return vec4(element(at.x), element(at.y), element(at.z), element(at.w));
 }
 
 // keys, as floats, times W, for four columns and eights of rows, `step` apart, from `begin` on. A row past the end is the
 // last one again, times 0.
-fn product(image: u32, begin: u32, step: u32, columns: vec4<u32>, own: Octet) -> vec4<f32> {
+fn product(image: u32, begin: u32, step: u32, columns: Columns, own: Octet) -> vec4<f32> {
     let n = params.patches;
-    let matrix = image * n * n;
-    let last = matrix + (n - 1u) * n;
+    let stride = params.stride;
+    let matrix = image * n * stride;
+    let last = matrix + (n - 1u) * stride;
     var sum = vec4<f32>(0.0);
     // Counted from where the image begins: see assign_subgroup.wgsl.
     var i = begin;
-    for (var row = matrix + begin * n; row <= last; row += step * n) {
+    for (var row = matrix + begin * stride; row <= last; row += step * stride) {
         let mine = i + own.lane;
         let factor = select(0.0, bitcast<f32>(keys[min(mine, n - 1u)]), mine < n);
         sum += subgroupShuffle(factor, own.first) * four(row, columns);
-        sum += subgroupShuffle(factor, own.first + 1u) * four(min(row + n, last), columns);
-        sum += subgroupShuffle(factor, own.first + 2u) * four(min(row + 2u * n, last), columns);
-        sum += subgroupShuffle(factor, own.first + 3u) * four(min(row + 3u * n, last), columns);
-        sum += subgroupShuffle(factor, own.first + 4u) * four(min(row + 4u * n, last), columns);
-        sum += subgroupShuffle(factor, own.first + 5u) * four(min(row + 5u * n, last), columns);
-        sum += subgroupShuffle(factor, own.first + 6u) * four(min(row + 6u * n, last), columns);
-        sum += subgroupShuffle(factor, own.first + 7u) * four(min(row + 7u * n, last), columns);
+        sum += subgroupShuffle(factor, own.first + 1u) * four(min(row + stride, last), columns);
+        sum += subgroupShuffle(factor, own.first + 2u) * four(min(row + 2u * stride, last), columns);
+        sum += subgroupShuffle(factor, own.first + 3u) * four(min(row + 3u * stride, last), columns);
+        sum += subgroupShuffle(factor, own.first + 4u) * four(min(row + 4u * stride, last), columns);
+        sum += subgroupShuffle(factor, own.first + 5u) * four(min(row + 5u * stride, last), columns);
+        sum += subgroupShuffle(factor, own.first + 6u) * four(min(row + 6u * stride, last), columns);
+        sum += subgroupShuffle(factor, own.first + 7u) * four(min(row + 7u * stride, last), columns);
         i += step;
     }
     return sum;
@@ -80,13 +101,14 @@ fn times_w(image: u32, thread: u32, own: Octet) {
     let n = params.patches;
     let parts = THREADS / 64u;
     let part = own.index / 8u;
-    for (var pass_index = 0u; pass_index * COLUMNS < n; pass_index++) {
+    let width = params.shift + n;
+    for (var pass_index = 0u; pass_index * COLUMNS < width; pass_index++) {
         let place = own.index % 8u * 32u + own.lane * 4u;
-        let columns = min(pass_index * COLUMNS + place + vec4(0u, 1u, 2u, 3u), vec4(n - 1u));
+        let begin = pass_index * COLUMNS + own.index % 8u * 32u;
         var sum = vec4<f32>(0.0);
         // The same for the whole octet.
-        if pass_index * COLUMNS + own.index % 8u * 32u < n {
-            sum = product(image, part * 8u, parts * 8u, columns, own);
+        if begin < width {
+            sum = product(image, part * 8u, parts * 8u, columns_of(begin / 4u + own.lane), own);
         }
         let at = part * COLUMNS + place;
         partials[at] = sum.x;
@@ -95,7 +117,8 @@ fn times_w(image: u32, thread: u32, own: Octet) {
         partials[at + 3u] = sum.w;
         workgroupBarrier();
         for (var i = thread; i < COLUMNS; i += THREADS) {
-            let column = pass_index * COLUMNS + i;
+            // Wraps below 0 before the first.
+            let column = pass_index * COLUMNS + i - params.shift;
             if column < n {
                 var total = 0.0;
                 for (var other = 0u; other < parts; other++) {

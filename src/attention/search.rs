@@ -138,7 +138,8 @@ impl<'a> Probe<'a> {
             Takes::Connectivity => {
                 let buffers = buffers()?;
                 let (w, sums) = (&buffers.connectivity, &buffers.column_sums);
-                record_connectivity(recorder, stage, w, sums, &buffers.dominance).map(|_| ())
+                let layout = stage.layout_of_w(self.plan.condensation.as_ref());
+                record_connectivity(recorder, stage, w, sums, &buffers.dominance, layout).map(|_| ())
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What a condensation needs: which quantities a forward has to make for it.
 
-use super::{Condensation, Metric, Reducer, Score, Weights};
+use super::{Condensation, Mean, Method, Metric, Path, Reducer, Score, Weights};
 
 impl Condensation {
     /// Whether `other` makes the same of every network: all but `path`, which only says how.
@@ -40,6 +40,13 @@ impl Condensation {
     /// Whether W is made of attention's probabilities.
     pub(crate) fn compares_attention(&self) -> bool {
         self.uses_own_connectivity() && self.metric == Metric::Attention
+    }
+
+    /// Whether all that reads W takes its elements as they lie, to add them up or multiply them once: K = 1 or 2, summed by
+    /// columns.
+    pub(crate) fn reads_w_once(&self) -> bool {
+        let sum = self.method == Method::PowerSum && self.order <= 2;
+        sum && self.path == Path::Thin && self.mean == Mean::Column
     }
 
     /// Whether cosines are those of tokens, not of keys.

@@ -8,6 +8,7 @@ use crate::gpu::{Context, Recorder, upload};
 use crate::kernels::assign::Candidates;
 use crate::kernels::bipartite;
 use crate::kernels::fuse::Fusion;
+use crate::kernels::layout::Layout;
 use crate::kernels::top_k::Listing;
 use crate::random::Random;
 use crate::workspace::Selection;
@@ -18,11 +19,16 @@ pub(super) fn tome<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<D
     // Sets alternate over all tokens: patch tokens of the first are those with an even place behind the prefix.
     let first = step.stage.config().prefix() as u32 % 2;
     let params = bipartite::Params { images: step.images(), patches: step.selection.patches as u32, first };
-    let cosine = &step.buffers.cosine;
+    let (cosine, layout) = (&step.buffers.cosine, Layout::packed(step.selection.patches));
     bipartite::record(recorder, params, bipartite::Bindings { cosine, score: &step.selection.score })?;
     Ok(Decision {
         listing: Some(Listing::ParityFirst(first)),
-        matching: Matching::Row { matrix: cosine, chain: Chain::IDENTITY, candidates: Candidates::Parity(1 - first) },
+        matching: Matching::Row {
+            matrix: cosine,
+            layout,
+            chain: Chain::IDENTITY,
+            candidates: Candidates::Parity(1 - first),
+        },
         fusion: Fusion::Size,
         connectivity: None,
     })

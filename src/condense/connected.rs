@@ -8,6 +8,7 @@ use crate::gpu::Recorder;
 use crate::kernels::assign::Candidates;
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::Fusion;
+use crate::kernels::layout::Layout;
 use crate::kernels::similarity::{self, Kind};
 use crate::kernels::top_k::Listing;
 use crate::kernels::{score, softmax, uniqueness};
@@ -20,9 +21,10 @@ const TEMPERATURE: f32 = 0.1;
 pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     let (condensation, buffers) = (step.condensation, step.buffers);
     let mut summed = false;
+    let layout = step.stage.layout_of_w(Some(condensation));
     if condensation.compares_attention() {
         let (w, sums, dominance) = (&buffers.connectivity, &buffers.column_sums, &buffers.dominance);
-        summed = attention::record_connectivity(recorder, step.stage, w, sums, dominance)?;
+        summed = attention::record_connectivity(recorder, step.stage, w, sums, dominance, layout)?;
     } else if condensation.uses_dominance() {
         step.dominance(recorder, &buffers.dominance)?;
     }
@@ -65,7 +67,7 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
     };
     // What is summed is W, not the C that the dense path makes of it.
     summed &= condensation.path == Path::Thin;
-    let selected = record_score(recorder, step, (matrix, chain), summed)?;
+    let selected = record_score(recorder, step, (matrix, chain, layout), summed)?;
     let fusion = match condensation.weights {
         Weights::None => Fusion::None,
         Weights::Connectivity => Fusion::Connectivity,
@@ -73,7 +75,7 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
     };
     let matching = match fusion {
         Fusion::None => Matching::None,
-        _ => Matching::Row { matrix, chain, candidates: Candidates::Any },
+        _ => Matching::Row { matrix, layout, chain, candidates: Candidates::Any },
     };
     let listing = if selected { None } else { Some(Listing::Ascending) };
     Ok(Decision { listing, matching, fusion, connectivity: w })
@@ -132,7 +134,7 @@ fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, 
 fn record_score(
     recorder: &mut Recorder<'_>,
     step: &Step<'_>,
-    (matrix, chain): (&wgpu::Buffer, Chain),
+    (matrix, chain, layout): (&wgpu::Buffer, Chain, Layout),
     summed: bool,
 ) -> Result<bool> {
     let (condensation, buffers, selection) = (step.condensation, step.buffers, step.selection);
@@ -144,6 +146,7 @@ fn record_score(
     };
     let kept = selection.patches - selection.dropped;
     let mut params = score::Params::new(selection.patches, kept, condensation.beta, condensation.chain());
+    params = params.laid_out(layout);
     let mut column_sums = &buffers.column_sums;
     if !summed {
         // Every row is a strip of its own.

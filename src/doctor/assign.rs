@@ -2,12 +2,13 @@
 //! Where a parity is kept, also among its tokens alone. A choice and a copy: no tolerance. For C = W + a W^2, W is of few
 //! small numbers, whose sums f32 holds exactly and many of which tie: no tolerance either.
 
-use super::data::{connectivity, kept, selection, unset};
+use super::data::{connectivity, kept, laid_out, layouts, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Context, Variant};
 use crate::kernels::assign::{Bindings, Candidates, Params, Rows, record};
+use crate::kernels::layout::Layout;
 use crate::random::Random;
 use crate::reference::assign::{assign, diagonal, dropped_rows};
 
@@ -67,13 +68,21 @@ impl Case<'_> {
     fn compare(&self, w: &[f32], chain: Chain) -> Result<Difference> {
         let Self { context, patches, dropped, .. } = *self;
         let made = dropped_rows(w, &self.order, patches, dropped, chain);
-        let (w_buffer, made_buffer) = (upload(context, "w", w)?, upload(context, "rows", &made)?);
-        let of_w = if chain.order == 1 { Rows::First(&w_buffer) } else { Rows::Second(&w_buffer) };
+        let made_buffer = upload(context, "rows", &made)?;
+        let packed = Layout::packed(patches);
+        let buffers: Vec<(wgpu::Buffer, Layout)> = layouts(patches)
+            .map(|layout| Ok((upload(context, "w", &laid_out(w, patches, layout))?, layout)))
+            .into_iter()
+            .collect::<Result<_>>()?;
+        let of_w = buffers.iter().map(|(buffer, layout)| match chain.order {
+            1 => (Rows::First(buffer), *layout),
+            _ => (Rows::Second(buffer), *layout),
+        });
         let mut worst = Difference::NONE;
         for candidates in self.variants() {
             let twin = assign(&made, &self.slot, patches, dropped, candidates);
-            for rows in [Rows::Made(&made_buffer), of_w] {
-                let (assigned, connection, weights) = self.run(rows, chain, candidates)?;
+            for (rows, layout) in std::iter::once((Rows::Made(&made_buffer), packed)).chain(of_w.clone()) {
+                let (assigned, connection, weights) = self.run(rows, layout, chain, candidates)?;
                 worst = worst.worse(Difference::of_indices(&assigned, &twin.0));
                 worst = worst.worse(Difference::of_floats(&connection, &twin.1, 0.0));
                 if !matches!(rows, Rows::Made(_)) {
@@ -98,7 +107,13 @@ impl Case<'_> {
     }
 
     /// `assigned`, `connection` and `diagonal`.
-    fn run(&self, rows: Rows<'_>, chain: Chain, candidates: Candidates) -> Result<(Vec<u32>, Vec<f32>, Vec<f32>)> {
+    fn run(
+        &self,
+        rows: Rows<'_>,
+        layout: Layout,
+        chain: Chain,
+        candidates: Candidates,
+    ) -> Result<(Vec<u32>, Vec<f32>, Vec<f32>)> {
         let (context, matches) = (self.context, self.images * self.dropped);
         let assigned = unset(context, "assigned", matches)?;
         let (connection, diagonal) = (unset(context, "connection", matches)?, unset(context, "diagonal", matches)?);
@@ -110,7 +125,7 @@ impl Case<'_> {
             connection: &connection,
             diagonal: &diagonal,
         };
-        let params = Params::new(self.patches, self.dropped, chain);
+        let params = Params::new(self.patches, self.dropped, chain).laid_out(layout);
         let images = self.images as u32;
         execute(context, |recorder| record(recorder, self.variant, params, images, candidates, true, bindings))?;
         Ok((

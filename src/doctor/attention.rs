@@ -7,6 +7,7 @@ use crate::gpu::{Context, Precision, Types, Variant};
 use crate::kernels::attention::{Bindings, Emission, Form, Params, WIDEST_HEAD, record};
 use crate::kernels::attention_mean::Params as MeanParams;
 use crate::kernels::attention_powers::Params as PowersParams;
+use crate::kernels::layout::Layout;
 use crate::random::Random;
 use crate::reference::attention::attention;
 use crate::reference::attention_connectivity::attention_connectivity;
@@ -116,7 +117,7 @@ fn emitted(
 ) -> Difference {
     let (tokens, heads) = (params.tokens as usize, params.heads as usize);
     let rows: Vec<[f32; 2]> = rows.chunks_exact(2).map(|row| [row[0], row[1]]).collect();
-    let all = PowersParams { tokens: params.tokens, prefix: 0, heads: params.heads, images: params.images };
+    let all = PowersParams::new(params.images, params.tokens, 0, params.heads, Layout::packed(params.tokens as usize));
     let probs = probabilities(powers, levels, &rows, &all);
     let got = attention_connectivity(&probs, tokens, 0, heads, tokens.next_multiple_of(4));
     let mean = MeanParams {

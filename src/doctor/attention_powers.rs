@@ -7,6 +7,7 @@ use crate::gpu::{Context, Precision, Types};
 use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::{STRIP, strips};
 use crate::kernels::attention_powers::{Bindings, Params, record};
+use crate::kernels::layout::Layout;
 use crate::random::Random;
 use crate::reference::attention_connectivity::{attention_connectivity, column_sums};
 use crate::reference::attention_powers::probabilities;
@@ -23,7 +24,6 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, prefix, heads] = dimensions(size)?;
     let tokens = prefix + patches;
     let stride = tokens.next_multiple_of(4);
-    let params = Params { tokens: tokens as u32, prefix: prefix as u32, heads: heads as u32, images: images as u32 };
     let mut random = Random::named("attention_powers", seed);
     let each = images * heads;
     let numbers: Vec<f32> = (0..each * tokens * stride).map(|_| random.unit() as f32).collect();
@@ -41,10 +41,12 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let levels_buffer = upload(context, "levels", &levels)?;
     let rows_buffer = upload(context, "rows", &rows)?;
     let mut worst = Difference::NONE;
-    for precision in [Precision::F32, Precision::F16] {
+    let layouts = [Layout::packed(patches), Layout::padded(prefix, patches)];
+    for (precision, layout) in [Precision::F32, Precision::F16].into_iter().flat_map(|p| layouts.map(|l| (p, l))) {
+        let params = Params::new(images as u32, tokens as u32, prefix as u32, heads as u32, layout);
         let powers = stored(numbers.clone(), precision);
-        let w = unset(context, "w", images * patches * patches)?;
-        let sums = unset(context, "sums", images * strips(patches) * patches)?;
+        let w = unset(context, "w", layout.elements(images * patches))?;
+        let sums = unset(context, "sums", layout.elements(images * strips(patches)))?;
         let made_dominance = unset(context, "dominance", images * patches)?;
         let powers_buffer = upload_as(context, "powers", &powers, precision)?;
         let bindings = Bindings {
@@ -58,10 +60,13 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let probs = probabilities(&powers, &levels, &rows, &params);
         // Powers of numbers down to -4 at most: 3 + 2 |x| units, and what the exponent's own rounding makes of it.
         let tolerance = rounding(heads) + 15.0 * ULP;
-        let got: Vec<f32> = download(context, &w, images * patches * patches)?;
+        let got: Vec<f32> = download(context, &w, layout.elements(images * patches))?;
+        worst = worst.worse(around(&got, patches, layout));
+        let got = packed(&got, patches, layout);
         let twin = attention_connectivity(&probs, tokens, prefix, heads, stride);
         worst = worst.worse(Difference::of_rows(&got, &twin, patches, tolerance));
-        let got: Vec<f32> = download(context, &sums, images * strips(patches) * patches)?;
+        let got: Vec<f32> = download(context, &sums, layout.elements(images * strips(patches)))?;
+        let got = packed(&got, patches, layout);
         let twin = column_sums(&twin, patches, STRIP);
         worst = worst.worse(Difference::of_floats(&got, &twin, tolerance + rounding(STRIP)));
         let got: Vec<f32> = download(context, &made_dominance, images * patches)?;
@@ -69,4 +74,27 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         worst = worst.worse(Difference::of_floats(&got, &twin, tolerance));
     }
     Ok(worst)
+}
+
+/// Rows of a matrix without what lies around their columns.
+fn packed(matrix: &[f32], patches: usize, layout: Layout) -> Vec<f32> {
+    matrix
+        .chunks_exact(layout.stride as usize)
+        .flat_map(|row| &row[layout.shift as usize..][..patches])
+        .copied()
+        .collect()
+}
+
+/// What lies around the columns is zero: it is multiplied with what is there.
+fn around(matrix: &[f32], patches: usize, layout: Layout) -> Difference {
+    let columns = layout.shift as usize..layout.shift as usize + patches;
+    let outside = |row: &[f32]| {
+        let place = |(at, value): (usize, &f32)| (!columns.contains(&at)).then_some(*value);
+        row.iter().enumerate().filter_map(place).collect::<Vec<f32>>()
+    };
+    let found: Vec<f32> = matrix.chunks_exact(layout.stride as usize).flat_map(outside).collect();
+    match found.is_empty() {
+        true => Difference::NONE,
+        false => Difference::of_floats(&found, &vec![0.0; found.len()], 0.0),
+    }
 }

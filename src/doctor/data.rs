@@ -4,6 +4,7 @@ use half::f16;
 
 use crate::error::Result;
 use crate::gpu::{Context, Precision, download, upload};
+use crate::kernels::layout::Layout;
 use crate::kernels::top_k::{DROPPED, Listing};
 use crate::random::Random;
 use crate::reference::top_k::top_k;
@@ -109,4 +110,19 @@ pub(super) fn selection(random: &mut Random, images: usize, patches: usize, drop
 /// Where in `slot` the kept tokens are.
 pub(super) fn kept(slot: &[u32]) -> Vec<usize> {
     (0..slot.len()).filter(|&token| slot[token] != DROPPED).collect()
+}
+
+/// The ways in which W may lie: packed, and padded behind a prefix of one or two tokens.
+pub(super) fn layouts(patches: usize) -> [Layout; 3] {
+    [Layout::packed(patches), Layout::padded(1, patches), Layout::padded(6, patches)]
+}
+
+/// A matrix of rows of `patches` columns as `layout` has it.
+pub(super) fn laid_out(matrix: &[f32], patches: usize, layout: Layout) -> Vec<f32> {
+    let (stride, shift) = (layout.stride as usize, layout.shift as usize);
+    let mut all = vec![0.0; layout.elements(matrix.len() / patches)];
+    for (row, out) in matrix.chunks_exact(patches).zip(all.chunks_exact_mut(stride)) {
+        out[shift..][..patches].copy_from_slice(row);
+    }
+    all
 }

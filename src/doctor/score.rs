@@ -1,13 +1,14 @@
 //! Check of `condense/score.wgsl`: with every combination of its terms, for a c that is positive (the power sum) and for
-//! one of mixed signs (a Newton iteration that diverged); and for a c that it makes out of W. The selection is compared
+//! one of mixed signs (a Newton iteration that diverged); and for a c that it makes out of W, as W may lie. The selection is compared
 //! with that by the kernel's own scores: near-ties may legitimately come out differently, and are not its business.
 
-use super::data::{connectivity, dominance, rounding, unset};
+use super::data::{connectivity, dominance, laid_out, layouts, rounding, unset};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Context, Variant};
 use crate::kernels::attention_connectivity::STRIP;
+use crate::kernels::layout::Layout;
 use crate::kernels::score::{Bindings, Connectivity, Params, Terms, record};
 use crate::kernels::top_k::Listing;
 use crate::random::Random;
@@ -38,6 +39,7 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         variant,
         images,
         patches,
+        layout: Layout::packed(patches),
         dominance_buffer: upload(context, "dominance", &dominance)?,
         dominance,
     };
@@ -52,15 +54,20 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         }
     }
     let w = connectivity(&mut random, images, patches);
-    let sums = upload(context, "column sums", &column_sums(&w, patches, STRIP))?;
-    let w_buffer = upload(context, "w", &w)?;
-    let from_sums = Connectivity::First { column_sums: &sums };
-    let from_w = Connectivity::Second { column_sums: &sums, w: &w_buffer };
-    for (made, chain) in [(from_sums, Chain::IDENTITY), (from_w, second(500.0)), (from_w, second(0.5))] {
-        let c = column_mean(&w, patches, chain);
-        for normalise in [false, true] {
-            let terms = Terms { normalise, connectivity: true, dominance: true };
-            worst = worst.worse(case.compare(made, &c, chain, terms)?);
+    let sums = column_sums(&w, patches, STRIP);
+    for layout in layouts(patches) {
+        let case =
+            Case { layout, dominance: case.dominance.clone(), dominance_buffer: case.dominance_buffer.clone(), ..case };
+        let sums = upload(context, "column sums", &laid_out(&sums, patches, layout))?;
+        let w_buffer = upload(context, "w", &laid_out(&w, patches, layout))?;
+        let from_sums = Connectivity::First { column_sums: &sums };
+        let from_w = Connectivity::Second { column_sums: &sums, w: &w_buffer };
+        for (made, chain) in [(from_sums, Chain::IDENTITY), (from_w, second(500.0)), (from_w, second(0.5))] {
+            let c = column_mean(&w, patches, chain);
+            for normalise in [false, true] {
+                let terms = Terms { normalise, connectivity: true, dominance: true };
+                worst = worst.worse(case.compare(made, &c, chain, terms)?);
+            }
         }
     }
     Ok(worst)
@@ -71,6 +78,7 @@ struct Case<'a> {
     variant: Variant,
     images: usize,
     patches: usize,
+    layout: Layout,
     dominance: Vec<f32>,
     dominance_buffer: wgpu::Buffer,
 }
@@ -79,7 +87,7 @@ impl Case<'_> {
     fn compare(&self, made: Connectivity<'_>, c: &[f32], chain: Chain, terms: Terms) -> Result<Difference> {
         let Self { context, variant, images, patches, .. } = *self;
         let (elements, kept) = (images * patches, patches - patches / 3);
-        let params = Params::new(patches, kept, 3.5, chain);
+        let params = Params::new(patches, kept, 3.5, chain).laid_out(self.layout);
         let result = unset(context, "score", elements)?;
         let (order, slot) = (unset(context, "order", elements)?, unset(context, "slot", elements)?);
         let bindings = Bindings {

@@ -112,5 +112,6 @@ fn byte_size(context: &Context, label: &str, len: usize) -> Result<u64> {
             format!("{size} bytes; use a smaller batch, image or model"),
         ));
     }
-    Ok(size)
+    // Whole vec4s: what is bound as such must not end within one.
+    Ok(size.next_multiple_of(16))
 }

@@ -115,7 +115,7 @@ impl<'c> Recorder<'c> {
         let bound = operands
             .iter()
             .map(|operand| match *operand {
-                Operand::Buffer { buffer, len } => Bound::Buffer(buffer.clone(), len as u64 * 4),
+                Operand::Buffer { buffer, len } => Bound::Buffer(buffer.clone(), self.bound_bytes(buffer, len)),
                 Operand::Texture(view) => Bound::Texture(view.clone()),
             })
             .collect();
@@ -125,6 +125,12 @@ impl<'c> Recorder<'c> {
         };
         self.dispatches.push(Dispatch { label, pipeline, params: range, bound, workgroups });
         Ok(())
+    }
+
+    /// What is bound of a buffer of which `len` elements count: up to the end of a vec4 where there is so much, since a
+    /// shader may see it as vec4s and must find the last elements too.
+    fn bound_bytes(&self, buffer: &wgpu::Buffer, len: usize) -> u64 {
+        (len as u64 * 4).next_multiple_of(16).min(buffer.size()).min(self.context.max_binding())
     }
 
     /// Uploads all parameters in one uniform buffer, makes the bind groups, and returns what can be replayed.

@@ -2,6 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::layout::Layout;
 use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant};
@@ -45,6 +46,10 @@ pub struct Params {
     pub ratio: f32,
     /// 1 / s.
     pub inverse: f32,
+    /// Elements from one row to the next.
+    pub stride: u32,
+    /// Elements before a row's first column.
+    pub shift: u32,
 }
 
 /// The buffers, in the shader's order.
@@ -85,10 +90,17 @@ pub enum Candidates {
 }
 
 impl Params {
-    /// For `dropped` of `patches` tokens by a C that follows from W by `chain`.
+    /// For `dropped` of `patches` tokens by a C that follows from W by `chain`. Rows are packed.
     pub fn new(patches: usize, dropped: usize, chain: Chain) -> Self {
         let scale = chain.alpha.max(1.0);
-        Self { patches: patches as u32, dropped: dropped as u32, ratio: chain.alpha / scale, inverse: 1.0 / scale }
+        let Layout { stride, shift } = Layout::packed(patches);
+        let (patches, dropped) = (patches as u32, dropped as u32);
+        Self { patches, dropped, ratio: chain.alpha / scale, inverse: 1.0 / scale, stride, shift }
+    }
+
+    /// The same for rows that lie as `layout` says.
+    pub fn laid_out(self, layout: Layout) -> Self {
+        Self { stride: layout.stride, shift: layout.shift, ..self }
     }
 }
 
@@ -129,11 +141,11 @@ pub fn record(
         Candidates::Parity(parity) => parity % 2,
     };
     let (patches, dropped) = (params.patches as usize, images as usize * params.dropped as usize);
-    let listed = images as usize * patches;
+    let (listed, stride) = (images as usize * patches, params.stride as usize);
     let (order, rows) = match bindings.rows {
-        Rows::Made(rows) => (0, Operand::buffer(rows, dropped * patches)),
-        Rows::First(matrix) => (1, Operand::buffer(matrix, listed * patches)),
-        Rows::Second(matrix) => (2, Operand::buffer(matrix, listed * patches)),
+        Rows::Made(rows) => (0, Operand::buffer(rows, dropped * stride)),
+        Rows::First(matrix) => (1, Operand::buffer(matrix, listed * stride)),
+        Rows::Second(matrix) => (2, Operand::buffer(matrix, listed * stride)),
     };
     let mut constants = vec![
         ("ORDER", f64::from(order)),
@@ -144,6 +156,7 @@ pub fn record(
         Variant::Plain => &KERNEL,
         Variant::Subgroup => {
             constants.push(("GROUPS", f64::from(groups(params.dropped, variant))));
+            constants.push(("ALIGNED", f64::from(u8::from(stride.is_multiple_of(4)))));
             &SUBGROUP
         }
     };

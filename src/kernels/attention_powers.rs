@@ -4,7 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::attention::Emission;
 use super::attention_connectivity::strips;
-use crate::error::Result;
+use super::layout::Layout;
+use crate::error::{Error, Result};
 use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
@@ -38,6 +39,19 @@ pub struct Params {
     pub heads: u32,
     /// B
     pub images: u32,
+    /// Elements from one row of W, or of column sums, to the next.
+    pub stride: u32,
+}
+
+impl Params {
+    /// Sizes of `images` images of `tokens` tokens, W in `layout`: packed, or padded for these tokens.
+    pub fn new(images: u32, tokens: u32, prefix: u32, heads: u32, layout: Layout) -> Self {
+        Self { tokens, prefix, heads, images, stride: layout.stride }
+    }
+
+    fn patches(&self) -> usize {
+        self.tokens.saturating_sub(self.prefix) as usize
+    }
 }
 
 /// The buffers, in the shader's order.
@@ -47,9 +61,9 @@ pub struct Bindings<'a> {
     pub emission: Emission<'a>,
     /// [B, H, T, 2], as [`attention`](super::attention) leaves it.
     pub rows: &'a wgpu::Buffer,
-    /// [B, N, N]
+    /// W [B, N, N], in the layout
     pub w: &'a wgpu::Buffer,
-    /// Sums of columns over [`STRIP`](super::attention_connectivity::STRIP) rows of W each [B, strips, N]
+    /// Sums of columns over [`STRIP`](super::attention_connectivity::STRIP) rows of W each [B, strips, N], likewise
     pub column_sums: &'a wgpu::Buffer,
     /// D [B, N]
     pub dominance: &'a wgpu::Buffer,
@@ -57,29 +71,32 @@ pub struct Bindings<'a> {
 
 /// One octet for each strip of each 32 keys.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    let [tokens, prefix, images] = [params.tokens, params.prefix, params.images].map(|n| n as usize);
-    octet::workgroups(strips(tokens.saturating_sub(prefix)) * tokens.div_ceil(32) * images)
+    octet::workgroups(strips(params.patches()) * params.tokens.div_ceil(32) as usize * params.images as usize)
 }
 
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// As [`Recorder::dispatch`]; [`Error::Config`] for a layout of W that is neither.
 pub fn record(recorder: &mut Recorder<'_>, types: Types, params: Params, bindings: Bindings<'_>) -> Result<()> {
     let [images, heads, tokens] = [params.images, params.heads, params.tokens].map(|n| n as usize);
-    let patches = tokens.saturating_sub(params.prefix as usize);
+    let (patches, stride) = (params.patches(), params.stride as usize);
+    let padded = stride != patches;
+    if padded && stride != Layout::padded(params.prefix as usize, patches).stride as usize {
+        return Err(Error::config(KERNEL.name, "rows that are packed or padded", format!("a stride of {stride}")));
+    }
     let (powers, levels) = (Emission::powers_len(tokens), Emission::levels_len(tokens));
     recorder.dispatch_typed(
         &KERNEL,
         types,
-        &[],
+        &[("PADDED", f64::from(u8::from(padded)))],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.emission.powers, types.input.words(images * heads * powers)),
             Operand::buffer(bindings.emission.levels, images * heads * levels),
             Operand::buffer(bindings.rows, images * heads * tokens * 2),
-            Operand::buffer(bindings.w, images * patches * patches),
-            Operand::buffer(bindings.column_sums, images * strips(patches) * patches),
+            Operand::buffer(bindings.w, images * patches * stride),
+            Operand::buffer(bindings.column_sums, images * strips(patches) * stride),
             Operand::buffer(bindings.dominance, images * patches),
         ],
         workgroups(&params),

@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::attention_connectivity::strips;
+use super::layout::Layout;
 use super::top_k::MOST_PATCHES;
 use crate::condensation::Chain;
 use crate::error::{Error, Result};
@@ -54,6 +55,10 @@ pub struct Params {
     pub ratio: f32,
     /// 1 / s.
     pub inverse: f32,
+    /// Elements from one row of W, or of its columns' sums, to the next.
+    pub stride: u32,
+    /// Elements before a row's first column.
+    pub shift: u32,
 }
 
 /// The buffers, in the shader's order.
@@ -78,14 +83,14 @@ pub enum Connectivity<'a> {
     Mean(&'a wgpu::Buffer),
     /// For C = W, from sums of W's columns.
     First {
-        /// [B, strips, N], from `attention_connectivity`, or W
+        /// [B, strips, N] in the layout of [`Params::laid_out`], from `attention_connectivity`, or W
         column_sums: &'a wgpu::Buffer,
     },
     /// For C = W + a W^2, from sums of W's columns and W.
     Second {
-        /// [B, strips, N], from `attention_connectivity`, or W
+        /// [B, strips, N], likewise
         column_sums: &'a wgpu::Buffer,
-        /// [B, N, N]
+        /// [B, N, N], likewise
         w: &'a wgpu::Buffer,
     },
 }
@@ -102,7 +107,7 @@ pub struct Terms {
 }
 
 impl Params {
-    /// For keeping `kept` of `patches` by a C that follows from W by `chain`.
+    /// For keeping `kept` of `patches` by a C that follows from W by `chain`. W is packed.
     pub fn new(patches: usize, kept: usize, beta: f32, chain: Chain) -> Self {
         let scale = chain.alpha.max(1.0);
         Self {
@@ -113,7 +118,14 @@ impl Params {
             scale: chain.scale(),
             ratio: chain.alpha / scale,
             inverse: 1.0 / scale,
+            stride: patches as u32,
+            shift: 0,
         }
+    }
+
+    /// The same for a W, and for sums of its columns, that lie as `layout` says.
+    pub fn laid_out(self, layout: Layout) -> Self {
+        Self { stride: layout.stride, shift: layout.shift, ..self }
     }
 }
 
@@ -139,13 +151,14 @@ pub fn record(
         return Err(Error::limit("score", format!("at most {MOST_PATCHES} patch tokens"), patches.to_string()));
     }
     let elements = images as usize * patches;
-    let sums = images as usize * params.strips as usize * patches;
-    // What a variant does not read is bound all the same: one element of something.
+    let stride = params.stride as usize;
+    let sums = images as usize * params.strips as usize * stride;
+    // What a variant does not read is bound all the same: a vec4 of something.
     let (order, column_sums, w) = match bindings.connectivity {
-        Connectivity::Mean(c) => (0, Operand::buffer(c, elements), Operand::buffer(c, 1)),
-        Connectivity::First { column_sums } => (1, Operand::buffer(column_sums, sums), Operand::buffer(column_sums, 1)),
+        Connectivity::Mean(c) => (0, Operand::buffer(c, elements), Operand::buffer(c, 4)),
+        Connectivity::First { column_sums } => (1, Operand::buffer(column_sums, sums), Operand::buffer(column_sums, 4)),
         Connectivity::Second { column_sums, w } => {
-            (2, Operand::buffer(column_sums, sums), Operand::buffer(w, elements * patches))
+            (2, Operand::buffer(column_sums, sums), Operand::buffer(w, elements * stride))
         }
     };
     let flag = |on: bool| f64::from(u8::from(on));
@@ -160,6 +173,7 @@ pub fn record(
         Variant::Plain => &KERNEL,
         Variant::Subgroup => {
             constants.push(octet::threads_of_an_image(recorder.context()));
+            constants.push(("ALIGNED", flag(stride.is_multiple_of(4))));
             &SUBGROUP
         }
     };

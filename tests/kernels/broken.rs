@@ -37,7 +37,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("condense/matrix_product.wgsl", "value += params.identity;", ""),
     ("condense/connectivity.wgsl", "var factor = 1.0;", "var factor = 1.0001;"),
     ("condense/score.wgsl", "params.beta, CONNECTIVITY)", "params.beta, DOMINANCE)"),
-    ("condense/score_subgroup.wgsl", "min(row + 5u * n, last)", "min(row + 6u * n, last)"),
+    ("condense/score_subgroup.wgsl", "min(row + 5u * stride, last)", "min(row + 6u * stride, last)"),
     ("shared/select_subgroup.wgsl", "(vec4(other) < tokens)", "(vec4(other) > tokens)"),
     ("shared/select.wgsl", "(vec4(other) < tokens)", "(vec4(other) > tokens)"),
     ("condense/assign.wgsl", "item_b < item_a", "item_b > item_a"),

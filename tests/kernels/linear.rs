@@ -53,7 +53,8 @@ fn a_nan_stays_in_its_row() {
     for variant in Variant::all(gpu(), types) {
         for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
             let y = buffer(&vec![0.5f32; rows * columns]);
-            let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 16]), y: &y, residual: None };
+            let bindings =
+                Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 16]), y: &y, residual: None };
             run(|recorder| record(recorder, variant, types, Params::new(rows, inner, columns), epilogue, bindings));
             for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
                 let right = values.iter().all(|v| v.is_nan() == (row == 11));
