@@ -70,7 +70,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
         attention_connectivity::record(recorder, params, 1, bindings)
     });
     // What attention emits for it, f32 here: powers, levels for every 32 keys, and two numbers for each row.
-    let powers = bench.floats(HEADS * tokens * stride);
+    let powers = bench.floats(HEADS * attention::Emission::powers_len(tokens));
     let levels = bench.floats(HEADS * tokens.div_ceil(32) * tokens);
     let softmax_rows = bench.floats(2 * HEADS * tokens);
     if Variant::Subgroup.available(&bench.gpu) {

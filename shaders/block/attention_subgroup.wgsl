@@ -28,7 +28,7 @@ override EMITS: bool = false;
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
 @group(0) @binding(3) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
 @group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
-@group(0) @binding(5) var<storage, read_write> powers: array<Output4>; // [B, H, T, T / 4, rounded up], with EMITS only
+@group(0) @binding(5) var<storage, read_write> powers: array<Output4>; // [B, H, T, T padded to eights], with EMITS only
 @group(0) @binding(6) var<storage, read_write> levels: array<f32>;     // [B, H, chunks, T]: largest logit so far, likewise
 
 const LOWEST: f32 = -3.4028234e38;
@@ -246,7 +246,7 @@ fn main(
         if GROUPS > 2u { next_chunk(&s2, &softmax2, &sums2, bias); }
         if EMITS {
             let row = (image * params.heads + head) * params.tokens + query;
-            let stride = (params.tokens + 3u) / 4u;
+            let stride = (params.tokens + 7u) / 8u * 2u;
             let element = chunk / 4u + lane;
             let chunks = (params.tokens + 31u) / 32u;
             let level = ((image * params.heads + head) * chunks + chunk / 32u) * params.tokens + query;

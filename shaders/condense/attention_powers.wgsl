@@ -1,6 +1,6 @@
 // What attention_connectivity.wgsl makes, from what fused attention emits instead of probabilities: powers, each 32 keys of
 // a row at the level of the largest logit when they were made. An octet has a strip of eight queries by 32 keys, of which a
-// lane has 4; lane r finds what makes probabilities of row r's powers, and the others have it from there.
+// lane has four by eight; lane r finds what makes probabilities of row r's powers, and the others have it from there.
 #import shared/grid.wgsl
 #import shared/input.wgsl
 #import shared/octet.wgsl
@@ -17,14 +17,14 @@ struct Params {
 override PADDED: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> powers: array<Input4>;         // [B, H, T, T / 4, rounded up]
+@group(0) @binding(1) var<storage, read> powers: array<Input8>;         // [B, H, T, T / 8, rounded up]
 @group(0) @binding(2) var<storage, read> levels: array<f32>;            // [B, H, chunks, T]: what powers are relative to
 @group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;        // [B, H, T]: largest logit, 1 / sum of powers
 @group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;     // [B, N, stride]
 @group(0) @binding(5) var<storage, read_write> column_sums: array<vec4<f32>>; // [B, strips, stride]
 @group(0) @binding(6) var<storage, read_write> dominance: array<f32>;   // [B, N]
 
-// What a lane writes: four neighbouring columns, as far as they are patch tokens'.
+// Four neighbouring columns that a lane writes, as far as they are patch tokens'.
 struct Columns {
     first: u32, // may wrap below 0: then it is not stored
     real: vec4<bool>,
@@ -41,26 +41,36 @@ struct Strip {
     last: u32,   // the last row that exists
 }
 
-fn add(sum: ptr<function, Rows>, strip: Strip, factor: f32, first: u32, r: u32) {
-    let shared_factor = subgroupShuffle(factor, first + r);
-    (*sum)[r] += widen(powers[strip.at + min(r, strip.last) * strip.stride]) * shared_factor;
+// What a lane has of a strip: eight columns of four of its rows, from `first` on.
+struct Part {
+    first: u32,
+    low: array<vec4<f32>, 4>,
+    high: array<vec4<f32>, 4>,
 }
 
-fn add_all(sum: ptr<function, Rows>, strip: Strip, factor: f32, first: u32) {
-    add(sum, strip, factor, first, 0u);
-    add(sum, strip, factor, first, 1u);
-    add(sum, strip, factor, first, 2u);
-    add(sum, strip, factor, first, 3u);
-    add(sum, strip, factor, first, 4u);
-    add(sum, strip, factor, first, 5u);
-    add(sum, strip, factor, first, 6u);
-    add(sum, strip, factor, first, 7u);
+fn add(sum: ptr<function, Part>, strip: Strip, factor: f32, lanes: u32, k: u32) {
+    let r = (*sum).first + k;
+    let shared_factor = subgroupShuffle(factor, lanes + r);
+    let eight = powers[strip.at + min(r, strip.last) * strip.stride];
+    (*sum).low[k] += widen_low(eight) * shared_factor;
+    (*sum).high[k] += widen_high(eight) * shared_factor;
 }
 
 fn factor(strip: Strip, lane: u32) -> f32 {
     let r = min(lane, strip.last);
     let row = rows[strip.row + r];
     return exp(levels[strip.level + r] - row.x) * row.y;
+}
+
+fn columns_of(quad: u32) -> Columns {
+    let token = quad * 4u + vec4(0u, 1u, 2u, 3u);
+    let before = params.prefix / 4u;
+    return Columns(
+        quad * 4u - params.prefix,
+        (token >= vec4(params.prefix)) & (token < vec4(params.tokens)),
+        quad - before,
+        quad >= before && quad * 4u < params.tokens,
+    );
 }
 
 // A row of W, which begins at element `row`; returns it, or zero past the end.
@@ -102,7 +112,7 @@ fn main(
     let n = params.tokens - params.prefix;
     let strips = (n + 7u) / 8u;
     let chunks = (params.tokens + 31u) / 32u;
-    let stride = (params.tokens + 3u) / 4u;
+    let stride = (params.tokens + 7u) / 8u;
     let tile = grid_index(group, counts) * OCTETS + own.index;
     if tile >= strips * chunks * params.images {
         return;
@@ -113,39 +123,45 @@ fn main(
     let image = line / strips;
     let strip_index = line - image * strips;
     let i = strip_index * 8u;
-    let quad = chunk * 8u + own.lane;
-    let token = quad * 4u + vec4(0u, 1u, 2u, 3u);
-    let before = params.prefix / 4u;
-    let columns = Columns(
-        quad * 4u - params.prefix,
-        (token >= vec4(params.prefix)) & (token < vec4(params.tokens)),
-        quad - before,
-        quad >= before && quad < stride,
-    );
-    let element = min(quad, stride - 1u);
+    // Half of the lanes have the first four rows of the strip.
+    let half = own.lane / 4u;
+    let eight = chunk * 4u + own.lane % 4u;
+    let element = min(eight, stride - 1u);
     let first_row = image * params.heads * params.tokens;
     let first_level = image * params.heads * chunks * params.tokens + chunk * params.tokens;
 
-    var sum = Rows();
+    var sum = Part();
+    sum.first = half * 4u;
     // The count starts at a number that depends on the image: see attention_mean_subgroup.wgsl.
     var level = first_level;
     for (var head = first_row; head < first_row + params.heads * params.tokens; head += params.tokens) {
         let row = head + params.prefix + i;
         let strip = Strip(row * stride + element, stride, row, level + params.prefix + i, n - 1u - i);
-        add_all(&sum, strip, factor(strip, own.lane), own.first);
+        let own_factor = factor(strip, own.lane);
+        add(&sum, strip, own_factor, own.first, 0u);
+        add(&sum, strip, own_factor, own.first, 1u);
+        add(&sum, strip, own_factor, own.first, 2u);
+        add(&sum, strip, own_factor, own.first, 3u);
         level += chunks * params.tokens;
     }
-    let row = (image * n + i) * params.stride;
-    let rest = n - i;
-    var total = store(sum[0], row, columns, true);
-    total += store(sum[1], row + 1u * params.stride, columns, rest > 1u);
-    total += store(sum[2], row + 2u * params.stride, columns, rest > 2u);
-    total += store(sum[3], row + 3u * params.stride, columns, rest > 3u);
-    total += store(sum[4], row + 4u * params.stride, columns, rest > 4u);
-    total += store(sum[5], row + 5u * params.stride, columns, rest > 5u);
-    total += store(sum[6], row + 6u * params.stride, columns, rest > 6u);
-    total += store(sum[7], row + 7u * params.stride, columns, rest > 7u);
-    store_sums(total, (image * strips + strip_index) * params.stride, columns);
+    let low = columns_of(eight * 2u);
+    let high = columns_of(eight * 2u + 1u);
+    let row = (image * n + i + sum.first) * params.stride;
+    // May be 0 or less.
+    let rest = i32(n) - i32(i + sum.first);
+    var low_sum = store(sum.low[0], row, low, rest > 0);
+    low_sum += store(sum.low[1], row + params.stride, low, rest > 1);
+    low_sum += store(sum.low[2], row + 2u * params.stride, low, rest > 2);
+    low_sum += store(sum.low[3], row + 3u * params.stride, low, rest > 3);
+    var high_sum = store(sum.high[0], row, high, rest > 0);
+    high_sum += store(sum.high[1], row + params.stride, high, rest > 1);
+    high_sum += store(sum.high[2], row + 2u * params.stride, high, rest > 2);
+    high_sum += store(sum.high[3], row + 3u * params.stride, high, rest > 3);
+    // Each half of the lanes writes what both have added up for half of the columns.
+    low_sum += subgroupShuffleXor(low_sum, 4u);
+    high_sum += subgroupShuffleXor(high_sum, 4u);
+    let columns = columns_of(eight * 2u + half);
+    store_sums(select(low_sum, high_sum, half == 1u), (image * strips + strip_index) * params.stride, columns);
     if strip_index > 0u {
         return;
     }
@@ -154,7 +170,8 @@ fn main(
     level = first_level;
     for (var head = first_row; head < first_row + params.heads * params.tokens; head += params.tokens) {
         let strip = Strip(head * stride + element, stride, head, level, 0u);
-        mean += widen(powers[strip.at]) * factor(strip, 0u);
+        let both = powers[strip.at];
+        mean += select(widen_low(both), widen_high(both), half == 1u) * factor(strip, 0u);
         level += chunks * params.tokens;
     }
     mean /= f32(params.heads);

@@ -119,7 +119,7 @@ fn emitted(
     let rows: Vec<[f32; 2]> = rows.chunks_exact(2).map(|row| [row[0], row[1]]).collect();
     let all = PowersParams::new(params.images, params.tokens, 0, params.heads, Layout::packed(params.tokens as usize));
     let probs = probabilities(powers, levels, &rows, &all);
-    let got = attention_connectivity(&probs, tokens, 0, heads, tokens.next_multiple_of(4));
+    let got = attention_connectivity(&probs, tokens, 0, heads, Emission::powers_stride(tokens));
     let mean = MeanParams {
         tokens: params.tokens,
         prefix: 0,

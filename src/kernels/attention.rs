@@ -97,7 +97,12 @@ impl Emission<'_> {
 
     /// Powers of one head of one image.
     pub const fn powers_len(tokens: usize) -> usize {
-        tokens * tokens.next_multiple_of(4)
+        tokens * Self::powers_stride(tokens)
+    }
+
+    /// Powers from one query to the next: they are read eight at a time.
+    pub const fn powers_stride(tokens: usize) -> usize {
+        tokens.next_multiple_of(8)
     }
 
     /// Levels of one head of one image.

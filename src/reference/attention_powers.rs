@@ -1,12 +1,13 @@
 //! Twin of `condense/attention_powers.wgsl`.
 
+use crate::kernels::attention::Emission;
 use crate::kernels::attention_powers::Params;
 
 /// What a shader's `powers` [B, H, T, stride], `levels` [B, H, chunks, T] and `rows` [B, H, T] say of P [B, H, T, stride],
 /// of which [`attention_connectivity`](super::attention_connectivity) and [`dominance`](super::dominance) make the rest.
 pub fn probabilities(powers: &[f32], levels: &[f32], rows: &[[f32; 2]], params: &Params) -> Vec<f32> {
     let tokens = params.tokens as usize;
-    let (stride, chunks) = (tokens.next_multiple_of(4), tokens.div_ceil(32));
+    let (stride, chunks) = (Emission::powers_stride(tokens), tokens.div_ceil(32));
     let mut probs = Vec::with_capacity(powers.len());
     for (index, (row, [largest, inverse])) in powers.chunks_exact(stride).zip(rows).enumerate() {
         let (head, query) = (index / tokens, index % tokens);
