@@ -1,7 +1,6 @@
 // What attention_connectivity.wgsl makes, from what fused attention emits instead of probabilities: powers, each 32 keys of
 // a row at the level of the largest logit when they were made. An octet has a strip of eight queries by 32 keys, of which a
 // lane has four by eight; lane r finds what makes probabilities of row r's powers, and the others have it from there.
-#import shared/grid.wgsl
 #import shared/input.wgsl
 #import shared/octet.wgsl
 
@@ -103,7 +102,6 @@ fn store_sums(total: vec4<f32>, row: u32, columns: Columns) {
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
     @builtin(subgroup_id) subgroup: u32,
     @builtin(subgroup_size) subgroup_size: u32,
     @builtin(subgroup_invocation_id) invocation: u32,
@@ -113,15 +111,14 @@ fn main(
     let strips = (n + 7u) / 8u;
     let chunks = (params.tokens + 31u) / 32u;
     let stride = (params.tokens + 7u) / 8u;
-    let tile = grid_index(group, counts) * OCTETS + own.index;
-    if tile >= strips * chunks * params.images {
+    let image = group.y;
+    let tile = group.x * OCTETS + own.index;
+    if tile >= strips * chunks {
         return;
     }
-    // Remainders by products: another division would cost more.
-    let line = tile / chunks;
-    let chunk = tile - line * chunks;
-    let image = line / strips;
-    let strip_index = line - image * strips;
+    // Exact for the few tiles that 2,048 tokens have. A division of integers is done lane by lane on a CPU.
+    let strip_index = u32((f32(tile) + 0.5) / f32(chunks));
+    let chunk = tile - strip_index * chunks;
     let i = strip_index * 8u;
     // Half of the lanes have the first four rows of the strip.
     let half = own.lane / 4u;

@@ -4,7 +4,6 @@
 // are listed, so two runs give the same bits. Eight neighbouring threads share a token that changes; behind them, a thread
 // for each token that goes on finds its row and size.
 #import shared/float.wgsl
-#import shared/grid.wgsl
 
 struct Params {
     images: u32,  // B
@@ -30,14 +29,13 @@ override WEIGHTS: u32 = 1u;
 
 const LANES: u32 = 8u;
 
-// Makes the token that the dropped token at place `index` of all images' lists goes to, if it is the first to go there.
-// Members lie where no one writes: they were dropped.
-fn fuse(index: u32, lane: u32) {
-    let image = index / params.dropped;
-    let place = index - image * params.dropped;
+// Makes the token that dropped token number `place` of an image goes to, if that is the first to go there. Members lie
+// where no one writes: they were dropped.
+fn fuse(image: u32, place: u32, lane: u32) {
     let incoming = image * (params.prefix + params.patches) + params.prefix;
     let listed = image * params.patches + params.patches - params.dropped;
     let matches = image * params.dropped;
+    let index = matches + place;
     let own = assigned[index];
     // One past the last match, and how many there are.
     var end = place;
@@ -89,12 +87,10 @@ fn fuse(index: u32, lane: u32) {
     }
 }
 
-// Notes where the token that goes on as number `index` of all images lies, and how many patches it stands for.
-fn list(index: u32) {
+// Notes where the token that goes on as number `place` of an image lies, and how many patches it stands for.
+fn list(image: u32, place: u32) {
     let kept = params.patches - params.dropped;
-    let remaining = params.prefix + kept;
-    let image = index / remaining;
-    let place = index - image * remaining;
+    let index = image * (params.prefix + kept) + place;
     let incoming = image * (params.prefix + params.patches);
     let listed = image * params.patches;
     let matches = image * params.dropped;
@@ -120,16 +116,16 @@ fn list(index: u32) {
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) counts: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let index = grid_index(group, counts) * 64u + thread;
-    let fusing = params.images * params.dropped * LANES;
+    let image = group.y;
+    let index = group.x * 64u + thread;
+    let fusing = params.dropped * LANES;
     if index < fusing {
         if WEIGHTS != 0u {
-            fuse(index / LANES, index % LANES);
+            fuse(image, index / LANES, index % LANES);
         }
-    } else if index - fusing < params.images * (params.prefix + params.patches - params.dropped) {
-        list(index - fusing);
+    } else if index - fusing < params.prefix + params.patches - params.dropped {
+        list(image, index - fusing);
     }
 }

@@ -3,7 +3,7 @@
 use super::{Context, grid};
 
 /// Octets in a workgroup of 64 threads.
-const OCTETS: usize = 8;
+pub const OCTETS: usize = 8;
 
 /// Groups of 8 rows that one octet makes of `rows` at once: what costs least when rows past the end cost as much as
 /// others, and loading what a tile's groups share as much as one and a half of them (measured on llvmpipe).

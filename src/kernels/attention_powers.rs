@@ -71,7 +71,8 @@ pub struct Bindings<'a> {
 
 /// One octet for each strip of each 32 keys.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    octet::workgroups(strips(params.patches()) * params.tokens.div_ceil(32) as usize * params.images as usize)
+    let tiles = strips(params.patches()) * params.tokens.div_ceil(32) as usize;
+    [tiles.div_ceil(octet::OCTETS) as u32, params.images, 1]
 }
 
 /// Records one dispatch.

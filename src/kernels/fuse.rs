@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Binding, Kernel, Operand, Recorder};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -85,10 +85,10 @@ impl Params {
     }
 }
 
-/// Eight threads for each dropped token, and one for each that goes on.
+/// Eight threads for each dropped token, and one for each that goes on, of each image.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    let dropped = params.images as usize * params.dropped as usize;
-    grid((dropped * 8 + params.outgoing()).div_ceil(64))
+    let remaining = params.prefix + params.patches - params.dropped;
+    [(params.dropped * 8 + remaining).div_ceil(64), params.images, 1]
 }
 
 /// Records one dispatch.
