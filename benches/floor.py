@@ -59,7 +59,8 @@ def forward(width, heads, batch, drop, fused):
             kernels.add("condense: rows, matches", 2.0 * batch * drop * patches * patches, square)
             patches -= drop
             rows = batch * (patches + 1)
-            kernels.add("condense: fuse", 2.0 * batch * drop * width, (batch * tokens + rows) * width * HALF)
+            # In place: a dropped token is read, one that stays read and written; of the others only where they lie.
+            kernels.add("condense: fuse", 2.0 * batch * drop * width, batch * drop * 3 * width * HALF + rows * 8)
         kernels.add("layer_norm", 8.0 * rows * width, 2 * rows * width * HALF)
         kernels.linear("fc1, GELU", rows, width, 4 * width)
         kernels.linear("fc2", rows, 4 * width, width, accumulate=True)

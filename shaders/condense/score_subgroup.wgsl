@@ -22,7 +22,7 @@ override DOMINANCE: bool = true;    // whether D counts
 override ALIGNED: bool = false;     // whether W's rows are of whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> column_sums: array<f32>; // [B, strips, stride], or c [B, N]
+@group(0) @binding(1) var<storage, read> column_sums: array<vec4<f32>>; // [B, strips, stride], or c [B, N]
 @group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;     // W [B, N, stride], read with ORDER 2 only
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]; c on the way, with ORDER 2
@@ -37,14 +37,34 @@ var<workgroup> partials: array<f32, 1024>;
 fn given(image: u32, i: u32) -> f32 {
     let n = params.patches;
     if ORDER == 0u {
-        return column_sums[image * n + i];
+        let at = image * n + i;
+        return column_sums[at / 4u][at % 4u];
     }
     var sum = 0.0;
     for (var strip = 0u; strip < params.strips; strip++) {
-        sum += column_sums[(image * params.strips + strip) * params.stride + params.shift + i];
+        let at = (image * params.strips + strip) * params.stride + params.shift + i;
+        sum += column_sums[at / 4u][at % 4u];
     }
     let mean = sum / f32(n);
     return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
+}
+
+// Elements of four columns into keys, with ORDER 1 and 2.
+fn give_four(image: u32, quad: u32) {
+    let n = params.patches;
+    let stride4 = params.stride / 4u;
+    let first = image * params.strips * stride4 + quad;
+    var sum = vec4<f32>(0.0);
+    for (var at = first; at < first + params.strips * stride4; at += stride4) {
+        sum += column_sums[at];
+    }
+    let mean = sum / f32(n);
+    let value = bitcast<vec4<u32>>(select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u));
+    let columns = columns_of(quad).index;
+    if columns.x < n { keys[columns.x] = value.x; }
+    if columns.y < n { keys[columns.y] = value.y; }
+    if columns.z < n { keys[columns.z] = value.z; }
+    if columns.w < n { keys[columns.w] = value.w; }
 }
 
 // What a lane has of every row: four columns, the first of which is `quad` vec4s behind where a row begins.
@@ -150,8 +170,14 @@ fn main(
     let first = image * n;
     var factor = params.scale;
     if CONNECTIVITY {
-        for (var i = thread; i < n; i += THREADS) {
-            keys[i] = bitcast<u32>(given(image, i));
+        if ALIGNED && ORDER > 0u {
+            for (var quad = thread; quad < params.stride / 4u; quad += THREADS) {
+                give_four(image, quad);
+            }
+        } else {
+            for (var i = thread; i < n; i += THREADS) {
+                keys[i] = bitcast<u32>(given(image, i));
+            }
         }
         workgroupBarrier();
         if ORDER == 2u {

@@ -1,6 +1,7 @@
-//! What is worth keeping between runs, on disk, in a folder for each adapter, driver and version of this crate: compiled
-//! pipelines, and documents of what was measured or checked there. All of it can be made again, so nothing that goes wrong
-//! with the disk is an error: a damaged file is as good as none, and a folder that cannot be written keeps nothing.
+//! What is worth keeping between runs, on disk, in a folder for each adapter, driver and version of this crate and of its
+//! shaders: compiled pipelines, and documents of what was measured or checked there. All of it can be made again, so nothing
+//! that goes wrong with the disk is an error: a damaged file is as good as none, and a folder that cannot be written keeps
+//! nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::shaders::SHADERS;
 use crate::file::write_whole;
 
 /// Where a [`Store`] is.
@@ -52,7 +54,7 @@ fn caches() -> Option<PathBuf> {
     }
 }
 
-/// Documents by name, kept between runs for one adapter, driver and version of this crate.
+/// Documents by name, kept between runs for one adapter, driver and version of this crate and its shaders.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: Option<PathBuf>,
@@ -104,8 +106,11 @@ impl Store {
 /// The name of an adapter's folder: readable, and different wherever what is kept may differ.
 fn key(info: &wgpu::AdapterInfo) -> String {
     let wgpu::AdapterInfo { name, vendor, device, driver, driver_info, backend, .. } = info;
+    // A shader that has changed is another one, of which nothing has been proven, though the version may be the same.
+    let shaders = SHADERS.iter().fold(0, |sum: u64, (_, text)| sum.rotate_left(1) ^ hash(text.as_bytes()));
+    let version = env!("CARGO_PKG_VERSION");
     let identity =
-        format!("{name}\n{vendor:x}\n{device:x}\n{driver}\n{driver_info}\n{backend}\n{}", env!("CARGO_PKG_VERSION"));
+        format!("{name}\n{vendor:x}\n{device:x}\n{driver}\n{driver_info}\n{backend}\n{version}\n{shaders:x}");
     let mut readable = plain(name);
     readable.truncate(40);
     format!("{readable}-{:016x}", hash(identity.as_bytes()))

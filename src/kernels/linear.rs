@@ -154,10 +154,10 @@ impl Variant {
         }
     }
 
-    fn constants(self, context: &Context) -> Vec<(&'static str, f64)> {
+    fn constants(self, context: &Context, params: &Params) -> Vec<(&'static str, f64)> {
         match self {
             Self::Plain => Vec::new(),
-            Self::Subgroup { eights } => subgroup::constants(context, eights),
+            Self::Subgroup { eights } => subgroup::constants(context, eights, params),
             Self::Tiled { rows } => vec![("ROWS", f64::from(rows))],
             Self::Cooperative(shape) => cooperative::constants(context, shape),
         }
@@ -210,7 +210,7 @@ pub fn record(
         Variant::Cooperative(_) => types.tiled(cooperative::tile(recorder.context())?),
         _ => types,
     };
-    let mut constants = variant.constants(recorder.context());
+    let mut constants = variant.constants(recorder.context(), &params);
     constants.push(("GELU", f64::from(u8::from(epilogue == Epilogue::Gelu))));
     constants.push(("ACCUMULATE", f64::from(u8::from(epilogue == Epilogue::Accumulate))));
     constants.push(("GATHER", f64::from(u8::from(gathers))));

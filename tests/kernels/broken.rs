@@ -29,7 +29,11 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("block/attention_mean.wgsl", "r2.x) * r2.y", "r2.x) * r3.y"),
     ("block/attention_mean_subgroup.wgsl", "store((*sum)[7], at + 7u", "store((*sum)[7], at + 6u"),
     ("condense/attention_connectivity.wgsl", "sum / f32(params.heads)", "sum / f32(params.heads + 1u)"),
-    ("condense/attention_powers.wgsl", "add(&sum, strip, own_factor, own.first, 3u)", "add(&sum, strip, own_factor, own.first, 2u)"),
+    (
+        "condense/attention_powers.wgsl",
+        "add(&sum, strip, own_factor, own.first, 3u)",
+        "add(&sum, strip, own_factor, own.first, 2u)",
+    ),
     ("condense/dominance.wgsl", "params.prefix + token;", "params.prefix + token - 1u;"),
     ("condense/key_mean.wgsl", "squares += dot(mean, mean)", "squares = dot(mean, mean)"),
     ("condense/uniqueness.wgsl", "(vec4(other) < tokens)", "(vec4(other) > tokens)"),

@@ -21,7 +21,7 @@ fn logits(context: &Context) -> Vec<f32> {
 
 #[test]
 fn a_search_is_made_once_and_changes_no_result() {
-    let plain = Context::blocking().unwrap();
+    let plain = open(ContextOptions::default());
     let mut options = ContextOptions::default();
     options.tune = true;
     let tuned = open(options);
@@ -45,7 +45,7 @@ fn a_search_is_made_once_and_changes_no_result() {
 
 #[test]
 fn what_was_chosen_is_used() {
-    let context = Context::blocking().unwrap();
+    let context = open(ContextOptions::default());
     let params = Params::new(24, 64, 64);
     for variant in Variant::all(&context, Types::default()) {
         context.choices().set("linear 24 64 64 f32 f32", variant.name());

@@ -22,9 +22,10 @@ pub fn lanes(context: &Context) -> Option<u32> {
     Variant::Subgroup.available(context).then_some(context.info().subgroup_min_size).filter(|lanes| *lanes <= 64)
 }
 
-pub(super) fn constants(context: &Context, eights: u32) -> Vec<(&'static str, f64)> {
+pub(super) fn constants(context: &Context, eights: u32, params: &Params) -> Vec<(&'static str, f64)> {
     let threads = SUBGROUPS * lanes(context).unwrap_or(32);
-    vec![("EIGHTS", f64::from(eights)), ("THREADS", f64::from(threads))]
+    let even = f64::from(u8::from(params.columns4.is_multiple_of(2)));
+    vec![("EIGHTS", f64::from(eights)), ("THREADS", f64::from(threads)), ("EVEN", even)]
 }
 
 pub(super) fn workgroups(context: &Context, eights: u32, params: &Params) -> [u32; 3] {
