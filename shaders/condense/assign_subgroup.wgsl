@@ -165,17 +165,9 @@ fn finish(r: u32, exists: bool, at: u32, matrix: u32, lane: u32) {
     var own = element(start + p * params.stride + p);
     if ORDER == 2u {
         var sum = 0.0;
-        if ALIGNED {
-            for (var quad = lane; quad < params.stride / 4u; quad += 8u) {
-                let lines = start + p + min(columns_of(quad).index, vec4(n - 1u)) * params.stride;
-                let column = vec4(element(lines.x), element(lines.y), element(lines.z), element(lines.w));
-                // What lies around a row's columns is zero.
-                sum += dot(rows[(matrix + p * params.stride) / 4u + quad], column);
-            }
-        } else {
-            for (var i = lane; i < n; i += 8u) {
-                sum += element(start + p * params.stride + i) * element(start + i * params.stride + p);
-            }
+        // In this order wherever rows begin: how W lies changes no bit of a result.
+        for (var i = lane; i < n; i += 8u) {
+            sum += element(start + p * params.stride + i) * element(start + i * params.stride + p);
         }
         own = params.ratio * octet_sum(sum) + params.inverse * own;
     }
