@@ -54,7 +54,7 @@ pub struct Bindings<'a> {
     pub bias: &'a wgpu::Buffer,
     /// [rows, D]
     pub y: &'a wgpu::Buffer,
-    /// [rows]: the row of x that each row of y is made of; `None` where they are the same
+    /// `[rows]`: the row of x that each row of y is made of; `None` where they are the same
     pub rows: Option<&'a wgpu::Buffer>,
 }
 

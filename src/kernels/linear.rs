@@ -75,7 +75,7 @@ pub enum Epilogue {
     Gelu,
     /// y += x w + bias: the residual connection.
     Accumulate,
-    /// y = residual[rows] + x w + bias: the residual connection of tokens that lie elsewhere, among others that were
+    /// y = `residual[rows]` + x w + bias: the residual connection of tokens that lie elsewhere, among others that were
     /// dropped.
     Gather,
 }
