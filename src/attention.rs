@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::forward::Stage;
 use crate::gpu::{Context, Recorder, Types, Variant};
 use crate::kernels::attention as fused;
-use crate::kernels::layout::Layout;
+use crate::kernels::attention_powers::Layout;
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::{attention_connectivity, attention_mean, attention_mix, attention_powers, dominance, softmax};
 use crate::plan::{Attention, Plan};

@@ -15,7 +15,7 @@ pub(crate) fn record_attention(recorder: &mut Recorder<'_>, stage: &Stage<'_>, w
     let (config, workspace) = (stage.config(), stage.workspace);
     let normed = Normed { rows: stage.rows(), precision: stage.precision(), gathered: None };
     record_norm(recorder, normed, config, &weights.norm1, stage.stream(), &workspace.normed)?;
-    let qkv = Output { epilogue: Epilogue::Store, precision: stage.precision() };
+    let qkv = Output::stored(Epilogue::Store, stage.precision());
     record_linear(recorder, stage.rows(), &weights.qkv, qkv, &workspace.normed, &workspace.qkv)?;
 
     attention::record(recorder, stage)?;
@@ -30,14 +30,14 @@ pub(crate) fn record_mlp(recorder: &mut Recorder<'_>, stage: &mut Stage<'_>, wei
     let gathered = stage.scattered_rows();
     let normed = Normed { rows, precision: stage.precision(), gathered };
     record_norm(recorder, normed, stage.config(), &weights.norm2, stage.stream(), &workspace.normed)?;
-    let hidden = Output { epilogue: Epilogue::Gelu, precision: stage.precision() };
+    let hidden = Output::stored(Epilogue::Gelu, stage.precision());
     record_linear(recorder, rows, &weights.fc1, hidden, &workspace.normed, &workspace.hidden)?;
     let Some(gathered) = gathered else {
         return record_linear(recorder, rows, &weights.fc2, Output::RESIDUAL, &workspace.hidden, stage.stream());
     };
-    let residual = Residual { tokens: stage.stream(), rows: gathered };
+    let output = Output::onto(Residual { tokens: stage.stream(), rows: gathered });
     let moved = &workspace.tokens[1 - stage.current];
-    record_layer(recorder, rows, &weights.fc2, Output::GATHERED, &workspace.hidden, moved, Some(residual))?;
+    record_linear(recorder, rows, &weights.fc2, output, &workspace.hidden, moved)?;
     stage.current = 1 - stage.current;
     stage.scattered = false;
     Ok(())
@@ -69,18 +69,27 @@ pub(crate) fn record_norm(
 
 /// What becomes of a dense layer's products.
 #[derive(Clone, Copy)]
-pub(crate) struct Output {
-    pub(crate) epilogue: Epilogue,
-    pub(crate) precision: Precision,
+pub(crate) struct Output<'a> {
+    epilogue: Epilogue,
+    precision: Precision,
+    /// What [`Epilogue::Gather`] adds to.
+    residual: Option<Residual<'a>>,
 }
 
-impl Output {
+impl<'a> Output<'a> {
     /// Added to the residual stream, which is f32 always: what is added there is small beside it.
-    pub(crate) const RESIDUAL: Self = Self { epilogue: Epilogue::Accumulate, precision: Precision::F32 };
-    /// Added to tokens of the stream that lie elsewhere.
-    const GATHERED: Self = Self { epilogue: Epilogue::Gather, precision: Precision::F32 };
+    const RESIDUAL: Self = Self::stored(Epilogue::Accumulate, Precision::F32);
     /// Stored in f32.
-    pub(crate) const PLAIN: Self = Self { epilogue: Epilogue::Store, precision: Precision::F32 };
+    pub(crate) const PLAIN: Self = Self::stored(Epilogue::Store, Precision::F32);
+
+    const fn stored(epilogue: Epilogue, precision: Precision) -> Self {
+        Self { epilogue, precision, residual: None }
+    }
+
+    /// Added to tokens of the stream that lie elsewhere.
+    fn onto(residual: Residual<'a>) -> Self {
+        Self { epilogue: Epilogue::Gather, precision: Precision::F32, residual: Some(residual) }
+    }
 }
 
 /// Records `layer` on x [rows, inner], stored as the layer's weights are, into y [rows, columns rounded up to 4].
@@ -88,25 +97,13 @@ pub(crate) fn record_linear(
     recorder: &mut Recorder<'_>,
     rows: usize,
     layer: &Linear,
-    output: Output,
+    output: Output<'_>,
     x: &wgpu::Buffer,
     y: &wgpu::Buffer,
-) -> Result<()> {
-    record_layer(recorder, rows, layer, output, x, y, None)
-}
-
-fn record_layer(
-    recorder: &mut Recorder<'_>,
-    rows: usize,
-    layer: &Linear,
-    output: Output,
-    x: &wgpu::Buffer,
-    y: &wgpu::Buffer,
-    residual: Option<Residual<'_>>,
 ) -> Result<()> {
     let params = linear::Params::new(rows, layer.inner, layer.columns);
     let types = Types::new(layer.precision, output.precision);
     let variant = tune::variant(recorder.context(), types, &params);
-    let bindings = linear::Bindings { x, w: &layer.w, bias: &layer.bias, y, residual };
+    let bindings = linear::Bindings { x, w: &layer.w, bias: &layer.bias, y, residual: output.residual };
     linear::record(recorder, variant, types, params, output.epilogue, bindings)
 }

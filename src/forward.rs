@@ -4,7 +4,7 @@ use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Recorder};
-use crate::kernels::layout::Layout;
+use crate::kernels::attention_powers::Layout;
 use crate::plan::Plan;
 use crate::weights::VitWeights;
 use crate::workspace::{Selection, Workspace};

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::gpu::Variant;
 use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::strips;
+use crate::kernels::attention_powers::Layout;
 use crate::kernels::convolve::Window;
-use crate::kernels::layout::Layout;
 use crate::kernels::top_k::MOST_PATCHES;
 
 mod attention;

@@ -3,8 +3,8 @@
 use tcvit::condensation::Chain;
 use tcvit::gpu::{Types, Variant, upload};
 use tcvit::kernels::assign::{Candidates, Rows};
+use tcvit::kernels::attention_powers::Layout;
 use tcvit::kernels::fuse::Fusion;
-use tcvit::kernels::layout::Layout;
 use tcvit::kernels::score::{Connectivity, Terms};
 use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::{

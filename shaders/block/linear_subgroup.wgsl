@@ -1,7 +1,7 @@
 // linear.wgsl for devices with subgroups of at least 8 threads, whose loads cost more than their arithmetic (llvmpipe: a
 // load is a loop over its lanes). A subgroup makes 8, 16 or 24 rows by two vec4 columns for each of its threads. x is
-// loaded once for the subgroup, lane l taking row l, and broadcast: with 24 rows and 8 lanes, 11 loads a thread for 768
-// multiply-adds where linear.wgsl has 48.
+// loaded once for the subgroup, lane l taking row l, and broadcast: with 24 rows and 8 lanes, 7 loads a thread for 768
+// multiply-adds, 11 in f32, where linear.wgsl has 48.
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl

@@ -29,7 +29,8 @@ override ALIGNED: bool = false;     // whether W's rows are of whole vec4s
 @group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
 @group(0) @binding(6) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept, or DROPPED
 
-// Columns, those before the first and past the last included, of a pass of `times_w`, and what each part of the workgroup found for them.
+// Columns of a pass of `times_w`, those before the first and past the last included, and what each part of the workgroup
+// found for them.
 const COLUMNS: u32 = 256u;
 var<workgroup> partials: array<f32, 1024>;
 

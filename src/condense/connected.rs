@@ -6,9 +6,9 @@ use crate::condensation::{Chain, Condensation, Mean, Method, Metric, Path, Score
 use crate::error::Result;
 use crate::gpu::Recorder;
 use crate::kernels::assign::Candidates;
+use crate::kernels::attention_powers::Layout;
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::Fusion;
-use crate::kernels::layout::Layout;
 use crate::kernels::similarity::{self, Kind};
 use crate::kernels::top_k::Listing;
 use crate::kernels::{score, softmax, uniqueness};

@@ -8,7 +8,7 @@ use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Context, Variant};
 use crate::kernels::assign::{Bindings, Candidates, Params, Rows, record};
-use crate::kernels::layout::Layout;
+use crate::kernels::attention_powers::Layout;
 use crate::random::Random;
 use crate::reference::assign::{assign, diagonal, dropped_rows};
 

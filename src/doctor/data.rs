@@ -4,7 +4,7 @@ use half::f16;
 
 use crate::error::Result;
 use crate::gpu::{Context, Precision, download, upload};
-use crate::kernels::layout::Layout;
+use crate::kernels::attention_powers::Layout;
 use crate::kernels::top_k::{DROPPED, Listing};
 use crate::random::Random;
 use crate::reference::top_k::top_k;
@@ -112,7 +112,7 @@ pub(super) fn kept(slot: &[u32]) -> Vec<usize> {
     (0..slot.len()).filter(|&token| slot[token] != DROPPED).collect()
 }
 
-/// The ways in which W may lie: packed, and padded behind a prefix of one or two tokens.
+/// The ways in which W may lie: packed, and padded behind a prefix of one token or six.
 pub(super) fn layouts(patches: usize) -> [Layout; 3] {
     [Layout::packed(patches), Layout::padded(1, patches), Layout::padded(6, patches)]
 }

@@ -8,7 +8,7 @@ use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Context, Variant};
 use crate::kernels::attention_connectivity::STRIP;
-use crate::kernels::layout::Layout;
+use crate::kernels::attention_powers::Layout;
 use crate::kernels::score::{Bindings, Connectivity, Params, Terms, record};
 use crate::kernels::top_k::Listing;
 use crate::random::Random;

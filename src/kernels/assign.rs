@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::layout::Layout;
+use super::attention_powers::Layout;
 use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant};

@@ -15,7 +15,6 @@ pub mod dominance;
 pub mod fuse;
 pub mod key_mean;
 pub mod layer_norm;
-pub mod layout;
 pub mod linear;
 pub mod matrix_product;
 pub mod newton_start;

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::attention_connectivity::strips;
-use super::layout::Layout;
+use super::attention_powers::Layout;
 use super::top_k::MOST_PATCHES;
 use crate::condensation::Chain;
 use crate::error::{Error, Result};
