@@ -22,7 +22,7 @@ override PARITY: u32 = 2u; // 2: any
 override DIAGONAL: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<f32>;             // W [B, N, stride], or C[q, :] [B, R, stride]
+@group(0) @binding(1) var<storage, read> w: array<f32>;                // W [B, N, stride], or C[q, :] [B, R, stride]
 @group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
 @group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
 @group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
@@ -39,10 +39,10 @@ var<workgroup> items: array<u32, 512>;
 // Four neighbouring elements, the last one again past `last`.
 fn four(row: u32, column: u32, last: u32) -> vec4<f32> {
     return vec4(
-        rows[row + column],
-        rows[row + min(column + 1u, last)],
-        rows[row + min(column + 2u, last)],
-        rows[row + min(column + 3u, last)],
+        w[row + column],
+        w[row + min(column + 1u, last)],
+        w[row + min(column + 2u, last)],
+        w[row + min(column + 3u, last)],
     );
 }
 
@@ -129,14 +129,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var s7 = vec4<f32>(0.0);
             for (var i = 0u; i < n; i++) {
                 let line = four(matrix + i * stride, column, last);
-                s0 += rows[r0 + i] * line;
-                s1 += rows[r1 + i] * line;
-                s2 += rows[r2 + i] * line;
-                s3 += rows[r3 + i] * line;
-                s4 += rows[r4 + i] * line;
-                s5 += rows[r5 + i] * line;
-                s6 += rows[r6 + i] * line;
-                s7 += rows[r7 + i] * line;
+                s0 += w[r0 + i] * line;
+                s1 += w[r1 + i] * line;
+                s2 += w[r2 + i] * line;
+                s3 += w[r3 + i] * line;
+                s4 += w[r4 + i] * line;
+                s5 += w[r5 + i] * line;
+                s6 += w[r6 + i] * line;
+                s7 += w[r7 + i] * line;
             }
             c0 = params.ratio * s0 + params.inverse * c0;
             c1 = params.ratio * s1 + params.inverse * c1;
@@ -196,7 +196,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         assigned[out] = item;
         connection[out] = value;
         if DIAGONAL && ORDER == 1u {
-            diagonal[out] = rows[matrix + item * stride + item];
+            diagonal[out] = w[matrix + item * stride + item];
         }
     }
     if DIAGONAL && ORDER == 2u {
@@ -204,7 +204,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let p = min(item, last);
         var sum = 0.0;
         for (var i = lane; i < n; i += 8u) {
-            sum += rows[matrix + p * stride + i] * rows[matrix + i * stride + p];
+            sum += w[matrix + p * stride + i] * w[matrix + i * stride + p];
         }
         workgroupBarrier();
         values[thread] = sum;
@@ -214,7 +214,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var other = thread + 1u; other < thread + 8u; other++) {
                 sum += values[other];
             }
-            diagonal[out] = params.ratio * sum + params.inverse * rows[matrix + p * stride + p];
+            diagonal[out] = params.ratio * sum + params.inverse * w[matrix + p * stride + p];
         }
     }
 }

@@ -1,6 +1,7 @@
 // What assign.wgsl makes, in octets: one workgroup for 8 GROUPS dropped tokens of an image. An octet looks through 32
 // columns of every 256, of which a lane has 4; lane r then has the best of row r. With ORDER 2 a lane loads its own row's
 // element of what W is multiplied by, and the octet has it by shuffle: an element of W serves all the rows.
+#import shared/columns.wgsl
 #import shared/float.wgsl
 #import shared/octet.wgsl
 
@@ -17,10 +18,9 @@ override ORDER: u32 = 0u;
 override PARITY: u32 = 2u; // 2: any
 override DIAGONAL: bool = false;
 override GROUPS: u32 = 2u; // of 8 dropped tokens, 1 or 2
-override ALIGNED: bool = false; // whether rows are of whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<vec4<f32>>;       // W [B, N, stride], or C[q, :] [B, R, stride]
+@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;          // W [B, N, stride], or C[q, :] [B, R, stride]
 @group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
 @group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
 @group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
@@ -83,29 +83,6 @@ fn take_all(best: ptr<function, Best>, c: ptr<function, Rows>, columns: vec4<u32
     take(best, (*c)[7], columns, allowed, lane, 7u);
 }
 
-// What a lane has of every row: four columns, the first of which is `quad` vec4s behind where a row begins.
-struct Columns {
-    quad: u32,
-    index: vec4<u32>, // may wrap below 0
-}
-
-fn columns_of(quad: u32) -> Columns {
-    return Columns(min(quad, params.stride / 4u - 1u), quad * 4u - params.shift + vec4(0u, 1u, 2u, 3u));
-}
-
-fn element(at: u32) -> f32 {
-    return rows[at / 4u][at % 4u];
-}
-
-// Four elements of the row that begins at `row`; what is not among its columns is anything.
-fn four(row: u32, columns: Columns) -> vec4<f32> {
-    if ALIGNED {
-        return rows[row / 4u + columns.quad];
-    }
-    let at = row + params.shift + min(columns.index, vec4(params.patches - 1u));
-    return vec4(element(at.x), element(at.y), element(at.z), element(at.w));
-}
-
 // Rows that are there already; lane r knows where row r is.
 fn load(c: ptr<function, Rows>, row: u32, at: Columns, first: u32) {
     (*c)[0] = four(subgroupShuffle(row, first), at);
@@ -143,7 +120,7 @@ fn factor(row: u32, q: u32, i: u32) -> f32 {
 
 // The same for four columns. What lies around a row's columns is zero, and stays so.
 fn factors(row: u32, q: u32, columns: Columns) -> vec4<f32> {
-    return params.ratio * rows[row / 4u + columns.quad] + select(vec4(0.0), vec4(params.inverse), columns.index == vec4(q));
+    return params.ratio * w[row / 4u + columns.quad] + select(vec4(0.0), vec4(params.inverse), columns.index == vec4(q));
 }
 
 // Writes what all octets found for row r of the workgroup, whose dropped token goes to place `at`.

@@ -1,5 +1,6 @@
 // What score.wgsl makes, in octets: a lane has four columns of W, and one of every eight rows' factors, which the octet has
 // from there. THREADS / 64 parts of a workgroup share the rows.
+#import shared/columns.wgsl
 #import shared/float.wgsl
 #import shared/select_subgroup.wgsl
 
@@ -19,7 +20,6 @@ override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
 override NORMALISE: bool = true;
 override CONNECTIVITY: bool = true; // whether c counts
 override DOMINANCE: bool = true;    // whether D counts
-override ALIGNED: bool = false;     // whether W's rows are of whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> column_sums: array<vec4<f32>>; // [B, strips, stride], or c [B, N]
@@ -66,29 +66,6 @@ fn give_four(image: u32, quad: u32) {
     if columns.y < n { keys[columns.y] = value.y; }
     if columns.z < n { keys[columns.z] = value.z; }
     if columns.w < n { keys[columns.w] = value.w; }
-}
-
-// What a lane has of every row: four columns, the first of which is `quad` vec4s behind where a row begins.
-struct Columns {
-    quad: u32,
-    index: vec4<u32>, // may wrap below 0
-}
-
-fn columns_of(quad: u32) -> Columns {
-    return Columns(min(quad, params.stride / 4u - 1u), quad * 4u - params.shift + vec4(0u, 1u, 2u, 3u));
-}
-
-fn element(at: u32) -> f32 {
-    return w[at / 4u][at % 4u];
-}
-
-// Four elements of a row; what is not among its columns is anything.
-fn four(row: u32, columns: Columns) -> vec4<f32> {
-    if ALIGNED {
-        return w[row / 4u + columns.quad];
-    }
-    let at = row + params.shift + min(columns.index, vec4(params.patches - 1u));
-    return vec4(element(at.x), element(at.y), element(at.z), element(at.w));
 }
 
 // keys, as floats, times W, for four columns and eights of rows, `step` apart, from `begin` on. A row past the end is the

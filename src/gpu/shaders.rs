@@ -16,6 +16,7 @@ macro_rules! table {
 
 /// Every shader of the crate, path below `shaders/` and text.
 pub const SHADERS: &[(&str, &str)] = table![
+    "shared/columns.wgsl",
     "shared/cooperative_16.wgsl",
     "shared/cooperative_8.wgsl",
     "shared/element_f16.wgsl",

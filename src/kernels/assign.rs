@@ -12,7 +12,7 @@ pub const KERNEL: Kernel = Kernel {
     name: "assign",
     shader: "condense/assign.wgsl",
     bindings: &[
-        Binding::read("rows"),
+        Binding::read("w"),
         Binding::read("order"),
         Binding::read("slot"),
         Binding::write("assigned"),

@@ -55,6 +55,30 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("head/token_max.wgsl", "x[(rows + params.prefix) * params.classes", "x[rows * params.classes"),
 ];
 
+/// Slips in what only some forms of a kernel run, and the kernel.
+const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
+    ("layer_norm", "block/layer_norm.wgsl", "source = rows[within];", "source = rows[0u];"),
+    ("layer_norm_subgroup", "block/layer_norm_subgroup.wgsl", "source = rows[row];", "source = rows[0u];"),
+    ("linear", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
+    ("linear_subgroup", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
+    ("linear_tiled", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
+    ("linear_subgroup", "block/linear_subgroup.wgsl", "second % 2u == 1u", "second % 2u == 0u"),
+    ("linear_subgroup", "shared/input_f16.wgsl", "return widen(stored.zw);", "return widen(stored.xy);"),
+    ("score_subgroup", "shared/columns.wgsl", "return w[row / 4u + columns.quad];", "return w[row / 4u];"),
+    ("assign_subgroup", "shared/columns.wgsl", "return w[row / 4u + columns.quad];", "return w[row / 4u];"),
+    ("assign_subgroup", "condense/assign_subgroup.wgsl", "four(lines.w, columns)", "four(lines.z, columns)"),
+    ("score_subgroup", "condense/score_subgroup.wgsl", "keys[columns.w] = value.w", "keys[columns.w] = value.z"),
+    ("attention_powers", "condense/attention_powers.wgsl", "w[row / 4u + columns.quad] = mean", "w[row / 4u] = mean"),
+    (
+        "attention_powers",
+        "condense/attention_powers.wgsl",
+        "sum / f32(params.heads), columns.real)",
+        "sum, columns.real)",
+    ),
+    ("fuse", "condense/fuse.wgsl", "rows[index] = row;", "rows[index] = index;"),
+    ("fuse", "condense/fuse.wgsl", "if r < place {", "if r + 1u < place {"),
+];
+
 /// Every shader into `folder`, in some of them one text replaced by another.
 pub fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
     for &(path, text) in SHADERS {
@@ -88,6 +112,21 @@ fn a_slip_in_any_shader_is_found_by_the_doctor() {
         let of_kernel = || findings.iter().filter(|finding| finding.kernel == check.kernel);
         assert!(of_kernel().all(|finding| finding.outcome.is_ok()), "{:#?}", of_kernel().collect::<Vec<_>>());
         assert!(of_kernel().any(|finding| !finding.passed()), "{} passed", check.kernel);
+    }
+}
+
+#[test]
+fn a_slip_in_one_form_of_a_kernel_is_found_by_the_doctor() {
+    for &(kernel, path, right, wrong) in SLIPS_OF_FORMS {
+        let folder = tempfile::tempdir().unwrap();
+        write_shaders(folder.path(), &[(path, right, wrong)]);
+        let gpu = open(folder.path());
+        let Some(check) = CHECKS.iter().find(|check| check.kernel == kernel && check.runs_on(&gpu)) else {
+            println!("SKIPPED {kernel}: {} cannot run it", gpu.describe());
+            continue;
+        };
+        let found = |size: &&[usize]| !doctor::check(&gpu, kernel, size, 1).unwrap().passed();
+        assert!(check.sizes.iter().any(found), "{path}: `{wrong}` passed");
     }
 }
 
