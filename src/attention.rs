@@ -4,7 +4,7 @@
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 use crate::forward::Stage;
-use crate::gpu::{Context, Recorder, Types, Variant};
+use crate::gpu::{Context, Matrix, Recorder, Types, Variant};
 use crate::kernels::attention as fused;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::query_key::{self, Products};
@@ -130,14 +130,10 @@ fn record_fused(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
         sizes: stage.sizes(),
         y: &workspace.normed,
         rows: &workspace.softmax_rows,
-        emission: emission(stage),
+        emission: workspace.emission(),
     };
     let form = fused::Form { proportional: stage.proportional(), emits: stage.emits() };
     fused::record(recorder, stage.plan.attention.variant(), types(stage), params, form, bindings)
-}
-
-fn emission<'a>(stage: &Stage<'a>) -> fused::Emission<'a> {
-    fused::Emission { powers: &stage.workspace.powers, levels: &stage.workspace.levels }
 }
 
 /// Records D [B, N], while `qkv` and sizes are still those of [`record`].
@@ -164,7 +160,7 @@ pub(crate) fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, r
 pub(crate) fn record_connectivity(
     recorder: &mut Recorder<'_>,
     stage: &Stage<'_>,
-    w: &wgpu::Buffer,
+    w: Matrix<'_>,
     column_sums: &wgpu::Buffer,
     dominance: &wgpu::Buffer,
     layout: Layout,
@@ -179,7 +175,7 @@ pub(crate) fn record_connectivity(
                 heads: shape.heads,
                 stride4: shape.stride / 4,
             };
-            let probs = &stage.workspace.probs;
+            let (probs, w) = (&stage.workspace.probs, w.buffer(attention_connectivity::KERNEL.name)?);
             let bindings = attention_connectivity::Bindings { probs, w, column_sums, dominance };
             attention_connectivity::record(recorder, params, shape.images, bindings)?;
             Ok(true)
@@ -187,14 +183,14 @@ pub(crate) fn record_connectivity(
         Attention::Emitting => {
             let shape = Shape::of(stage);
             let params = attention_powers::Params::new(shape.images, shape.tokens, prefix, shape.heads, layout);
-            let (emission, rows) = (emission(stage), &stage.workspace.softmax_rows);
+            let (emission, rows) = (stage.workspace.emission(), &stage.workspace.softmax_rows);
             let bindings = attention_powers::Bindings { emission, rows, w, column_sums, dominance };
             attention_powers::record(recorder, types(stage), params, bindings)?;
             Ok(true)
         }
         Attention::Fused(_) => {
             record_mean(recorder, stage, 0..1, dominance)?;
-            record_mean(recorder, stage, prefix..stage.tokens() as u32, w)?;
+            record_mean(recorder, stage, prefix..stage.tokens() as u32, w.buffer(attention_mean::KERNEL.name)?)?;
             Ok(false)
         }
     }

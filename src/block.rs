@@ -102,8 +102,8 @@ pub(crate) fn record_linear(
     y: &wgpu::Buffer,
 ) -> Result<()> {
     let params = linear::Params::new(rows, layer.inner, layer.columns);
-    let types = Types::new(layer.precision, output.precision);
+    let types = Types::new(layer.precision, output.precision).at(layer.w.matrix().home());
     let variant = tune::variant(recorder.context(), types, &params);
-    let bindings = linear::Bindings { x, w: &layer.w, bias: &layer.bias, y, residual: output.residual };
+    let bindings = linear::Bindings { x, w: layer.w.matrix(), bias: &layer.bias, y, residual: output.residual };
     linear::record(recorder, variant, types, params, output.epilogue, bindings)
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use half::f16;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Precision, Recorder, Recording, Types, empty, profile, upload};
+use crate::gpu::{Context, Home, Placed, Precision, Recorder, Recording, Texels, Types, empty, profile};
 use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant};
 use crate::random::Random;
 
@@ -39,15 +39,15 @@ const REPEATS: usize = 5;
 /// [`Error`] as recording, submitting and allocating have them.
 pub fn ceilings(context: &Context, budget: Duration) -> Result<Ceilings> {
     let share = budget / 4;
-    let cooperative = |variant: &Variant| matches!(variant, Variant::Cooperative(_));
+    let cooperative = |way: &Way| matches!(way.0, Variant::Cooperative(_));
     let half = Types::new(Precision::F16, Precision::F16);
-    let (matrices, others): (Vec<_>, Vec<_>) = Variant::all(context, half).into_iter().partition(cooperative);
+    let (matrices, others): (Vec<_>, Vec<_>) = ways(context, half).into_iter().partition(cooperative);
     Ok(Ceilings {
-        plain: product(context, share, Types::default(), &Variant::all(context, Types::default()))?,
-        half: product(context, share, half, &others)?,
+        plain: product(context, share, ways(context, Types::default()))?,
+        half: product(context, share, others)?,
         cooperative: match matrices.is_empty() {
             true => None,
-            false => Some(product(context, share, half, &matrices)?),
+            false => Some(product(context, share, matrices)?),
         },
         copy: copy(context, share)?,
     })
@@ -63,10 +63,19 @@ impl Ceilings {
     }
 }
 
-/// The best rate over shapes and `variants`, with as many rows as it takes to keep the device busy.
-fn product(context: &Context, budget: Duration, types: Types, variants: &[Variant]) -> Result<f64> {
+/// How a product is made, of what.
+type Way = (Variant, Types);
+
+/// Every way for `types`, weights wherever a variant can have them.
+fn ways(context: &Context, types: Types) -> Vec<Way> {
+    let at = |home| Variant::all(context, types.at(home)).into_iter().map(move |variant| (variant, types.at(home)));
+    Home::ALL.into_iter().flat_map(at).collect()
+}
+
+/// The best rate over shapes and `ways`, with as many rows as it takes to keep the device busy.
+fn product(context: &Context, budget: Duration, mut ways: Vec<Way>) -> Result<f64> {
     let deadline = Instant::now() + budget;
-    let (mut best, mut variants) = (0.0f64, variants.to_vec());
+    let mut best = 0.0f64;
     for [inner, columns] in SHAPES {
         let largest = context.max_binding() as usize / 4 / inner.max(columns);
         let mut rows = ROWS[0];
@@ -74,17 +83,18 @@ fn product(context: &Context, budget: Duration, types: Types, variants: &[Varian
             let params = Params::new(rows, inner, columns);
             let operations = 2.0 * params.cost() as f64;
             let left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
-            if best > 0.0 && operations / best * (REPEATS * variants.len()) as f64 > left {
+            if best > 0.0 && operations / best * (REPEATS * ways.len()) as f64 > left {
                 return Ok(best);
             }
-            let recordings = record(context, types, params, &variants)?;
+            let recordings: Vec<Recording> =
+                ways.iter().map(|&way| record(context, way, params)).collect::<Result<_>>()?;
             let times: Vec<f64> =
                 recordings.iter().map(|one| median(deadline, || seconds(context, one))).collect::<Result<_>>()?;
             let shortest = times.iter().copied().fold(f64::INFINITY, f64::min);
             best = best.max(operations / shortest);
             // What is far behind here will not lead elsewhere, and takes the time that larger products need.
             let mut times = times.into_iter();
-            variants.retain(|_| times.next().is_some_and(|time| time <= 1.5 * shortest));
+            ways.retain(|_| times.next().is_some_and(|time| time <= 1.5 * shortest));
             if shortest >= LONG {
                 break;
             }
@@ -94,18 +104,17 @@ fn product(context: &Context, budget: Duration, types: Types, variants: &[Varian
     Ok(best)
 }
 
-/// The same product by every one of `variants`.
-fn record(context: &Context, types: Types, params: Params, variants: &[Variant]) -> Result<Vec<Recording>> {
+/// A product made one way.
+fn record(context: &Context, (variant, types): Way, params: Params) -> Result<Recording> {
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
-    let (x, w) = (matrix(context, rows * inner, types.input)?, matrix(context, inner * columns, types.input)?);
-    let (bias, y) = (empty(context, "bias", columns)?, empty(context, "y", types.output.words(rows * columns))?);
-    let one = |&variant: &Variant| {
-        let mut recorder = Recorder::new(context);
-        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
-        linear::record(&mut recorder, variant, types, params, Epilogue::Store, bindings)?;
-        recorder.finish()
-    };
-    variants.iter().map(one).collect()
+    let in_buffer = |len: usize| matrix(context, len, types.input, ([len as u32, 1, 1], Home::Buffer));
+    let (x, bias) = (in_buffer(rows * inner)?, empty(context, "bias", columns)?);
+    let y = empty(context, "y", types.output.words(rows * columns))?;
+    let w = matrix(context, inner * columns, types.input, (linear::texels(inner, columns, types.input), types.home))?;
+    let mut recorder = Recorder::new(context);
+    let bindings = Bindings { x: x.matrix().buffer("ceiling")?, w: w.matrix(), bias: &bias, y: &y, residual: None };
+    linear::record(&mut recorder, variant, types, params, Epilogue::Store, bindings)?;
+    recorder.finish()
 }
 
 /// The median of a few measurements, after one that is not counted: the first run of a shader pays for what drivers put
@@ -120,13 +129,17 @@ fn median(deadline: Instant, measure: impl Fn() -> Result<f64>) -> Result<f64> {
     Ok(seconds[seconds.len() / 2].max(1e-9))
 }
 
-/// `len` random numbers, the same few over and over: adapters may be faster on zeros.
-fn matrix(context: &Context, len: usize, precision: Precision) -> Result<wgpu::Buffer> {
+/// `len` random numbers, or what `texels` hold, the same few over and over: adapters may be faster on zeros.
+fn matrix(context: &Context, len: usize, precision: Precision, (texels, home): (Texels, Home)) -> Result<Placed> {
     let values = Random::named("ceiling", 1).tensor(65_521, 0.0, 1.0);
+    let words = texels.iter().map(|&count| count as usize).product::<usize>() * 4;
+    let len = home.of(len, words * (4 / precision.words(4)));
     let all = values.iter().copied().cycle().take(len);
     match precision {
-        Precision::F32 => upload(context, "matrix", &all.collect::<Vec<f32>>()),
-        Precision::F16 => upload(context, "matrix", &all.map(f16::from_f32).collect::<Vec<f16>>()),
+        Precision::F32 => Placed::upload(context, "matrix", &all.collect::<Vec<f32>>(), texels, home),
+        Precision::F16 => {
+            Placed::upload(context, "matrix", &all.map(f16::from_f32).collect::<Vec<f16>>(), texels, home)
+        }
     }
 }
 

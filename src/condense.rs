@@ -5,7 +5,7 @@ use crate::attention;
 use crate::condensation::{Chain, Condensation, Reducer};
 use crate::error::Result;
 use crate::forward::Stage;
-use crate::gpu::{Precision, Recorder, Types};
+use crate::gpu::{Matrix, Precision, Recorder, Types};
 use crate::kernels::assign::{self, Candidates, Rows};
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::connectivity::{self, Part};
@@ -48,7 +48,7 @@ enum Matching<'a> {
     None,
     /// To the kept candidate with the largest element in the token's row of what `chain` makes of `matrix` [B, N, N],
     /// which lies as `layout` says.
-    Row { matrix: &'a wgpu::Buffer, layout: Layout, chain: Chain, candidates: Candidates },
+    Row { matrix: Matrix<'a>, layout: Layout, chain: Chain, candidates: Candidates },
     /// All to the kept token of the lowest score.
     LowestScore,
 }
@@ -191,7 +191,8 @@ impl Step<'_> {
             (2, None) => Rows::Second(matrix),
             _ => {
                 let params = connectivity::Params::listed(*patches, *dropped, *patches, patches - dropped, chain);
-                let bindings = connectivity::Bindings { w: matrix, list: order, result: rows };
+                let w = matrix.buffer(connectivity::KERNEL.name)?;
+                let bindings = connectivity::Bindings { w, list: order, result: rows };
                 connectivity::record(recorder, params, images, Part::Rows, bindings)?;
                 Rows::Made(rows)
             }
@@ -207,7 +208,8 @@ impl Step<'_> {
 
         if weighs && matches!(rows, Rows::Made(_)) {
             let params = connectivity::Params::listed(*patches, *dropped, *dropped, 0, chain);
-            let bindings = connectivity::Bindings { w: matrix, list: assigned, result: diagonal };
+            let w = matrix.buffer(connectivity::KERNEL.name)?;
+            let bindings = connectivity::Bindings { w, list: assigned, result: diagonal };
             connectivity::record(recorder, params, images, Part::Diagonal, bindings)?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use crate::condensation::{Condensation, Path, Schedule};
 use crate::config::{Head, Stem, VitConfig};
 use crate::cost;
 use crate::error::{Error, Result};
-use crate::gpu::Variant;
+use crate::gpu::{Precision, Texels, Variant};
 use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::strips;
 use crate::kernels::attention_powers::Layout;
@@ -183,6 +183,14 @@ impl Plan {
     /// Whether rows of W are padded to whole vec4s: where what writes it and all that reads it can do with that.
     pub(crate) fn pads(&self, condensation: &Condensation) -> bool {
         self.emits(condensation) && condensation.reads_w_once()
+    }
+
+    /// The sizes of textures that hold W, and the powers that it is made of, of `images` images; where W is padded.
+    pub(crate) fn texels(&self, images: usize, precision: Precision) -> Option<[Texels; 2]> {
+        let (config, patches) = (&self.config, self.config.patches());
+        let pads = self.condensation.as_ref().is_some_and(|condensation| self.condenses() && self.pads(condensation));
+        let w = || Layout::padded(config.prefix(), patches).texels(patches, images);
+        pads.then(|| [w(), Emission::texels([images, config.heads, config.tokens()], precision)])
     }
 
     /// Elements of what cosines are taken of.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::doctor::{self, Difference};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Context, Recorder, Types, empty, profile};
+use crate::gpu::{self, Context, Home, Placed, Precision, Recorder, Texels, Types, empty, fits, profile};
 use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant, subgroup};
 
 /// Sizes at which a variant must give the twin's result: below, at and past every tile's edge.
@@ -25,14 +25,7 @@ const BUDGET: Duration = Duration::from_secs(5);
 /// or the table's.
 pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
     let measured = Params { rows: bucket(params.rows), ..*params };
-    let name = format!(
-        "linear {} {} {} {} {}",
-        measured.rows,
-        params.inner4 * 4,
-        params.columns4 * 4,
-        types.input,
-        types.output
-    );
+    let name = format!("linear {} {} {} {}", measured.rows, params.inner4 * 4, params.columns4 * 4, name_of(types));
     let candidates = Variant::all(context, types);
     let remembered = context.choices().get(&name);
     if let Some(known) = candidates.iter().find(|variant| Some(variant.name()) == remembered)
@@ -41,7 +34,9 @@ pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
         return *known;
     }
     let default = default_variant(context, types, params);
-    let default = if is_right(context, default, types) { default } else { Variant::Plain };
+    // Of weights in a texture nothing else could read, and they are there only where this is right.
+    let alone = types.home == Home::Texture;
+    let default = if alone || is_right(context, default, types) { default } else { Variant::Plain };
     if !context.tunes() || context.tuning_time() > BUDGET {
         return default;
     }
@@ -51,6 +46,23 @@ pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
     context.spent_tuning(start.elapsed());
     found(context, name, best.name());
     best
+}
+
+fn name_of(types: Types) -> String {
+    let texture = types.home.of("", " texture");
+    format!("{} {}{texture}", types.input, types.output)
+}
+
+/// Where weights of a dense layer, that a texture of `texels` holds, are read fastest: a CPU that emulates a GPU loads from
+/// buffers lane by lane.
+pub(crate) fn home_of_weights(context: &Context, precision: Precision, texels: Texels) -> Home {
+    let emulated = context.info().device_type == wgpu::DeviceType::Cpu && subgroup::lanes(context).is_some();
+    // The others are asked when they are chosen; that it can be read at all, one tells.
+    let types = Types::new(precision, Precision::F32).at(Home::Texture);
+    match emulated && fits(context, texels) && is_right(context, Variant::Subgroup { eights: 3 }, types) {
+        true => Home::Texture,
+        false => Home::Buffer,
+    }
 }
 
 /// Notes what a search found for `name`.
@@ -63,7 +75,7 @@ pub(crate) fn found(context: &Context, name: String, best: String) {
 /// the fewest rows; a GPU reads through workgroup memory, in tiles small enough to occupy it.
 pub fn default_variant(context: &Context, types: Types, params: &Params) -> Variant {
     let candidates = Variant::all(context, types);
-    if context.info().device_type == wgpu::DeviceType::Cpu {
+    if context.info().device_type == wgpu::DeviceType::Cpu || types.home == Home::Texture {
         // Time per row of a tile of 8, 16 and 24 rows, as measured on llvmpipe.
         let time = |eights: u32| params.rows.next_multiple_of(8 * eights) * [0, 15, 11, 10][eights as usize];
         let eights = (1..=3).rev().min_by_key(|&eights| time(eights)).unwrap_or(3);
@@ -116,7 +128,9 @@ fn believed(context: &Context, what: &str, compare: impl FnOnce() -> bool) -> bo
     if let Some(known) = context.choices().get(&name) {
         return known == "yes";
     }
+    let start = Instant::now();
     let right = compare();
+    tracing::debug!(what, right, seconds = start.elapsed().as_secs_f64(), "compared with its twin");
     if !right {
         tracing::warn!(what, "a kernel is wrong on this device and not used");
     }
@@ -141,9 +155,7 @@ fn is_right(context: &Context, variant: Variant, types: Types) -> bool {
         return true;
     }
     let compare = |size: &[usize; 3]| doctor::compare_linear(context, variant, types, size, 1);
-    believed(context, &format!("linear {} {} {}", variant.name(), types.input, types.output), || {
-        proven(PROOFS.iter().map(compare))
-    })
+    believed(context, &format!("linear {} {}", variant.name(), name_of(types)), || proven(PROOFS.iter().map(compare)))
 }
 
 /// The fastest of `candidates`, if it is clearly faster than `default`. One that the device has no room for is none.
@@ -167,11 +179,13 @@ pub(crate) fn search<T: Copy + PartialEq>(
 pub(crate) fn seconds(context: &Context, variant: Variant, types: Types, params: &Params) -> Result<f64> {
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
     let x = empty(context, "tuned x", types.input.words(rows * inner))?;
-    let w = empty(context, "tuned w", types.input.words(inner * columns))?;
+    let texels = linear::texels(inner, columns, types.input);
+    let in_texture = (types.home == Home::Texture).then_some(texels);
+    let w = Placed::empty(context, "tuned w", types.input.words(inner * columns), in_texture)?;
     let bias = empty(context, "tuned bias", columns)?;
     let y = empty(context, "tuned y", types.output.words(rows * columns))?;
     seconds_of(context, |recorder| {
-        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
+        let bindings = Bindings { x: &x, w: w.matrix(), bias: &bias, y: &y, residual: None };
         linear::record(recorder, variant, types, *params, Epilogue::Store, bindings)
     })
 }

@@ -2,9 +2,10 @@
 //! writes are never one buffer, so tokens and sizes ping-pong.
 
 use crate::error::Result;
-use crate::gpu::{Context, Precision, empty};
+use crate::gpu::{Context, Placed, Precision, Variant, empty, fits};
 use crate::kernels::attention::Emission;
 use crate::plan::Plan;
+use crate::tune;
 
 /// Buffers of one session. Shapes are for B images at the largest token count; later blocks use a part of each.
 pub(crate) struct Workspace {
@@ -29,7 +30,7 @@ pub(crate) struct Workspace {
     pub(crate) softmax_rows: wgpu::Buffer,
     /// Powers that attention emits [B, H, T, T padded] and what they are relative to [B, H, chunks, T]; else a
     /// vec4 each.
-    pub(crate) powers: wgpu::Buffer,
+    pub(crate) powers: Placed,
     pub(crate) levels: wgpu::Buffer,
     /// MLP's hidden layer [B, T, F].
     pub(crate) hidden: wgpu::Buffer,
@@ -49,7 +50,7 @@ pub(crate) struct Workspace {
 #[derive(Clone)]
 pub(crate) struct CondenseBuffers {
     /// W of the metrics that are not cosines [B, N, N].
-    pub(crate) connectivity: wgpu::Buffer,
+    pub(crate) connectivity: Placed,
     /// Cosines of keys or of tokens [B, N, N], and the W that is made of them.
     pub(crate) cosine: wgpu::Buffer,
     /// Unit keys [B, N, Dh], or unit tokens [B, N, D].
@@ -100,8 +101,9 @@ impl CondenseBuffers {
             // A matrix that the condensation does not use stays one element.
             empty(context, name, ((shared.size() / 4) as usize).min(images * patches * patches))
         };
+        let connectivity = self.connectivity.matrix().buffer("inspect")?;
         Ok(Self {
-            connectivity: new("inspected connectivity", &self.connectivity)?,
+            connectivity: Placed::Buffer(new("inspected connectivity", connectivity)?),
             cosine: new("inspected cosine", &self.cosine)?,
             ..self.clone()
         })
@@ -109,16 +111,38 @@ impl CondenseBuffers {
 }
 
 impl Workspace {
-    /// Allocates for `images` images under `plan`, activations stored in `precision`.
-    pub(crate) fn new(context: &Context, plan: &Plan, precision: Precision, images: usize) -> Result<Self> {
+    /// Where attention leaves what W is made of.
+    pub(crate) fn emission(&self) -> Emission<'_> {
+        Emission { powers: self.powers.matrix(), levels: &self.levels }
+    }
+
+    /// Allocates for `images` images under `plan`, activations stored in `precision`. With `inspect` matrices lie as they
+    /// are read back.
+    pub(crate) fn new(
+        context: &Context,
+        plan: &Plan,
+        precision: Precision,
+        images: usize,
+        inspect: bool,
+    ) -> Result<Self> {
         let elements = plan.elements();
         let new = |name: &str, each: usize| empty(context, name, each * images);
         let stored = |name: &str, each: usize| empty(context, name, precision.words(each * images));
         let pair = |name: &str, each: usize| Ok([new(name, each)?, new(name, each)?]);
+        let texels = plan.texels(images, precision).filter(|sizes| {
+            let fit = !inspect && sizes.iter().all(|&size| fits(context, size));
+            fit && tune::way(context, &["score", "assign"]) == Variant::Subgroup
+        });
+        let powers_words = precision.words(elements.powers * images).max(Emission::UNUSED);
         let condense = match plan.condenses() {
             false => None,
             true => Some(CondenseBuffers {
-                connectivity: new("connectivity", elements.connectivity)?,
+                connectivity: Placed::empty(
+                    context,
+                    "connectivity",
+                    elements.connectivity * images,
+                    texels.map(|[w, _]| w),
+                )?,
                 cosine: new("cosine", elements.cosine)?,
                 keys: new("keys", elements.keys)?,
                 dominance: new("dominance", elements.listed)?,
@@ -147,7 +171,7 @@ impl Workspace {
             qkv: stored("qkv", elements.qkv)?,
             probs: new("probs", elements.probs)?,
             softmax_rows: new("softmax rows", elements.softmax_rows)?,
-            powers: empty(context, "powers", precision.words(elements.powers * images).max(Emission::UNUSED))?,
+            powers: Placed::empty(context, "powers", powers_words, texels.map(|[_, powers]| powers))?,
             levels: empty(context, "levels", (elements.levels * images).max(Emission::UNUSED))?,
             hidden: stored("hidden", elements.hidden)?,
             pooled: pair("pooled", elements.pooled)?,

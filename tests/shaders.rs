@@ -4,8 +4,8 @@ use std::path::Path;
 
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
-use naga::{AddressSpace, Module, ShaderStage, StorageAccess, TypeInner};
-use tcvit::gpu::{Access, Kernel, SHADERS, Shaders, Tile, Types};
+use naga::{AddressSpace, ImageClass, Module, ShaderStage, StorageAccess, TypeInner};
+use tcvit::gpu::{Access, Home, Kernel, SHADERS, Shaders, Tile, Types};
 use tcvit::kernels::KERNELS;
 
 /// What every adapter has, by WebGPU's default limits.
@@ -51,10 +51,17 @@ fn is_for_dx12(kernel: &Kernel) -> bool {
 
 /// Everything that a kernel may be composed for.
 fn all_types(kernel: &Kernel) -> Vec<Types> {
-    match is_for_dx12(kernel) {
+    let types = match is_for_dx12(kernel) {
         true => Types::ALL.to_vec(),
         false => Tile::ALL.iter().flat_map(|&tile| Types::ALL.map(|types| types.tiled(tile))).collect(),
-    }
+    };
+    homes(kernel).into_iter().flat_map(|home| types.iter().map(move |types| types.at(home))).collect()
+}
+
+/// Where its matrices may lie.
+fn homes(kernel: &Kernel) -> Vec<Home> {
+    let moves = kernel.bindings.iter().any(|binding| matches!(binding.access, Access::Matrix | Access::Made));
+    if moves { Home::ALL.to_vec() } else { vec![Home::Buffer] }
 }
 
 /// Each override at each of its values, the others at their defaults: their cross product would add little.
@@ -149,8 +156,8 @@ fn declared(module: &Module) -> Vec<Declared> {
 
 #[test]
 fn bindings_are_those_that_rust_binds() {
-    for kernel in KERNELS {
-        let (module, _) = parse(kernel, Types::default());
+    for (kernel, home) in KERNELS.iter().flat_map(|kernel| homes(kernel).into_iter().map(move |home| (kernel, home))) {
+        let (module, _) = parse(kernel, Types::default().at(home));
         let declared = declared(&module);
         let path = kernel.shader;
         assert_eq!(declared.len(), kernel.bindings.len() + 1, "{path}");
@@ -162,15 +169,23 @@ fn bindings_are_those_that_rust_binds() {
         for (declared, binding) in declared[1..].iter().zip(kernel.bindings) {
             let what = format!("{path}: {}", binding.name);
             assert_eq!(declared.name, binding.name, "{what}");
-            let access = match declared.space {
-                AddressSpace::Storage { access } if access == StorageAccess::LOAD => Access::Read,
-                AddressSpace::Storage { access } if access == StorageAccess::LOAD | StorageAccess::STORE => {
-                    Access::Write
+            let expected: &[Access] = match (declared.space, &declared.inner) {
+                (AddressSpace::Storage { access }, _) if access == StorageAccess::LOAD => {
+                    &[Access::Read, Access::Matrix]
                 }
-                AddressSpace::Handle if matches!(declared.inner, TypeInner::Image { .. }) => Access::Texture,
+                (AddressSpace::Storage { access }, _) if access == StorageAccess::LOAD | StorageAccess::STORE => {
+                    &[Access::Write, Access::Made]
+                }
+                (AddressSpace::Handle, TypeInner::Image { class: ImageClass::Storage { access, .. }, .. }) => {
+                    if *access == StorageAccess::LOAD { &[Access::Matrix] } else { &[Access::Made] }
+                }
+                (AddressSpace::Handle, TypeInner::Image { .. }) => &[Access::Texture],
                 other => panic!("{what}: {other:?}"),
             };
-            assert_eq!(access, binding.access, "{what}");
+            assert!(expected.contains(&binding.access), "{what}: {:?} is none of {expected:?}", binding.access);
+            let storage = matches!(declared.space, AddressSpace::Storage { .. });
+            let moved = matches!(binding.access, Access::Matrix | Access::Made);
+            assert!(!moved || storage == (home == Home::Buffer), "{what} in {home:?}");
         }
         let buffers = kernel.bindings.iter().filter(|binding| binding.access != Access::Texture).count();
         assert!(buffers <= STORAGE_BUFFERS, "{path} binds {buffers} storage buffers");
@@ -224,14 +239,16 @@ fn has_shape(line: &str) -> bool {
 
 #[test]
 fn every_tensor_says_its_shape() {
-    let mut bindings = 0;
-    for (path, text) in SHADERS {
-        for line in text.lines().filter(|line| line.contains("@binding(") && !line.contains("var<uniform>")) {
-            assert!(has_shape(line), "{path}: no shape comment on `{line}`");
-            bindings += 1;
+    for (kernel, types) in
+        KERNELS.iter().flat_map(|kernel| all_types(kernel).into_iter().map(move |types| (kernel, types)))
+    {
+        let text = Shaders::embedded().compose(kernel.shader, types).unwrap();
+        let tensors = || text.lines().filter(|line| line.contains("@binding(") && !line.contains("var<uniform>"));
+        for line in tensors() {
+            assert!(has_shape(line), "{}: no shape comment on `{line}`", kernel.shader);
         }
+        assert_eq!(tensors().count(), kernel.bindings.len(), "{}", kernel.shader);
     }
-    assert_eq!(bindings, KERNELS.iter().map(|kernel| kernel.bindings.len()).sum::<usize>());
     assert!(!has_shape("@group(0) @binding(1) var<storage, read> x: array<f32>; // the input"));
     assert!(!has_shape("@group(0) @binding(1) var<storage, read> x: array<f32>;"));
 }

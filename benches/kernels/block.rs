@@ -24,7 +24,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
         .map(|variant| (variant, format!("linear {}", variant.name())));
     for (variant, label) in std::iter::once((chosen, "linear".to_owned())).chain(all) {
         bench.run(&label, tokens, tokens * WIDTH * WIDTH * 3, |recorder| {
-            let bindings = linear::Bindings { x: &x, w: &weight, bias: &bias, y: &y, residual: None };
+            let bindings = linear::Bindings { x: &x, w: (&weight).into(), bias: &bias, y: &y, residual: None };
             linear::record(recorder, variant, types, product, Epilogue::Store, bindings)
         });
     }
@@ -86,7 +86,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
             head4,
             scale: 0.125,
         };
-        let emission = attention::Emission { powers: &spare, levels: &level };
+        let emission = attention::Emission { powers: (&spare).into(), levels: &level };
         let bindings = attention::Bindings { qkv: &qkv, sizes: &sizes, y: &y, rows: &rows, emission };
         attention::record(recorder, way, types, params, attention::Form::default(), bindings)
     });

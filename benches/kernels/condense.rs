@@ -37,7 +37,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
         top_k::record(recorder, way, top_k::Params::new(patches, patches - DROPPED), 1, Listing::Ascending, bindings)
     });
     bench.run("assign", tokens, DROPPED * patches, |recorder| {
-        let (rows, diagonal) = (Rows::Second(&w), &made);
+        let (rows, diagonal) = (Rows::Second((&w).into()), &made);
         let bindings =
             assign::Bindings { rows, order: &order, slot: &slot, assigned: &listed, connection: &score, diagonal };
         let params = assign::Params::new(patches, DROPPED, chain);
@@ -76,8 +76,8 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
     if Variant::Subgroup.available(&bench.gpu) {
         bench.run("attention_powers", tokens, HEADS * patches * patches, |recorder| {
             let params = attention_powers::Params::new(1, t, 1, h, Layout::packed(patches));
-            let emission = attention::Emission { powers: &powers, levels: &levels };
-            let (w, column_sums, dominance) = (&own, &sums, &mean);
+            let emission = attention::Emission { powers: (&powers).into(), levels: &levels };
+            let (w, column_sums, dominance) = ((&own).into(), &sums, &mean);
             let bindings = attention_powers::Bindings { emission, rows: &softmax_rows, w, column_sums, dominance };
             attention_powers::record(recorder, Types::default(), params, bindings)
         });
@@ -89,7 +89,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
     bench.run("score", tokens, patches, |recorder| {
         let params = score::Params::new(patches, patches - DROPPED, 3.5, chain);
         let terms = Terms { normalise: true, connectivity: true, dominance: true };
-        let connectivity = Connectivity::Second { column_sums: &sums, w: &w };
+        let connectivity = Connectivity::Second { column_sums: &sums, w: (&w).into() };
         let (dominance, score) = (&sizes, &mean);
         let bindings = score::Bindings { connectivity, dominance, score, order: &listed, slot: &slot_out };
         score::record(recorder, way, params, 1, terms, bindings)

@@ -2,6 +2,7 @@
 // the keys in chunks of 32. A lane holds the logits of 4 keys and COLUMNS times 4 dimensions of the sums; queries and
 // powers come to it from the other lanes. With EMITS the powers stay, for what is to be made of P: p = power of the chunk *
 // exp(largest logit when it was made - largest logit of the row) / sum of the row's powers.
+#import shared/emitted.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
 #import shared/octet.wgsl
@@ -27,8 +28,8 @@ override EMITS: bool = false;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>;           // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
 @group(0) @binding(3) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
+// Not written where powers lie in texels: it is behind them.
 @group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
-@group(0) @binding(5) var<storage, read_write> powers: array<Output4>; // [B, H, T, T padded to eights], with EMITS only
 @group(0) @binding(6) var<storage, read_write> levels: array<f32>;     // [B, H, chunks, T]: largest logit so far, likewise
 
 const LOWEST: f32 = -3.4028234e38;
@@ -93,35 +94,46 @@ fn next_chunk(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, sums: ptr
     shrink(sums, softmax, 7u);
 }
 
-// Writes powers of 4 keys and eight queries, and the levels they are at.
-fn emit(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, to: Emission) {
-    emit_one(s, softmax, to, 0u);
-    emit_one(s, softmax, to, 1u);
-    emit_one(s, softmax, to, 2u);
-    emit_one(s, softmax, to, 3u);
-    emit_one(s, softmax, to, 4u);
-    emit_one(s, softmax, to, 5u);
-    emit_one(s, softmax, to, 6u);
-    emit_one(s, softmax, to, 7u);
-}
-
-// Where powers go.
+// Where powers of eight queries and what they are at go.
 struct Emission {
-    at: u32,      // of the first query's, of this lane's keys
-    stride: u32,  // from one query to the next
-    level: u32,   // of the first query's
+    image: u32,
+    row: u32,     // of the first query, among all of its image's heads
+    quad: u32,    // this lane's four keys
+    level: u32,   // of the first query
     queries: u32, // that exist from there on
-    keys: bool,   // whether this lane has any
     lane: u32,
 }
 
-fn emit_one(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, to: Emission, r: u32) {
-    if r < to.queries && to.keys {
-        powers[to.at + r * to.stride] = narrow((*s)[r]);
+// Writes powers of 4 keys and eight queries, and the levels they are at.
+fn emit(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, to: Emission) {
+    emit_two(s, to, 0u);
+    emit_two(s, to, 2u);
+    emit_two(s, to, 4u);
+    emit_two(s, to, 6u);
+    if to.lane < to.queries {
+        levels[to.level + to.lane] = own_of((*softmax).most, to.lane);
     }
-    if r < to.queries && to.lane == r {
-        levels[to.level + r] = (*softmax).most[r];
-    }
+}
+
+// Where powers of a chunk go that a lane has of two rows, `first` and the next.
+struct Destination {
+    image: u32,
+    first: u32,   // among the image's rows, heads one after another
+    quad: u32,    // which four of a row
+    queries: u32, // how many of the two rows exist
+    lane: u32,
+}
+
+fn emit_two(s: ptr<function, Rows>, to: Emission, r: u32) {
+    put_powers(Destination(to.image, to.row + r, to.quad, max(to.queries, r) - r, to.lane), (*s)[r], (*s)[r + 1u]);
+}
+
+// What belongs to query number `lane` of eight, without an index that keeps them in memory.
+fn own_of(all: array<f32, 8>, lane: u32) -> f32 {
+    let low = select(vec2(all[0], all[1]), vec2(all[2], all[3]), (lane & 2u) > 0u);
+    let high = select(vec2(all[4], all[5]), vec2(all[6], all[7]), (lane & 2u) > 0u);
+    let pair = select(low, high, (lane & 4u) > 0u);
+    return select(pair.x, pair.y, (lane & 1u) > 0u);
 }
 
 // Adds the values of 4 keys, weighted by their powers, which one lane holds.
@@ -146,7 +158,8 @@ fn weigh_all(sums: ptr<function, Sums>, s: ptr<function, Rows>, values: array<ma
 
 // Where an octet's results go.
 struct Target {
-    row: u32,     // of `rows`, of its first query
+    image: u32,
+    row: u32,     // of its first query, among all of its image's heads
     y: u32,       // of its first query's first dimension
     queries: u32, // that exist from there on
     lane: u32,
@@ -159,12 +172,9 @@ fn store_element(at: u32, element: u32, value: vec4<f32>) {
 }
 
 fn store(sums: ptr<function, Sums>, softmax: ptr<function, Softmax>, out: Target, r: u32, query: u32) {
-    let inverse = 1.0 / octet_sum((*softmax).sum[r]);
+    let inverse = (*softmax).sum[r];
     if query >= out.queries {
         return;
-    }
-    if out.lane == 0u {
-        rows[out.row + query] = vec2((*softmax).most[r], inverse);
     }
     let at = out.y + query * params.heads * params.head4;
     store_element(at, out.lane, (*sums).a[r] * inverse);
@@ -173,7 +183,24 @@ fn store(sums: ptr<function, Sums>, softmax: ptr<function, Softmax>, out: Target
     if COLUMNS > 3u { store_element(at, out.lane + 24u, (*sums).d[r] * inverse); }
 }
 
+fn invert(softmax: ptr<function, Softmax>, r: u32) {
+    (*softmax).sum[r] = 1.0 / octet_sum((*softmax).sum[r]);
+}
+
 fn store_all(sums: ptr<function, Sums>, softmax: ptr<function, Softmax>, out: Target, query: u32) {
+    invert(softmax, 0u);
+    invert(softmax, 1u);
+    invert(softmax, 2u);
+    invert(softmax, 3u);
+    invert(softmax, 4u);
+    invert(softmax, 5u);
+    invert(softmax, 6u);
+    invert(softmax, 7u);
+    if query + out.lane < out.queries {
+        let own = query + out.lane;
+        let value = vec2(own_of((*softmax).most, out.lane), own_of((*softmax).sum, out.lane));
+        put_softmax_row(out.image, out.row + own, out.image * params.heads * params.tokens + out.row + own, value);
+    }
     store(sums, softmax, out, 0u, query + 0u);
     store(sums, softmax, out, 1u, query + 1u);
     store(sums, softmax, out, 2u, query + 2u);
@@ -245,20 +272,19 @@ fn main(
         if GROUPS > 1u { next_chunk(&s1, &softmax1, &sums1, bias); }
         if GROUPS > 2u { next_chunk(&s2, &softmax2, &sums2, bias); }
         if EMITS {
-            let row = (image * params.heads + head) * params.tokens + query;
-            let stride = (params.tokens + 7u) / 8u * 2u;
-            let element = chunk / 4u + lane;
+            let row = head * params.tokens + query;
+            let quad = chunk / 4u + lane;
             let chunks = (params.tokens + 31u) / 32u;
             let level = ((image * params.heads + head) * chunks + chunk / 32u) * params.tokens + query;
             let rest = params.tokens - query;
-            var to = Emission(row * stride + element, stride, level, rest, element < stride, lane);
+            var to = Emission(image, row, quad, level, rest, lane);
             emit(&s0, &softmax0, to);
             if GROUPS > 1u {
-                to = Emission(to.at + 8u * stride, stride, level + 8u, max(rest, 8u) - 8u, to.keys, lane);
+                to = Emission(image, row + 8u, quad, level + 8u, max(rest, 8u) - 8u, lane);
                 emit(&s1, &softmax1, to);
             }
             if GROUPS > 2u {
-                to = Emission(to.at + 8u * stride, stride, level + 16u, max(rest, 16u) - 16u, to.keys, lane);
+                to = Emission(image, row + 16u, quad, level + 16u, max(rest, 16u) - 16u, lane);
                 emit(&s2, &softmax2, to);
             }
         }
@@ -276,9 +302,9 @@ fn main(
             if GROUPS > 2u { weigh_all(&sums2, &s2, columns, first + other); }
         }
     }
-    let row = (image * params.heads + head) * params.tokens + query;
+    let row = head * params.tokens + query;
     let width = params.heads * params.head4;
-    let out = Target(row, (image * params.tokens + query) * width + head * params.head4, params.tokens - query, lane);
+    let out = Target(image, row, (image * params.tokens + query) * width + head * params.head4, params.tokens - query, lane);
     store_all(&sums0, &softmax0, out, 0u);
     if GROUPS > 1u { store_all(&sums1, &softmax1, out, 8u); }
     if GROUPS > 2u { store_all(&sums2, &softmax2, out, 16u); }

@@ -5,6 +5,7 @@
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
+#import shared/weights.wgsl
 
 struct Params {
     rows: u32,     // M
@@ -14,14 +15,11 @@ struct Params {
 
 // Rows of a subgroup, in eights: 1 to 3.
 override EIGHTS: u32 = 3u;
-// Whether rows of w are of whole eights.
-override EVEN: bool = true;
 // Threads of a workgroup: whole subgroups.
 override THREADS: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Input4>;        // [M, K/4]
-@group(0) @binding(2) var<storage, read> w: array<Input8>;        // [K, columns4 / 2], zero past the columns that exist
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
 @group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
@@ -40,24 +38,6 @@ struct Weights {
     b1: vec4<f32>,
     b2: vec4<f32>,
     b3: vec4<f32>,
-}
-
-// Two columns of a row of w, at `first` and `second` of all its vec4s.
-struct Pair {
-    a: vec4<f32>,
-    b: vec4<f32>,
-}
-
-fn pair(first: u32, second: u32) -> Pair {
-    let eight = w[first / 2u];
-    if EVEN {
-        return Pair(widen_low(eight), widen_high(eight));
-    }
-    let other = w[second / 2u];
-    return Pair(
-        select(widen_low(eight), widen_high(eight), first % 2u == 1u),
-        select(widen_low(other), widen_high(other), second % 2u == 1u),
-    );
 }
 
 fn fma4(acc: vec4<f32>, a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32>, w3: vec4<f32>) -> vec4<f32> {
@@ -125,8 +105,7 @@ fn main(
         return;
     }
     // Columns and rows past the end read the last ones; `store` drops them.
-    let b = min(second, columns4 - 1u);
-    let a = select(min(column, columns4 - 1u), b - 1u, EVEN);
+    let read = existing(column);
     let last = params.rows - 1u;
     let own = row + (lane & 7u);
     let x0 = min(own, last) * params.inner4;
@@ -136,14 +115,10 @@ fn main(
     var tile1: Tile;
     var tile2: Tile;
     for (var k = 0u; k < params.inner4; k++) {
-        let w0 = 4u * k * columns4;
-        let w1 = w0 + columns4;
-        let w2 = w1 + columns4;
-        let w3 = w2 + columns4;
-        let p0 = pair(w0 + a, w0 + b);
-        let p1 = pair(w1 + a, w1 + b);
-        let p2 = pair(w2 + a, w2 + b);
-        let p3 = pair(w3 + a, w3 + b);
+        let p0 = pair(4u * k, read);
+        let p1 = pair(4u * k + 1u, read);
+        let p2 = pair(4u * k + 2u, read);
+        let p3 = pair(4u * k + 3u, read);
         let weights = Weights(p0.a, p1.a, p2.a, p3.a, p0.b, p1.b, p2.b, p3.b);
         multiply(&tile0, widen(x[x0 + k]), weights);
         if EIGHTS > 1u {

@@ -1,8 +1,8 @@
 // What assign.wgsl makes, in octets: one workgroup for 8 GROUPS dropped tokens of an image. An octet looks through 32
 // columns of every 256, of which a lane has 4; lane r then has the best of row r. With ORDER 2 a lane loads its own row's
 // element of what W is multiplied by, and the octet has it by shuffle: an element of W serves all the rows.
-#import shared/columns.wgsl
 #import shared/float.wgsl
+#import shared/matrix.wgsl
 #import shared/octet.wgsl
 
 struct Params {
@@ -20,7 +20,7 @@ override DIAGONAL: bool = false;
 override GROUPS: u32 = 2u; // of 8 dropped tokens, 1 or 2
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;          // W [B, N, stride], or C[q, :] [B, R, stride]
+// The matrix is W, of N rows, or C[q, :], of R.
 @group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
 @group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
 @group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
@@ -115,12 +115,12 @@ fn add_two(c0: ptr<function, Rows>, c1: ptr<function, Rows>, x0: f32, x1: f32, l
 
 // Element i of row q of what W is multiplied by.
 fn factor(row: u32, q: u32, i: u32) -> f32 {
-    return params.ratio * element(row + params.shift + i) + select(0.0, params.inverse, i == q);
+    return params.ratio * element(row, i) + select(0.0, params.inverse, i == q);
 }
 
 // The same for four columns. What lies around a row's columns is zero, and stays so.
 fn factors(row: u32, q: u32, columns: Columns) -> vec4<f32> {
-    return params.ratio * w[row / 4u + columns.quad] + select(vec4(0.0), vec4(params.inverse), columns.index == vec4(q));
+    return params.ratio * four(row, columns) + select(vec4(0.0), vec4(params.inverse), columns.index == vec4(q));
 }
 
 // Writes what all octets found for row r of the workgroup, whose dropped token goes to place `at`.
@@ -138,13 +138,13 @@ fn finish(r: u32, exists: bool, at: u32, matrix: u32, lane: u32) {
     let n = params.patches;
     // The item may be NONE where nothing was allowed, which the host rules out.
     let p = min(best.item, n - 1u);
-    let start = matrix + params.shift;
-    var own = element(start + p * params.stride + p);
+    let own_row = matrix + p * row_step();
+    var own = element(own_row, p);
     if ORDER == 2u {
         var sum = 0.0;
         // In this order wherever rows begin: how W lies changes no bit of a result.
         for (var i = lane; i < n; i += 8u) {
-            sum += element(start + p * params.stride + i) * element(start + i * params.stride + p);
+            sum += element(own_row, i) * element(matrix + i * row_step(), p);
         }
         own = params.ratio * octet_sum(sum) + params.inverse * own;
     }
@@ -166,16 +166,16 @@ fn main(
     let start = group.x * 8u * GROUPS;
     let count = min(8u * GROUPS, params.dropped - start);
     let listed = image * n + n - params.dropped + start;
-    let stride = params.stride;
-    let matrix = image * n * stride;
+    let stride = row_step();
+    let matrix = row_of(image, n, 0u);
     let made = image * params.dropped + start;
     // Past the end the last one is made again.
     let r0 = min(own.lane, count - 1u);
     let r1 = min(8u + own.lane, count - 1u);
     let q0 = order[listed + r0];
     let q1 = order[listed + r1];
-    let row0 = select(matrix + q0 * stride, (made + r0) * stride, ORDER == 0u);
-    let row1 = select(matrix + q1 * stride, (made + r1) * stride, ORDER == 0u);
+    let row0 = select(matrix + q0 * stride, row_of(image, params.dropped, start + r0), ORDER == 0u);
+    let row1 = select(matrix + q1 * stride, row_of(image, params.dropped, start + r1), ORDER == 0u);
     var best0 = Best(0xffffffffu, NONE, 0.0);
     var best1 = best0;
     for (var begin = own.index * 32u; begin < params.shift + n; begin += OCTETS * 32u) {
@@ -186,7 +186,7 @@ fn main(
         // compile the kernel again at every dispatch.
         if ORDER == 2u && ALIGNED {
             var quad = 0u;
-            for (var step = matrix; step < matrix + stride; step += 4u) {
+            for (var step = matrix; step < matrix + params.stride; step += 4u) {
                 let four_of = columns_of(quad);
                 let x0 = factors(row0, q0, four_of);
                 let x1 = factors(row1, q1, four_of);

@@ -2,7 +2,9 @@
 // a row at the level of the largest logit when they were made. An octet has a strip of eight queries by 32 keys, of which a
 // lane has four by eight; lane r finds what makes probabilities of row r's powers, and the others have it from there.
 #import shared/input.wgsl
+#import shared/made.wgsl
 #import shared/octet.wgsl
+#import shared/powers.wgsl
 
 struct Params {
     tokens: u32, // T
@@ -16,10 +18,10 @@ struct Params {
 override PADDED: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> powers: array<Input8>;         // [B, H, T, T / 8, rounded up]
 @group(0) @binding(2) var<storage, read> levels: array<f32>;            // [B, H, chunks, T]: what powers are relative to
+// Not read where powers lie in texels: it is behind them.
 @group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;        // [B, H, T]: largest logit, 1 / sum of powers
-@group(0) @binding(4) var<storage, read_write> w: array<vec4<f32>>;     // [B, N, stride]
+// Not written where W lies in texels.
 @group(0) @binding(5) var<storage, read_write> column_sums: array<vec4<f32>>; // [B, strips, stride]
 @group(0) @binding(6) var<storage, read_write> dominance: array<f32>;   // [B, N]
 
@@ -33,8 +35,8 @@ struct Columns {
 
 // Of one head's power of every row of a strip.
 struct Strip {
-    at: u32,     // of the first row's, of this lane's columns
-    stride: u32, // from one row to the next
+    powers: u32, // the first row's
+    eight: u32,  // this lane's columns of it
     row: u32,    // of the first row
     level: u32,
     last: u32,   // the last row that exists
@@ -50,14 +52,14 @@ struct Part {
 fn add(sum: ptr<function, Part>, strip: Strip, factor: f32, lanes: u32, k: u32) {
     let r = (*sum).first + k;
     let shared_factor = subgroupShuffle(factor, lanes + r);
-    let eight = powers[strip.at + min(r, strip.last) * strip.stride];
+    let eight = eight_powers(strip.powers + min(r, strip.last) * powers_step(), strip.eight);
     (*sum).low[k] += widen_low(eight) * shared_factor;
     (*sum).high[k] += widen_high(eight) * shared_factor;
 }
 
 fn factor(strip: Strip, lane: u32) -> f32 {
     let r = min(lane, strip.last);
-    let row = rows[strip.row + r];
+    let row = softmax_row(strip.row + r, strip.powers + r * powers_step());
     return exp(levels[strip.level + r] - row.x) * row.y;
 }
 
@@ -72,19 +74,15 @@ fn columns_of(quad: u32) -> Columns {
     );
 }
 
-// A row of W, which begins at element `row`; returns it, or zero past the end.
-fn store(sum: vec4<f32>, row: u32, columns: Columns, exists: bool) -> vec4<f32> {
+// Row i of an image's W; returns it, or zero past the end.
+fn store(sum: vec4<f32>, image: u32, i: u32, columns: Columns) -> vec4<f32> {
+    let n = params.tokens - params.prefix;
     let mean = select(vec4(0.0), sum / f32(params.heads), columns.real);
-    if PADDED {
-        if exists && columns.exists { w[row / 4u + columns.quad] = mean; }
-        return select(vec4(0.0), mean, exists);
+    if i >= n {
+        return vec4(0.0);
     }
-    let at = row + columns.first + vec4(0u, 1u, 2u, 3u);
-    if exists && columns.real.x { w[at.x / 4u][at.x % 4u] = mean.x; }
-    if exists && columns.real.y { w[at.y / 4u][at.y % 4u] = mean.y; }
-    if exists && columns.real.z { w[at.z / 4u][at.z % 4u] = mean.z; }
-    if exists && columns.real.w { w[at.w / 4u][at.w % 4u] = mean.w; }
-    return select(vec4(0.0), mean, exists);
+    put(image, n, i, columns, mean);
+    return mean;
 }
 
 fn store_sums(total: vec4<f32>, row: u32, columns: Columns) {
@@ -110,7 +108,6 @@ fn main(
     let n = params.tokens - params.prefix;
     let strips = (n + 7u) / 8u;
     let chunks = (params.tokens + 31u) / 32u;
-    let stride = (params.tokens + 7u) / 8u;
     let image = group.y;
     let tile = group.x * OCTETS + own.index;
     if tile >= strips * chunks {
@@ -123,7 +120,7 @@ fn main(
     // Half of the lanes have the first four rows of the strip.
     let half = own.lane / 4u;
     let eight = chunk * 4u + own.lane % 4u;
-    let element = min(eight, stride - 1u);
+    let element = min(eight, (params.tokens + 7u) / 8u - 1u);
     let first_row = image * params.heads * params.tokens;
     let first_level = image * params.heads * chunks * params.tokens + chunk * params.tokens;
 
@@ -131,45 +128,50 @@ fn main(
     sum.first = half * 4u;
     // The count starts at a number that depends on the image: see attention_mean_subgroup.wgsl.
     var level = first_level;
+    var powers_row = row_of_powers(image, 0u);
     for (var head = first_row; head < first_row + params.heads * params.tokens; head += params.tokens) {
         let row = head + params.prefix + i;
-        let strip = Strip(row * stride + element, stride, row, level + params.prefix + i, n - 1u - i);
+        let own_powers = powers_row + (params.prefix + i) * powers_step();
+        let strip = Strip(own_powers, element, row, level + params.prefix + i, n - 1u - i);
         let own_factor = factor(strip, own.lane);
         add(&sum, strip, own_factor, own.first, 0u);
         add(&sum, strip, own_factor, own.first, 1u);
         add(&sum, strip, own_factor, own.first, 2u);
         add(&sum, strip, own_factor, own.first, 3u);
         level += chunks * params.tokens;
+        powers_row += params.tokens * powers_step();
     }
     let low = columns_of(eight * 2u);
     let high = columns_of(eight * 2u + 1u);
-    let row = (image * n + i + sum.first) * params.stride;
-    // May be 0 or less.
-    let rest = i32(n) - i32(i + sum.first);
-    var low_sum = store(sum.low[0], row, low, rest > 0);
-    low_sum += store(sum.low[1], row + params.stride, low, rest > 1);
-    low_sum += store(sum.low[2], row + 2u * params.stride, low, rest > 2);
-    low_sum += store(sum.low[3], row + 3u * params.stride, low, rest > 3);
-    var high_sum = store(sum.high[0], row, high, rest > 0);
-    high_sum += store(sum.high[1], row + params.stride, high, rest > 1);
-    high_sum += store(sum.high[2], row + 2u * params.stride, high, rest > 2);
-    high_sum += store(sum.high[3], row + 3u * params.stride, high, rest > 3);
-    // Each half of the lanes writes what both have added up for half of the columns.
-    low_sum += subgroupShuffleXor(low_sum, 4u);
-    high_sum += subgroupShuffleXor(high_sum, 4u);
+    let row = i + sum.first;
+    var low_sum = store(sum.low[0], image, row, low);
+    low_sum += store(sum.low[1], image, row + 1u, low);
+    low_sum += store(sum.low[2], image, row + 2u, low);
+    low_sum += store(sum.low[3], image, row + 3u, low);
+    var high_sum = store(sum.high[0], image, row, high);
+    high_sum += store(sum.high[1], image, row + 1u, high);
+    high_sum += store(sum.high[2], image, row + 2u, high);
+    high_sum += store(sum.high[3], image, row + 3u, high);
+    // Each half of the lanes writes what both have added up for half of the columns; from texels it is added up again.
     let columns = columns_of(eight * 2u + half);
-    store_sums(select(low_sum, high_sum, half == 1u), (image * strips + strip_index) * params.stride, columns);
+    if !TEXELS {
+        low_sum += subgroupShuffleXor(low_sum, 4u);
+        high_sum += subgroupShuffleXor(high_sum, 4u);
+        store_sums(select(low_sum, high_sum, half == 1u), (image * strips + strip_index) * params.stride, columns);
+    }
     if strip_index > 0u {
         return;
     }
     // The class token's row.
     var mean = vec4<f32>(0.0);
     level = first_level;
+    powers_row = row_of_powers(image, 0u);
     for (var head = first_row; head < first_row + params.heads * params.tokens; head += params.tokens) {
-        let strip = Strip(head * stride + element, stride, head, level, 0u);
-        let both = powers[strip.at];
+        let strip = Strip(powers_row, element, head, level, 0u);
+        let both = eight_powers(powers_row, element);
         mean += select(widen_low(both), widen_high(both), half == 1u) * factor(strip, 0u);
         level += chunks * params.tokens;
+        powers_row += params.tokens * powers_step();
     }
     mean /= f32(params.heads);
     let listed = image * n + columns.first;

@@ -23,8 +23,8 @@ override CONNECTIVITY: bool = true; // whether c counts
 override DOMINANCE: bool = true;    // whether D counts
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> column_sums: array<f32>; // [B, strips, stride], or c [B, N]
-@group(0) @binding(2) var<storage, read> w: array<f32>;           // W [B, N, stride], read with ORDER 2 only
+@group(0) @binding(1) var<storage, read> w: array<f32>;           // W [B, N, stride], read with ORDER 2 only
+@group(0) @binding(2) var<storage, read> column_sums: array<f32>; // [B, strips, stride], or c [B, N]
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]
 @group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped

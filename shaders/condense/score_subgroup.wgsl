@@ -1,7 +1,7 @@
 // What score.wgsl makes, in octets: a lane has four columns of W, and one of every eight rows' factors, which the octet has
 // from there. THREADS / 64 parts of a workgroup share the rows.
-#import shared/columns.wgsl
 #import shared/float.wgsl
+#import shared/matrix.wgsl
 #import shared/select_subgroup.wgsl
 
 struct Params {
@@ -20,10 +20,11 @@ override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
 override NORMALISE: bool = true;
 override CONNECTIVITY: bool = true; // whether c counts
 override DOMINANCE: bool = true;    // whether D counts
+override WHOLE: bool = false;       // whether rows of column_sums are of whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> column_sums: array<vec4<f32>>; // [B, strips, stride], or c [B, N]
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;     // W [B, N, stride], read with ORDER 2 only
+// W is read with ORDER 2 only, or from texels, where loads are cheap, instead of its sums.
+@group(0) @binding(2) var<storage, read> column_sums: array<vec4<f32>>; // [B, strips, stride], or c [B, N]
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]; c on the way, with ORDER 2
 @group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
@@ -50,15 +51,42 @@ fn given(image: u32, i: u32) -> f32 {
     return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
 }
 
-// Elements of four columns into keys, with ORDER 1 and 2.
-fn give_four(image: u32, quad: u32) {
-    let n = params.patches;
+// The sums of four columns of W.
+fn sum_four(image: u32, quad: u32) -> vec4<f32> {
+    var sum = vec4<f32>(0.0);
+    if TEXELS {
+        // In the order in which attention_powers.wgsl adds up a strip: no bit depends on where W lies.
+        let columns = columns_of(quad);
+        let first = row_of(image, params.patches, 0u);
+        let end = row_of(image, params.patches, params.patches);
+        for (var row = first; row < end; row += 8u * row_step()) {
+            let low = sum_rows(row, end, columns);
+            sum += low + sum_rows(row + 4u * row_step(), end, columns);
+        }
+        return sum;
+    }
     let stride4 = params.stride / 4u;
     let first = image * params.strips * stride4 + quad;
-    var sum = vec4<f32>(0.0);
     for (var at = first; at < first + params.strips * stride4; at += stride4) {
         sum += column_sums[at];
     }
+    return sum;
+}
+
+// Of four rows, as far as they come before `end`.
+fn sum_rows(row: u32, end: u32, columns: Columns) -> vec4<f32> {
+    var sum = vec4<f32>(0.0);
+    if row < end { sum = four(row, columns); }
+    if row + row_step() < end { sum += four(row + row_step(), columns); }
+    if row + 2u * row_step() < end { sum += four(row + 2u * row_step(), columns); }
+    if row + 3u * row_step() < end { sum += four(row + 3u * row_step(), columns); }
+    return sum;
+}
+
+// Elements of four columns into keys, with ORDER 1 and 2.
+fn give_four(image: u32, quad: u32) {
+    let n = params.patches;
+    let sum = sum_four(image, quad);
     let mean = sum / f32(n);
     let value = bitcast<vec4<u32>>(select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u));
     let columns = columns_of(quad).index;
@@ -72,9 +100,9 @@ fn give_four(image: u32, quad: u32) {
 // last one again, times 0.
 fn product(image: u32, begin: u32, step: u32, columns: Columns, own: Octet) -> vec4<f32> {
     let n = params.patches;
-    let stride = params.stride;
-    let matrix = image * n * stride;
-    let last = matrix + (n - 1u) * stride;
+    let stride = row_step();
+    let matrix = row_of(image, n, 0u);
+    let last = row_of(image, n, n - 1u);
     var sum = vec4<f32>(0.0);
     // Counted from where the image begins: see assign_subgroup.wgsl.
     var i = begin;
@@ -148,7 +176,7 @@ fn main(
     let first = image * n;
     var factor = params.scale;
     if CONNECTIVITY {
-        if ALIGNED && ORDER > 0u {
+        if WHOLE && ORDER > 0u {
             for (var quad = thread; quad < params.stride / 4u; quad += THREADS) {
                 give_four(image, quad);
             }

@@ -111,7 +111,7 @@ impl<'a> Probe<'a> {
     fn seconds(&self, attention: Attention) -> Result<f64> {
         let plan = self.plan.clone().with_attention(attention);
         let images = plan.chunk(self.images, self.context.max_binding())?;
-        let workspace = Workspace::new(self.context, &plan, self.weights.precision, images)?;
+        let workspace = Workspace::new(self.context, &plan, self.weights.precision, images, false)?;
         let stage = Stage {
             plan: &plan,
             weights: self.weights,
@@ -137,7 +137,7 @@ impl<'a> Probe<'a> {
             Takes::Dominance => record_dominance(recorder, stage, &buffers()?.dominance),
             Takes::Connectivity => {
                 let buffers = buffers()?;
-                let (w, sums) = (&buffers.connectivity, &buffers.column_sums);
+                let (w, sums) = (buffers.connectivity.matrix(), &buffers.column_sums);
                 let layout = stage.layout_of_w(self.plan.condensation.as_ref());
                 record_connectivity(recorder, stage, w, sums, &buffers.dominance, layout).map(|_| ())
             }

@@ -4,7 +4,7 @@
 use super::{Decision, Matching, Step};
 use crate::condensation::Chain;
 use crate::error::Result;
-use crate::gpu::{Context, Recorder, upload};
+use crate::gpu::{Context, Matrix, Recorder, upload};
 use crate::kernels::assign::Candidates;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::bipartite;
@@ -24,7 +24,7 @@ pub(super) fn tome<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<D
     Ok(Decision {
         listing: Some(Listing::ParityFirst(first)),
         matching: Matching::Row {
-            matrix: cosine,
+            matrix: Matrix::Buffer(cosine),
             layout,
             chain: Chain::IDENTITY,
             candidates: Candidates::Parity(1 - first),

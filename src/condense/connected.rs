@@ -4,7 +4,7 @@ use super::{Decision, Matching, Step, dense};
 use crate::attention;
 use crate::condensation::{Chain, Condensation, Mean, Method, Metric, Path, Score, Weights};
 use crate::error::Result;
-use crate::gpu::Recorder;
+use crate::gpu::{Matrix, Recorder};
 use crate::kernels::assign::Candidates;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::connectivity::{self, Part};
@@ -23,7 +23,7 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
     let mut summed = false;
     let layout = step.stage.layout_of_w(Some(condensation));
     if condensation.compares_attention() {
-        let (w, sums, dominance) = (&buffers.connectivity, &buffers.column_sums, &buffers.dominance);
+        let (w, sums, dominance) = (buffers.connectivity.matrix(), &buffers.column_sums, &buffers.dominance);
         summed = attention::record_connectivity(recorder, step.stage, w, sums, dominance, layout)?;
     } else if condensation.uses_dominance() {
         step.dominance(recorder, &buffers.dominance)?;
@@ -57,11 +57,12 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
     };
     let chain = condensation.chain();
     let (matrix, chain) = match (w, condensation.path) {
-        (None, _) => (&buffers.cosine, Chain::IDENTITY),
+        (None, _) => (Matrix::Buffer(&buffers.cosine), Chain::IDENTITY),
         (Some(w), Path::Dense) => {
             let size = (step.stage.images, step.stage.patches);
             // What is thin about C itself is nothing: its rows are rows.
-            (dense::record(recorder, size, &buffers.dense, w, chain)?, Chain::IDENTITY)
+            let w = w.buffer("dense connectivity")?;
+            (Matrix::Buffer(dense::record(recorder, size, &buffers.dense, w, chain)?), Chain::IDENTITY)
         }
         (Some(w), Path::Thin) => (w, chain),
     };
@@ -78,7 +79,9 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
         _ => Matching::Row { matrix, layout, chain, candidates: Candidates::Any },
     };
     let listing = if selected { None } else { Some(Listing::Ascending) };
-    Ok(Decision { listing, matching, fusion, connectivity: w })
+    // What lies in a texture is not inspected.
+    let connectivity = w.and_then(|w| w.buffer("inspect").ok());
+    Ok(Decision { listing, matching, fusion, connectivity })
 }
 
 /// Whether all that C is for is the largest element of a row, and C the softmax of cosines: the cosines tell as well.
@@ -89,25 +92,29 @@ fn matches_by_cosine(condensation: &Condensation) -> bool {
         && !condensation.uses_connectivity_score()
 }
 
-/// Records W by the metric, unless it is there already, and returns the buffer it is in.
-fn record_connectivity<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<&'a wgpu::Buffer> {
+/// Records W by the metric, unless it is there already, and returns where it is.
+fn record_connectivity<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Matrix<'a>> {
     let (config, buffers) = (step.stage.config(), step.buffers);
-    let own = &buffers.connectivity;
+    let own = buffers.connectivity.matrix();
+    if step.condensation.metric == Metric::Attention {
+        return Ok(own);
+    }
+    let own = own.buffer("connectivity")?;
     match step.condensation.metric {
-        Metric::Attention => Ok(own),
+        Metric::Attention => Ok(Matrix::Buffer(own)),
         Metric::KeyCosine | Metric::Cosine => {
             record_row_softmax(recorder, step, 1.0 / TEMPERATURE, &buffers.cosine)?;
-            Ok(&buffers.cosine)
+            Ok(Matrix::Buffer(&buffers.cosine))
         }
         Metric::Dot => {
             record_similarity(recorder, step, Kind::Dot, own)?;
             record_row_softmax(recorder, step, 1.0 / (config.width as f32).sqrt(), own)?;
-            Ok(own)
+            Ok(Matrix::Buffer(own))
         }
         Metric::Euclidean => {
             record_similarity(recorder, step, Kind::Distance, own)?;
             record_row_softmax(recorder, step, 1.0, own)?;
-            Ok(own)
+            Ok(Matrix::Buffer(own))
         }
     }
 }
@@ -134,7 +141,7 @@ fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, 
 fn record_score(
     recorder: &mut Recorder<'_>,
     step: &Step<'_>,
-    (matrix, chain, layout): (&wgpu::Buffer, Chain, Layout),
+    (matrix, chain, layout): (Matrix<'_>, Chain, Layout),
     summed: bool,
 ) -> Result<bool> {
     let (condensation, buffers, selection) = (step.condensation, step.buffers, step.selection);
@@ -150,10 +157,13 @@ fn record_score(
     let mut column_sums = &buffers.column_sums;
     if !summed {
         // Every row is a strip of its own.
-        (column_sums, params.strips) = (matrix, params.patches);
+        (column_sums, params.strips) = (matrix.buffer(score::KERNEL.name)?, params.patches);
     }
     let source = match (chain.order, chain.newton_steps, condensation.mean) {
-        (1, None, Mean::Column) if connectivity => score::Connectivity::First { column_sums },
+        (1, None, Mean::Column) if connectivity => {
+            let w = if let Matrix::Texture(view) = matrix { Some(view) } else { None };
+            score::Connectivity::First { column_sums, w }
+        }
         (2, None, Mean::Column) if connectivity => score::Connectivity::Second { column_sums, w: matrix },
         _ => score::Connectivity::Mean(&buffers.mean),
     };
@@ -163,7 +173,8 @@ fn record_score(
             Mean::Row => Part::RowMean,
         };
         let params = connectivity::Params::mean(selection.patches, chain);
-        let bindings = connectivity::Bindings { w: matrix, list: &selection.slot, result: &buffers.mean };
+        let w = matrix.buffer(connectivity::KERNEL.name)?;
+        let bindings = connectivity::Bindings { w, list: &selection.slot, result: &buffers.mean };
         connectivity::record(recorder, params, step.images(), part, bindings)?;
     }
     let terms = score::Terms { normalise: condensation.normalise, connectivity, dominance };

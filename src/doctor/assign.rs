@@ -2,11 +2,11 @@
 //! Where a parity is kept, also among its tokens alone. A choice and a copy: no tolerance. For C = W + a W^2, W is of few
 //! small numbers, whose sums f32 holds exactly and many of which tie: no tolerance either.
 
-use super::data::{connectivity, kept, laid_out, layouts, selection, unset};
+use super::data::{connectivity, kept, placed, places, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
-use crate::gpu::{Context, Variant};
+use crate::gpu::{Context, Placed, Variant};
 use crate::kernels::assign::{Bindings, Candidates, Params, Rows, record};
 use crate::kernels::attention_powers::Layout;
 use crate::random::Random;
@@ -70,13 +70,13 @@ impl Case<'_> {
         let made = dropped_rows(w, &self.order, patches, dropped, chain);
         let made_buffer = upload(context, "rows", &made)?;
         let packed = Layout::packed(patches);
-        let buffers: Vec<(wgpu::Buffer, Layout)> = layouts(patches)
-            .map(|layout| Ok((upload(context, "w", &laid_out(w, patches, layout))?, layout)))
+        let uploaded: Vec<(Placed, Layout)> = places(patches, self.variant)
             .into_iter()
+            .map(|place| Ok((placed(context, w, patches, place)?, place.0)))
             .collect::<Result<_>>()?;
-        let of_w = buffers.iter().map(|(buffer, layout)| match chain.order {
-            1 => (Rows::First(buffer), *layout),
-            _ => (Rows::Second(buffer), *layout),
+        let of_w = uploaded.iter().map(|(uploaded, layout)| match chain.order {
+            1 => (Rows::First(uploaded.matrix()), *layout),
+            _ => (Rows::Second(uploaded.matrix()), *layout),
         });
         let mut worst = Difference::NONE;
         for candidates in self.variants() {

@@ -1,9 +1,10 @@
 //! Check of `condense/attention_powers.wgsl`: W, the sums of its columns, and dominance, in both precisions.
 
-use super::data::{ULP, rounding, stored, unset, upload_as};
+use super::data::{ULP, UNSET, download_placed, rounding, stored, unset};
+use super::emission::Shape;
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
-use crate::gpu::{Context, Precision, Types};
+use crate::gpu::{Context, Home, Placed, Precision, Types};
 use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::{STRIP, strips};
 use crate::kernels::attention_powers::{Bindings, Layout, Params, record};
@@ -40,18 +41,21 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let levels_buffer = upload(context, "levels", &levels)?;
     let rows_buffer = upload(context, "rows", &rows)?;
     let mut worst = Difference::NONE;
-    let layouts = [Layout::packed(patches), Layout::padded(prefix, patches)];
-    for (precision, layout) in [Precision::F32, Precision::F16].into_iter().flat_map(|p| layouts.map(|l| (p, l))) {
+    let padded = Layout::padded(prefix, patches);
+    let places = [(Layout::packed(patches), Home::Buffer), (padded, Home::Buffer), (padded, Home::Texture)];
+    for (precision, (layout, home)) in Precision::ALL.into_iter().flat_map(|p| places.map(|place| (p, place))) {
         let params = Params::new(images as u32, tokens as u32, prefix as u32, heads as u32, layout);
         let powers = stored(numbers.clone(), precision);
-        let w = unset(context, "w", layout.elements(images * patches))?;
+        let unset_w = vec![UNSET; layout.elements(images * patches)];
+        let w = Placed::upload(context, "w", &unset_w, layout.texels(patches, images), home)?;
         let sums = unset(context, "sums", layout.elements(images * strips(patches)))?;
         let made_dominance = unset(context, "dominance", images * patches)?;
-        let powers_buffer = upload_as(context, "powers", &powers, precision)?;
+        let placed_powers =
+            Shape { sizes: [images, heads, tokens], precision, home }.upload(context, &powers, &rows)?;
         let bindings = Bindings {
-            emission: Emission { powers: &powers_buffer, levels: &levels_buffer },
+            emission: Emission { powers: placed_powers.matrix(), levels: &levels_buffer },
             rows: &rows_buffer,
-            w: &w,
+            w: w.matrix(),
             column_sums: &sums,
             dominance: &made_dominance,
         };
@@ -59,15 +63,17 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let probs = probabilities(&powers, &levels, &rows, &params);
         // Powers of numbers down to -4 at most: 3 + 2 |x| units, and what the exponent's own rounding makes of it.
         let tolerance = rounding(heads) + 15.0 * ULP;
-        let got: Vec<f32> = download(context, &w, layout.elements(images * patches))?;
+        let got = download_placed(context, &w, layout.elements(images * patches))?;
         worst = worst.worse(around(&got, patches, layout));
         let got = packed(&got, patches, layout);
         let twin = attention_connectivity(&probs, tokens, prefix, heads, stride);
         worst = worst.worse(Difference::of_rows(&got, &twin, patches, tolerance));
-        let got: Vec<f32> = download(context, &sums, layout.elements(images * strips(patches)))?;
-        let got = packed(&got, patches, layout);
-        let twin = column_sums(&twin, patches, STRIP);
-        worst = worst.worse(Difference::of_floats(&got, &twin, tolerance + rounding(STRIP)));
+        if home == Home::Buffer {
+            let got: Vec<f32> = download(context, &sums, layout.elements(images * strips(patches)))?;
+            let got = packed(&got, patches, layout);
+            let twin = column_sums(&twin, patches, STRIP);
+            worst = worst.worse(Difference::of_floats(&got, &twin, tolerance + rounding(STRIP)));
+        }
         let got: Vec<f32> = download(context, &made_dominance, images * patches)?;
         let twin = dominance(&probs, tokens, prefix, heads, stride);
         worst = worst.worse(Difference::of_floats(&got, &twin, tolerance));

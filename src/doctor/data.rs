@@ -3,7 +3,7 @@
 use half::f16;
 
 use crate::error::Result;
-use crate::gpu::{Context, Precision, download, upload};
+use crate::gpu::{Context, Home, Placed, Precision, Texels, Variant, download, download_texture, upload};
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::top_k::{DROPPED, Listing};
 use crate::random::Random;
@@ -23,9 +23,12 @@ pub(super) fn rounding(terms: usize) -> f64 {
     UNIT * (4.0 + 2.0 * (terms as f64).sqrt())
 }
 
+/// NaN; as an integer, nonsense.
+pub(super) const UNSET: u32 = 0x7fc0_dead;
+
 /// A buffer for results that holds NaN (as integers, nonsense) so far: an element that a kernel forgets is found.
 pub(super) fn unset(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
-    upload(context, label, &vec![0x7fc0_dead_u32; len])
+    upload(context, label, &vec![UNSET; len])
 }
 
 /// The largest relative error of storing one number in `precision`, past what arithmetic in f32 does.
@@ -115,6 +118,54 @@ pub(super) fn kept(slot: &[u32]) -> Vec<usize> {
 /// The ways in which W may lie: packed, and padded behind a prefix of one token or six.
 pub(super) fn layouts(patches: usize) -> [Layout; 3] {
     [Layout::packed(patches), Layout::padded(1, patches), Layout::padded(6, patches)]
+}
+
+/// The layouts in which a matrix that `variant` reads may lie, and where.
+pub(super) fn places(patches: usize, variant: Variant) -> Vec<(Layout, Home)> {
+    let in_buffers = layouts(patches).map(|layout| (layout, Home::Buffer));
+    let mut places = in_buffers.to_vec();
+    if variant == Variant::Subgroup {
+        // The first is packed, which texels cannot be.
+        places.extend(in_buffers[1..].iter().map(|&(layout, _)| (layout, Home::Texture)));
+    }
+    places
+}
+
+/// A matrix [B, N, N] in one place or another.
+pub(super) fn placed(
+    context: &Context,
+    matrix: &[f32],
+    patches: usize,
+    (layout, home): (Layout, Home),
+) -> Result<Placed> {
+    let texels = layout.texels(patches, matrix.len() / (patches * patches));
+    Placed::upload(context, "w", &laid_out(matrix, patches, layout), texels, home)
+}
+
+/// The first `len` f32 of `placed`.
+pub(super) fn download_placed(context: &Context, placed: &Placed, len: usize) -> Result<Vec<f32>> {
+    match placed {
+        Placed::Buffer(buffer) => download(context, buffer, len),
+        Placed::Texture(view) => download_texture(context, view),
+    }
+}
+
+/// `numbers` in `precision`, in rows of `texels` or, in a buffer, of as many words.
+pub(super) fn place(
+    context: &Context,
+    label: &str,
+    numbers: &[f32],
+    precision: Precision,
+    (texels, home): (Texels, Home),
+) -> Result<Placed> {
+    match precision {
+        Precision::F32 => Placed::upload(context, label, numbers, texels, home),
+        Precision::F16 => {
+            let mut halves: Vec<f16> = numbers.iter().map(|&value| f16::from_f32(value)).collect();
+            halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+            Placed::upload(context, label, &halves, texels, home)
+        }
+    }
 }
 
 /// A matrix of rows of `patches` columns as `layout` has it.

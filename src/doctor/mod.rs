@@ -16,6 +16,7 @@ mod convolve;
 mod data;
 mod difference;
 mod dominance;
+mod emission;
 mod fuse;
 mod key_mean;
 mod layer_norm;

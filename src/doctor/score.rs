@@ -2,11 +2,11 @@
 //! one of mixed signs (a Newton iteration that diverged); and for a c that it makes out of W, as W may lie. The selection is compared
 //! with that by the kernel's own scores: near-ties may legitimately come out differently, and are not its business.
 
-use super::data::{connectivity, dominance, laid_out, layouts, rounding, unset};
+use super::data::{connectivity, dominance, laid_out, placed, places, rounding, unset};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
-use crate::gpu::{Context, Variant};
+use crate::gpu::{Context, Placed, Variant};
 use crate::kernels::attention_connectivity::STRIP;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::score::{Bindings, Connectivity, Params, Terms, record};
@@ -55,13 +55,14 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
     }
     let w = connectivity(&mut random, images, patches);
     let sums = column_sums(&w, patches, STRIP);
-    for layout in layouts(patches) {
+    for (layout, home) in places(patches, variant) {
         let case =
             Case { layout, dominance: case.dominance.clone(), dominance_buffer: case.dominance_buffer.clone(), ..case };
         let sums = upload(context, "column sums", &laid_out(&sums, patches, layout))?;
-        let w_buffer = upload(context, "w", &laid_out(&w, patches, layout))?;
-        let from_sums = Connectivity::First { column_sums: &sums };
-        let from_w = Connectivity::Second { column_sums: &sums, w: &w_buffer };
+        let placed = placed(context, &w, patches, (layout, home))?;
+        let in_texture = if let Placed::Texture(view) = &placed { Some(view) } else { None };
+        let from_sums = Connectivity::First { column_sums: &sums, w: in_texture };
+        let from_w = Connectivity::Second { column_sums: &sums, w: placed.matrix() };
         for (made, chain) in [(from_sums, Chain::IDENTITY), (from_w, second(500.0)), (from_w, second(0.5))] {
             let c = column_mean(&w, patches, chain);
             for normalise in [false, true] {

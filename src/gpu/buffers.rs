@@ -40,17 +40,23 @@ pub fn upload<T: Pod>(context: &Context, label: &str, data: &[T]) -> Result<wgpu
             context.queue().write_buffer(&buffer, 0, bytes);
             Ok(())
         })?;
-        // wgpu keeps a copy of what is written until something is submitted and done: of a whole model, without this.
-        if context.staged(bytes.len()) > MOST_STAGED {
-            context.checked(label, || {
-                context.queue().submit([]);
-                Ok(())
-            })?;
-            context.wait(label)?;
-            context.nothing_staged();
-        }
+        written(context, label, bytes.len())?;
     }
     Ok(buffer)
+}
+
+/// To be told of every upload: wgpu keeps a copy of what is written until something is submitted and done, of a whole
+/// model without this.
+pub(super) fn written(context: &Context, label: &str, bytes: usize) -> Result<()> {
+    if context.staged(bytes) > MOST_STAGED {
+        context.checked(label, || {
+            context.queue().submit([]);
+            Ok(())
+        })?;
+        context.wait(label)?;
+        context.nothing_staged();
+    }
+    Ok(())
 }
 
 /// The first `len` elements of `buffer`, after everything submitted so far. Blocks.

@@ -13,6 +13,7 @@ mod profiler;
 mod recorder;
 mod shaders;
 mod store;
+mod textures;
 mod variant;
 
 pub use adapters::AdapterSummary;
@@ -28,4 +29,5 @@ pub use profiler::{KernelTime, profile};
 pub use recorder::{Operand, Recorder, Recording, grid};
 pub use shaders::{SHADERS, Shaders};
 pub use store::{Keep, Store};
+pub use textures::{Home, Matrix, Placed, Texels, download_texture, fits, texture, upload_texture};
 pub use variant::Variant;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Context, Types};
+use super::textures::FORMAT;
+use super::{Context, Home, Types};
 use crate::error::{Error, Result};
 
 /// How a shader uses one binding.
@@ -15,6 +16,21 @@ pub enum Access {
     Write,
     /// `texture_2d<f32>`, read with `textureLoad`
     Texture,
+    /// A matrix that is read: as [`Access::Read`], or `texture_storage_2d_array<rgba32uint, read>`, by [`Types::home`].
+    Matrix,
+    /// A matrix that is written: as [`Access::Write`], or `texture_storage_2d_array<rgba32uint, write>`.
+    Made,
+}
+
+impl Access {
+    /// Whether a texture is bound, for kernels of `types`.
+    pub(super) fn of_texture(self, types: Types) -> bool {
+        match self {
+            Self::Read | Self::Write => false,
+            Self::Texture => true,
+            Self::Matrix | Self::Made => types.home == Home::Texture,
+        }
+    }
 }
 
 /// One binding: its name in the shader and how it is used. Bindings are numbered from 1 in the order of
@@ -66,6 +82,14 @@ impl Binding {
 
     pub(crate) const fn texture(name: &'static str) -> Self {
         Self { name, access: Access::Texture }
+    }
+
+    pub(crate) const fn matrix(name: &'static str) -> Self {
+        Self { name, access: Access::Matrix }
+    }
+
+    pub(crate) const fn made(name: &'static str) -> Self {
+        Self { name, access: Access::Made }
     }
 }
 
@@ -132,7 +156,13 @@ fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constan
             source: wgpu::ShaderSource::Wgsl(source.into()),
         });
         let entries: Vec<wgpu::BindGroupLayoutEntry> = std::iter::once(entry(0, uniform()))
-            .chain(kernel.bindings.iter().zip(1..).map(|(binding, number)| entry(number, binding_type(binding.access))))
+            .chain(
+                kernel
+                    .bindings
+                    .iter()
+                    .zip(1..)
+                    .map(|(binding, number)| entry(number, binding_type(binding.access, types))),
+            )
             .collect();
         let layout = device
             .create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.name), entries: &entries });
@@ -175,19 +205,26 @@ fn uniform() -> wgpu::BindingType {
     }
 }
 
-fn binding_type(access: Access) -> wgpu::BindingType {
+fn binding_type(access: Access, types: Types) -> wgpu::BindingType {
     let storage = |read_only| wgpu::BindingType::Buffer {
         ty: wgpu::BufferBindingType::Storage { read_only },
         has_dynamic_offset: false,
         min_binding_size: None,
     };
-    match access {
-        Access::Read => storage(true),
-        Access::Write => storage(false),
-        Access::Texture => wgpu::BindingType::Texture {
+    let layers = |access| wgpu::BindingType::StorageTexture {
+        access,
+        format: FORMAT,
+        view_dimension: wgpu::TextureViewDimension::D2Array,
+    };
+    match (access, types.home) {
+        (Access::Read, _) | (Access::Matrix, Home::Buffer) => storage(true),
+        (Access::Write, _) | (Access::Made, Home::Buffer) => storage(false),
+        (Access::Texture, _) => wgpu::BindingType::Texture {
             sample_type: wgpu::TextureSampleType::Float { filterable: false },
             view_dimension: wgpu::TextureViewDimension::D2,
             multisampled: false,
         },
+        (Access::Matrix, Home::Texture) => layers(wgpu::StorageTextureAccess::ReadOnly),
+        (Access::Made, Home::Texture) => layers(wgpu::StorageTextureAccess::WriteOnly),
     }
 }

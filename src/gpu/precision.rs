@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Tile;
+use super::{Home, Tile};
 use crate::error::Error;
 
 /// How weights and activations are stored.
@@ -64,6 +64,8 @@ pub struct Types {
     pub output: Precision,
     /// Of cooperative matrices.
     pub tile: Tile,
+    /// Where the matrix lies that is read or written four columns at a time.
+    pub home: Home,
 }
 
 impl Types {
@@ -77,12 +79,17 @@ impl Types {
 
     /// From `input` to `output`.
     pub const fn new(input: Precision, output: Precision) -> Self {
-        Self { input, output, tile: Tile::Eight }
+        Self { input, output, tile: Tile::Eight, home: Home::Buffer }
     }
 
     /// The same with cooperative matrices of `tile`.
     pub const fn tiled(self, tile: Tile) -> Self {
         Self { tile, ..self }
+    }
+
+    /// The same with the matrix in `home`.
+    pub const fn at(self, home: Home) -> Self {
+        Self { home, ..self }
     }
 
     /// The file that `path`, an import, stands for.
@@ -98,6 +105,11 @@ impl Types {
                 Tile::Eight => "shared/cooperative_8.wgsl",
                 Tile::Sixteen => "shared/cooperative_16.wgsl",
             },
+            ("shared/matrix.wgsl", ..) => self.home.of("shared/matrix_buffer.wgsl", "shared/matrix_texture.wgsl"),
+            ("shared/made.wgsl", ..) => self.home.of("shared/made_buffer.wgsl", "shared/made_texture.wgsl"),
+            ("shared/powers.wgsl", ..) => self.home.of("shared/powers_buffer.wgsl", "shared/powers_texture.wgsl"),
+            ("shared/emitted.wgsl", ..) => self.home.of("shared/emitted_buffer.wgsl", "shared/emitted_texture.wgsl"),
+            ("shared/weights.wgsl", ..) => self.home.of("shared/weights_buffer.wgsl", "shared/weights_texture.wgsl"),
             (path, ..) => path,
         }
     }

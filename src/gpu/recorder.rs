@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pipelines::{Constants, Kernel, Pipeline};
-use super::{Access, Context, Types};
+use super::{Context, Types};
 use crate::error::{Error, Result};
 
 /// What is bound at one slot.
@@ -94,7 +94,7 @@ impl<'c> Recorder<'c> {
         operands: &[Operand<'_>],
         workgroups: [u32; 3],
     ) -> Result<()> {
-        check_operands(self.context, kernel, params, operands)?;
+        check_operands(self.context, kernel, types, params, operands)?;
         let most = self.context.limits().max_compute_workgroups_per_dimension;
         if workgroups.iter().any(|&count| count > most) {
             return Err(Error::limit(
@@ -178,7 +178,13 @@ fn step(device: &wgpu::Device, uniforms: &wgpu::Buffer, dispatch: Dispatch) -> S
     Step { label: dispatch.label, pipeline: dispatch.pipeline, bind_group, workgroups: dispatch.workgroups }
 }
 
-fn check_operands(context: &Context, kernel: &Kernel, params: &[u8], operands: &[Operand<'_>]) -> Result<()> {
+fn check_operands(
+    context: &Context,
+    kernel: &Kernel,
+    types: Types,
+    params: &[u8],
+    operands: &[Operand<'_>],
+) -> Result<()> {
     if params.len() != kernel.params_size || operands.len() != kernel.bindings.len() {
         return Err(Error::shape(
             kernel.name,
@@ -187,8 +193,8 @@ fn check_operands(context: &Context, kernel: &Kernel, params: &[u8], operands: &
         ));
     }
     for (binding, operand) in kernel.bindings.iter().zip(operands) {
-        match (binding.access, operand) {
-            (Access::Read | Access::Write, &Operand::Buffer { buffer, len }) => {
+        match (binding.access.of_texture(types), operand) {
+            (false, &Operand::Buffer { buffer, len }) => {
                 let (needed, limit) = (len as u64 * 4, context.max_binding());
                 if needed > buffer.size() || needed == 0 {
                     return Err(Error::shape(
@@ -205,10 +211,11 @@ fn check_operands(context: &Context, kernel: &Kernel, params: &[u8], operands: &
                     ));
                 }
             }
-            (Access::Texture, Operand::Texture(_)) => {}
-            (access, _) => {
+            (true, Operand::Texture(_)) => {}
+            (texture, _) => {
                 let op = format!("{}: {}", kernel.name, binding.name);
-                return Err(Error::shape(op, format!("{access:?}"), "the other kind of operand"));
+                let (expected, got) = if texture { ("a texture", "a buffer") } else { ("a buffer", "a texture") };
+                return Err(Error::shape(op, expected, got));
             }
         }
     }

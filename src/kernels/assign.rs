@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::attention_powers::Layout;
 use crate::condensation::Chain;
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant};
+use crate::gpu::{Binding, Kernel, Matrix, Operand, Recorder, Types, Variant};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -29,6 +29,14 @@ pub const KERNEL: Kernel = Kernel {
 pub const SUBGROUP: Kernel = Kernel {
     name: "assign_subgroup",
     shader: "condense/assign_subgroup.wgsl",
+    bindings: &[
+        Binding::matrix("w"),
+        Binding::read("order"),
+        Binding::read("slot"),
+        Binding::write("assigned"),
+        Binding::write("connection"),
+        Binding::write("diagonal"),
+    ],
     features: wgpu::Features::SUBGROUP,
     variant_of: Some("assign"),
     ..KERNEL
@@ -74,10 +82,10 @@ pub struct Bindings<'a> {
 pub enum Rows<'a> {
     /// They are there: C[q, :] for the dropped [B, R, N].
     Made(&'a wgpu::Buffer),
-    /// Those of a matrix [B, N, N] that is C itself.
-    First(&'a wgpu::Buffer),
+    /// Those of a matrix [B, N, N] that is C itself. In a texture for octets only, as below.
+    First(Matrix<'a>),
     /// Those of W + a W^2, W a matrix [B, N, N], at the scale of `connectivity`.
-    Second(&'a wgpu::Buffer),
+    Second(Matrix<'a>),
 }
 
 /// Which kept tokens can be matched.
@@ -142,11 +150,13 @@ pub fn record(
     };
     let (patches, dropped) = (params.patches as usize, images as usize * params.dropped as usize);
     let (listed, stride) = (images as usize * patches, params.stride as usize);
+    let whole = [images as usize, patches, stride];
     let (order, rows) = match bindings.rows {
-        Rows::Made(rows) => (0, Operand::buffer(rows, dropped * stride)),
-        Rows::First(matrix) => (1, Operand::buffer(matrix, listed * stride)),
-        Rows::Second(matrix) => (2, Operand::buffer(matrix, listed * stride)),
+        Rows::Made(rows) => (0, (Matrix::Buffer(rows), [1, dropped, stride])),
+        Rows::First(matrix) => (1, (matrix, whole)),
+        Rows::Second(matrix) => (2, (matrix, whole)),
     };
+    let (rows, size) = rows;
     let mut constants = vec![
         ("ORDER", f64::from(order)),
         ("PARITY", f64::from(parity)),
@@ -160,12 +170,13 @@ pub fn record(
             &SUBGROUP
         }
     };
-    recorder.dispatch(
+    recorder.dispatch_typed(
         kernel,
+        Types::default().at(rows.home()),
         &constants,
         bytemuck::bytes_of(&params),
         &[
-            rows,
+            rows.operand(KERNEL.name, size)?,
             Operand::buffer(bindings.order, listed),
             Operand::buffer(bindings.slot, listed),
             Operand::buffer(bindings.assigned, dropped),

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant, octet};
+use crate::gpu::{Binding, Kernel, Matrix, Operand, Precision, Recorder, Texels, Types, Variant, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -25,7 +25,7 @@ pub const SUBGROUP: Kernel = Kernel {
         Binding::read("sizes"),
         Binding::write("y"),
         Binding::write("rows"),
-        Binding::write("powers"),
+        Binding::made("powers"),
         Binding::write("levels"),
     ],
     features: wgpu::Features::SUBGROUP,
@@ -67,7 +67,8 @@ pub struct Bindings<'a> {
     pub sizes: &'a wgpu::Buffer,
     /// [B, T, H * Dh], of the output type.
     pub y: &'a wgpu::Buffer,
-    /// [B, H, T, 2]: the row's largest logit and 1 / the sum of its powers, which is what makes P of logits.
+    /// [B, H, T, 2]: the row's largest logit and 1 / the sum of its powers, which is what makes P of logits. Not written
+    /// where powers go into a texture, which has it too.
     pub rows: &'a wgpu::Buffer,
     /// Where powers go; written by octets with `emits` only.
     pub emission: Emission<'a>,
@@ -85,8 +86,8 @@ pub struct Form {
 /// What probabilities can be made of afterwards: p = power * exp(level - largest logit of the row) / sum of its powers.
 #[derive(Clone, Copy)]
 pub struct Emission<'a> {
-    /// [B, H, T, T rounded up to 4], of the output type.
-    pub powers: &'a wgpu::Buffer,
+    /// [B, H, T, T rounded up to 8], of the output type.
+    pub powers: Matrix<'a>,
     /// The largest logit of a row up to the end of each 32 keys [B, H, chunks, T].
     pub levels: &'a wgpu::Buffer,
 }
@@ -103,6 +104,25 @@ impl Emission<'_> {
     /// Powers from one query to the next: they are read eight at a time.
     pub const fn powers_stride(tokens: usize) -> usize {
         tokens.next_multiple_of(8)
+    }
+
+    /// The size of a texture that holds powers of `images` images in `precision`: a row for every query of every head, and
+    /// in a last texel the two numbers of [`Bindings::rows`].
+    pub fn texels([images, heads, tokens]: [usize; 3], precision: Precision) -> Texels {
+        let words = precision.words(Self::powers_stride(tokens));
+        [(words / 4 + 1) as u32, (heads * tokens) as u32, images as u32]
+    }
+
+    /// What a kernel binds of its powers.
+    pub(super) fn operand(
+        &self,
+        kernel: &str,
+        [images, heads, tokens]: [usize; 3],
+        precision: Precision,
+    ) -> Result<Operand<'_>> {
+        let rows_too = self.powers.home().of(0, 4);
+        let words = precision.words(Self::powers_stride(tokens)) + rows_too;
+        self.powers.operand(kernel, [images, heads * tokens, words])
     }
 
     /// Levels of one head of one image.
@@ -160,20 +180,21 @@ pub fn record(
             constants.push(("GROUPS", octet::groups(tokens) as f64));
             constants.push(("EMITS", f64::from(u8::from(form.emits))));
             // Bound in either case, because the shader names them, as one vec4 at least.
-            let len = |elements: usize| if form.emits { each * elements } else { Emission::UNUSED };
-            operands.extend([
-                Operand::buffer(
-                    bindings.emission.powers,
-                    types.output.words(len(Emission::powers_len(tokens))).max(Emission::UNUSED),
-                ),
-                Operand::buffer(bindings.emission.levels, len(Emission::levels_len(tokens))),
-            ]);
+            let emission = &bindings.emission;
+            let (powers, levels) = match form.emits {
+                true => {
+                    let size = [params.images as usize, heads, tokens];
+                    (emission.operand(KERNEL.name, size, types.output)?, each * Emission::levels_len(tokens))
+                }
+                false => (emission.powers.operand(KERNEL.name, [1, 1, Emission::UNUSED])?, Emission::UNUSED),
+            };
+            operands.extend([powers, Operand::buffer(emission.levels, levels)]);
             &SUBGROUP
         }
     };
     recorder.dispatch_typed(
         kernel,
-        types,
+        types.at(bindings.emission.powers.home()),
         &constants,
         bytemuck::bytes_of(&params),
         &operands,

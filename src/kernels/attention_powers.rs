@@ -5,17 +5,17 @@ use bytemuck::{Pod, Zeroable};
 use super::attention::Emission;
 use super::attention_connectivity::strips;
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, octet};
+use crate::gpu::{Binding, Home, Kernel, Matrix, Operand, Recorder, Texels, Types, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "attention_powers",
     shader: "condense/attention_powers.wgsl",
     bindings: &[
-        Binding::read("powers"),
+        Binding::matrix("powers"),
         Binding::read("levels"),
         Binding::read("rows"),
-        Binding::write("w"),
+        Binding::made("w"),
         Binding::write("column_sums"),
         Binding::write("dominance"),
     ],
@@ -54,6 +54,11 @@ impl Layout {
         self.stride.is_multiple_of(4)
     }
 
+    /// The size of a texture that holds `images` matrices of `rows` rows.
+    pub fn texels(self, rows: usize, images: usize) -> Texels {
+        [self.stride / 4, rows as u32, images as u32]
+    }
+
     /// Elements of `rows` rows.
     pub fn elements(self, rows: usize) -> usize {
         rows * self.stride as usize
@@ -90,13 +95,14 @@ impl Params {
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// What [`attention`](super::attention) emitted; powers are of the input type.
+    /// What [`attention`](super::attention) emitted; powers are of the input type, and lie where W does.
     pub emission: Emission<'a>,
     /// [B, H, T, 2], as [`attention`](super::attention) leaves it.
     pub rows: &'a wgpu::Buffer,
-    /// W [B, N, N], in the layout
-    pub w: &'a wgpu::Buffer,
-    /// Sums of columns over [`STRIP`](super::attention_connectivity::STRIP) rows of W each [B, strips, N], likewise
+    /// W [B, N, N], in the layout; in a texture padded only
+    pub w: Matrix<'a>,
+    /// Sums of columns over [`STRIP`](super::attention_connectivity::STRIP) rows of W each [B, strips, N], likewise; not
+    /// written with W in a texture, where adding it up again costs less
     pub column_sums: &'a wgpu::Buffer,
     /// D [B, N]
     pub dominance: &'a wgpu::Buffer,
@@ -115,21 +121,21 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 pub fn record(recorder: &mut Recorder<'_>, types: Types, params: Params, bindings: Bindings<'_>) -> Result<()> {
     let [images, heads, tokens] = [params.images, params.heads, params.tokens].map(|n| n as usize);
     let (patches, stride) = (params.patches(), params.stride as usize);
-    let padded = stride != patches;
-    if padded && stride != Layout::padded(params.prefix as usize, patches).stride as usize {
+    let (home, padded) = (bindings.w.home(), stride != patches);
+    if (padded || home == Home::Texture) && stride != Layout::padded(params.prefix as usize, patches).stride as usize {
         return Err(Error::config(KERNEL.name, "rows that are packed or padded", format!("a stride of {stride}")));
     }
-    let (powers, levels) = (Emission::powers_len(tokens), Emission::levels_len(tokens));
+    let levels = Emission::levels_len(tokens);
     recorder.dispatch_typed(
         &KERNEL,
-        types,
+        types.at(home),
         &[("PADDED", f64::from(u8::from(padded)))],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.emission.powers, types.input.words(images * heads * powers)),
+            bindings.emission.operand(KERNEL.name, [images, heads, tokens], types.input)?,
             Operand::buffer(bindings.emission.levels, images * heads * levels),
             Operand::buffer(bindings.rows, images * heads * tokens * 2),
-            Operand::buffer(bindings.w, images * patches * stride),
+            bindings.w.operand(KERNEL.name, [images, patches, stride])?,
             Operand::buffer(bindings.column_sums, images * strips(patches) * stride),
             Operand::buffer(bindings.dominance, images * patches),
         ],

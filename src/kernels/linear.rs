@@ -4,7 +4,9 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Constants, Context, Kernel, Operand, Precision, Recorder, Types, grid};
+use crate::gpu::{
+    Binding, Constants, Context, Home, Kernel, Matrix, Operand, Precision, Recorder, Texels, Types, grid,
+};
 
 pub mod cooperative;
 pub mod subgroup;
@@ -47,8 +49,9 @@ pub struct Params {
 pub struct Bindings<'a> {
     /// [M, K]
     pub x: &'a wgpu::Buffer,
-    /// [K, columns rounded up to 4], zero in the columns that do not exist
-    pub w: &'a wgpu::Buffer,
+    /// [K, columns rounded up to 4], zero in the columns that do not exist; in a texture, for [`Variant::Subgroup`] only,
+    /// of [`texels`]
+    pub w: Matrix<'a>,
     /// [columns rounded up to 4], always f32
     pub bias: &'a wgpu::Buffer,
     /// [M, columns rounded up to 4]
@@ -106,6 +109,11 @@ pub enum Variant {
     Cooperative(cooperative::Shape),
 }
 
+/// The size of a texture that holds weights [inner, columns] in `precision`: rows of whole eights.
+pub fn texels(inner: usize, columns: usize, precision: Precision) -> Texels {
+    [(precision.words(columns.next_multiple_of(8)) / 4) as u32, inner as u32, 1]
+}
+
 impl Params {
     /// Sizes of a product of [rows, inner] by [inner, columns]; `inner` is a multiple of 4.
     pub fn new(rows: usize, inner: usize, columns: usize) -> Self {
@@ -119,7 +127,7 @@ impl Params {
 }
 
 impl Variant {
-    /// Every variant that `context` can run on buffers of `types`.
+    /// Every variant that `context` can run on buffers of `types`, weights in the home that they say.
     pub fn all(context: &Context, types: Types) -> Vec<Self> {
         let mut all = vec![Self::Plain, Self::Tiled { rows: 4 }, Self::Tiled { rows: 8 }];
         if subgroup::lanes(context).is_some() {
@@ -128,6 +136,7 @@ impl Variant {
         if types.input == Precision::F16 && context.supports(&cooperative::KERNEL) {
             all.extend(cooperative::Shape::ALL.map(Self::Cooperative));
         }
+        all.retain(|variant| types.home == Home::Buffer || variant.reads_textures());
         all
     }
 
@@ -145,6 +154,11 @@ impl Variant {
         }
     }
 
+    /// Whether it can have its weights in a texture.
+    pub fn reads_textures(self) -> bool {
+        matches!(self, Self::Subgroup { .. })
+    }
+
     pub(crate) fn kernel(self) -> &'static Kernel {
         match self {
             Self::Plain => &KERNEL,
@@ -154,10 +168,10 @@ impl Variant {
         }
     }
 
-    fn constants(self, context: &Context, params: &Params) -> Vec<(&'static str, f64)> {
+    fn constants(self, context: &Context) -> Vec<(&'static str, f64)> {
         match self {
             Self::Plain => Vec::new(),
-            Self::Subgroup { eights } => subgroup::constants(context, eights, params),
+            Self::Subgroup { eights } => subgroup::constants(context, eights),
             Self::Tiled { rows } => vec![("ROWS", f64::from(rows))],
             Self::Cooperative(shape) => cooperative::constants(context, shape),
         }
@@ -210,22 +224,31 @@ pub fn record(
         Variant::Cooperative(_) => types.tiled(cooperative::tile(recorder.context())?),
         _ => types,
     };
-    let mut constants = variant.constants(recorder.context(), &params);
+    let mut constants = variant.constants(recorder.context());
+    if let (Variant::Subgroup { .. }, Home::Buffer) = (variant, bindings.w.home()) {
+        constants.push(("EVEN", f64::from(u8::from(params.columns4.is_multiple_of(2)))));
+    }
     constants.push(("GELU", f64::from(u8::from(epilogue == Epilogue::Gelu))));
     constants.push(("ACCUMULATE", f64::from(u8::from(epilogue == Epilogue::Accumulate))));
     constants.push(("GATHER", f64::from(u8::from(gathers))));
     let constants: &Constants = &constants;
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
     let [tokens, gathered] = residual;
+    let w = match bindings.w {
+        Matrix::Buffer(buffer) => Operand::buffer(buffer, types.input.words(inner * columns)),
+        Matrix::Texture(_) => {
+            bindings.w.operand(KERNEL.name, [1, inner, types.input.words(columns.next_multiple_of(8))])?
+        }
+    };
     let workgroups = variant.workgroups(recorder.context(), &params);
     recorder.dispatch_typed(
         variant.kernel(),
-        types,
+        types.at(bindings.w.home()),
         constants,
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.x, types.input.words(rows * inner)),
-            Operand::buffer(bindings.w, types.input.words(inner * columns)),
+            w,
             Operand::buffer(bindings.bias, columns),
             Operand::buffer(bindings.y, types.output.words(rows * columns)),
             tokens,

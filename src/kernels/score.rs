@@ -7,15 +7,15 @@ use super::attention_powers::Layout;
 use super::top_k::MOST_PATCHES;
 use crate::condensation::Chain;
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant, octet};
+use crate::gpu::{Binding, Kernel, Matrix, Operand, Recorder, Types, Variant, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "score",
     shader: "condense/score.wgsl",
     bindings: &[
-        Binding::read("column_sums"),
         Binding::read("w"),
+        Binding::read("column_sums"),
         Binding::read("dominance"),
         Binding::write("score"),
         Binding::write("order"),
@@ -31,6 +31,14 @@ pub const KERNEL: Kernel = Kernel {
 pub const SUBGROUP: Kernel = Kernel {
     name: "score_subgroup",
     shader: "condense/score_subgroup.wgsl",
+    bindings: &[
+        Binding::matrix("w"),
+        Binding::read("column_sums"),
+        Binding::read("dominance"),
+        Binding::write("score"),
+        Binding::write("order"),
+        Binding::write("slot"),
+    ],
     features: wgpu::Features::SUBGROUP,
     variant_of: Some("score"),
     workgroup_size: octet::WORKGROUP,
@@ -85,13 +93,15 @@ pub enum Connectivity<'a> {
     First {
         /// [B, strips, N] in the layout of [`Params::laid_out`], from `attention_connectivity`, or W
         column_sums: &'a wgpu::Buffer,
+        /// W [B, N, N] where it lies in a texture: then it is read, not its sums
+        w: Option<&'a wgpu::TextureView>,
     },
     /// For C = W + a W^2, from sums of W's columns and W.
     Second {
-        /// [B, strips, N], likewise
+        /// [B, strips, N], likewise; not read with W in a texture
         column_sums: &'a wgpu::Buffer,
-        /// [B, N, N], likewise
-        w: &'a wgpu::Buffer,
+        /// [B, N, N], likewise; in a texture for octets only
+        w: Matrix<'a>,
     },
 }
 
@@ -155,12 +165,17 @@ pub fn record(
     let sums = images as usize * params.strips as usize * stride;
     // What a variant does not read is bound all the same: a vec4 of something.
     let (order, column_sums, w) = match bindings.connectivity {
-        Connectivity::Mean(c) => (0, Operand::buffer(c, elements), Operand::buffer(c, 4)),
-        Connectivity::First { column_sums } => (1, Operand::buffer(column_sums, sums), Operand::buffer(column_sums, 4)),
+        Connectivity::Mean(c) => (0, Operand::buffer(c, elements), (Matrix::Buffer(c), [1, 1, 4])),
+        Connectivity::First { column_sums, w } => {
+            let unread = (Matrix::Buffer(column_sums), [1, 1, 4]);
+            let w = w.map_or(unread, |view| (Matrix::Texture(view), [images as usize, patches, stride]));
+            (1, Operand::buffer(column_sums, sums), w)
+        }
         Connectivity::Second { column_sums, w } => {
-            (2, Operand::buffer(column_sums, sums), Operand::buffer(w, elements * stride))
+            (2, Operand::buffer(column_sums, sums), (w, [images as usize, patches, stride]))
         }
     };
+    let (w, size) = w;
     let flag = |on: bool| f64::from(u8::from(on));
     let listed = |buffer| Operand::buffer(buffer, elements);
     let mut constants = vec![
@@ -173,17 +188,19 @@ pub fn record(
         Variant::Plain => &KERNEL,
         Variant::Subgroup => {
             constants.push(octet::threads_of_an_image(recorder.context()));
-            constants.push(("ALIGNED", flag(stride.is_multiple_of(4))));
+            let whole = flag(stride.is_multiple_of(4));
+            constants.extend([("ALIGNED", whole), ("WHOLE", whole)]);
             &SUBGROUP
         }
     };
-    recorder.dispatch(
+    recorder.dispatch_typed(
         kernel,
+        Types::default().at(w.home()),
         &constants,
         bytemuck::bytes_of(&params),
         &[
+            w.operand(KERNEL.name, size)?,
             column_sums,
-            w,
             listed(bindings.dominance),
             listed(bindings.score),
             listed(bindings.order),

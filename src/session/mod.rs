@@ -61,7 +61,7 @@ impl Session {
         attention::check(&context, config, attention)?;
         let plan = plan.with_attention(attention);
         let chunk = plan.chunk(options.batch, context.max_binding())?;
-        let workspace = Workspace::new(&context, &plan, model.precision(), chunk)?;
+        let workspace = Workspace::new(&context, &plan, model.precision(), chunk, options.inspect)?;
         let mut recorder = Recorder::new(&context);
         let mut selections = Vec::new();
         let mut stage = Stage {

@@ -11,7 +11,9 @@ mod vit;
 
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Precision, upload};
+use crate::gpu::{Context, Placed, Precision, upload};
+use crate::kernels::linear;
+use crate::tune;
 
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::check_layout;
@@ -47,8 +49,8 @@ impl<T: Source + ?Sized> Source for &mut T {
 
 /// A dense layer as `block/linear.wgsl` reads it.
 pub(crate) struct Linear {
-    /// [inner, columns rounded up to 4], stored in `precision`
-    pub(crate) w: wgpu::Buffer,
+    /// [inner, columns rounded up to 4], or in a texture to 8, stored in `precision`
+    pub(crate) w: Placed,
     /// [columns rounded up to 4]
     pub(crate) bias: wgpu::Buffer,
     /// K, rounded up to 4.
@@ -70,14 +72,20 @@ impl Linear {
     ) -> Result<Self> {
         let columns = bias.len();
         let inner = weight.len() / columns.max(1);
+        let texels = linear::texels(inner.next_multiple_of(4), columns, precision);
+        let home = tune::home_of_weights(context, precision, texels);
+        let stride = columns.next_multiple_of(home.of(4, 8));
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(columns.next_multiple_of(4), 0.0);
         Ok(Self {
             w: match precision {
-                Precision::F32 => upload(context, name, &pack_linear(weight, inner, columns, |value| value))?,
+                Precision::F32 => {
+                    Placed::upload(context, name, &pack_linear(weight, inner, stride, |value| value), texels, home)?
+                }
                 Precision::F16 => {
                     check_range(name, weight)?;
-                    upload(context, name, &pack_linear(weight, inner, columns, half::f16::from_f32))?
+                    let packed = pack_linear(weight, inner, stride, half::f16::from_f32);
+                    Placed::upload(context, name, &packed, texels, home)?
                 }
             },
             bias: upload(context, name, &padded_bias)?,
@@ -88,16 +96,14 @@ impl Linear {
     }
 }
 
-/// Transposes `weight` [columns, inner] to [inner, columns], both rounded up to multiples of 4 with zeros, so that
-/// neighbouring threads read neighbouring columns.
-/// Each number is stored as `store` makes it.
+/// Transposes `weight` [columns, inner] to [inner rounded up to 4, stride], zero where it has nothing, so that neighbouring
+/// threads read neighbouring columns. Each number is stored as `store` makes it.
 pub(crate) fn pack_linear<T: Copy + Default>(
     weight: &[f32],
     inner: usize,
-    columns: usize,
+    stride: usize,
     store: impl Fn(f32) -> T,
 ) -> Vec<T> {
-    let stride = columns.next_multiple_of(4);
     let mut packed = vec![T::default(); inner.next_multiple_of(4) * stride];
     for (column, row) in weight.chunks_exact(inner.max(1)).enumerate() {
         for (k, &value) in row.iter().enumerate() {
@@ -158,7 +164,7 @@ mod tests {
     #[test]
     fn packing_transposes_and_pads() {
         // [2, 3]: two columns of three inner elements.
-        let packed = pack_linear(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 2, |value| value);
+        let packed = pack_linear(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3, 4, |value| value);
         assert_eq!(packed, [1., 4., 0., 0., 2., 5., 0., 0., 3., 6., 0., 0., 0., 0., 0., 0.]);
     }
 }

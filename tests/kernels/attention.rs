@@ -34,7 +34,7 @@ fn attention(variant: Variant, qkv: &[f32], scale: f32) -> Vec<f32> {
     let (x, sizes, y) = (buffer(qkv), buffer(&[1.0f32; TOKENS]), buffer(&[0.0f32; TOKENS * HEAD]));
     let rows = buffer(&[0.0f32; TOKENS * 2]);
     let (powers, levels) = (buffer(&[0.0f32; Emission::UNUSED]), buffer(&[0.0f32; Emission::UNUSED]));
-    let emission = Emission { powers: &powers, levels: &levels };
+    let emission = Emission { powers: (&powers).into(), levels: &levels };
     let bindings = Bindings { qkv: &x, sizes: &sizes, y: &y, rows: &rows, emission };
     run(|recorder| record(recorder, variant, Types::default(), params, Form::default(), bindings));
     read(&y, TOKENS * HEAD)
@@ -81,7 +81,7 @@ fn heads_that_are_too_wide_are_refused() {
     let params =
         Params { tokens: 5, heads: 1, images: 1, row4: 99, key_offset4: 33, value_offset4: 66, head4: 33, scale: 1.0 };
     let one = buffer(&[0.0f32]);
-    let emission = Emission { powers: &one, levels: &one };
+    let emission = Emission { powers: (&one).into(), levels: &one };
     let bindings = Bindings { qkv: &one, sizes: &one, y: &one, rows: &one, emission };
     let mut recorder = tcvit::gpu::Recorder::new(gpu());
     let mut refusal = |params, form| {

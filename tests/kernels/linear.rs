@@ -26,8 +26,9 @@ fn gelu_is_exact_to_a_millionth() {
     let x: Vec<f32> = grid.iter().flat_map(|&x| [x, 0.0, 0.0, 0.0]).collect();
     let mut w = [0.0f32; 16];
     w[0] = 1.0;
+    let w = buffer(&w);
     let y = buffer(&vec![f32::NAN; 4 * grid.len()]);
-    let bindings = Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 4]), y: &y, residual: None };
+    let bindings = Bindings { x: &buffer(&x), w: (&w).into(), bias: &buffer(&[0.0f32; 4]), y: &y, residual: None };
     let params = Params::new(grid.len(), 4, 1);
     run(|recorder| record(recorder, Variant::Plain, Types::default(), params, Epilogue::Gelu, bindings));
     let mut worst = (0.0, 0.0);
@@ -47,14 +48,14 @@ fn a_nan_stays_in_its_row() {
     let mut random = Random::named("nan", 1);
     let (rows, inner, columns) = (21usize, 16usize, 16usize);
     let mut x = random.tensor(rows * inner, 0.0, 1.0);
-    let w = random.tensor(inner * columns, 0.0, 1.0);
+    let w = buffer(&random.tensor(inner * columns, 0.0, 1.0));
     x[11 * inner + 5] = f32::NAN;
     let types = Types::default();
     for variant in Variant::all(gpu(), types) {
         for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
             let y = buffer(&vec![0.5f32; rows * columns]);
             let bindings =
-                Bindings { x: &buffer(&x), w: &buffer(&w), bias: &buffer(&[0.0f32; 16]), y: &y, residual: None };
+                Bindings { x: &buffer(&x), w: (&w).into(), bias: &buffer(&[0.0f32; 16]), y: &y, residual: None };
             run(|recorder| record(recorder, variant, types, Params::new(rows, inner, columns), epilogue, bindings));
             for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
                 let right = values.iter().all(|v| v.is_nan() == (row == 11));

@@ -78,7 +78,7 @@ fn a_nan_stays_in_its_row() {
     for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
         for shape in Shape::ALL {
             let y = buffer(&vec![0.5f32; rows * columns]);
-            let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
+            let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
             let params = Params::new(rows, inner, columns);
             run(|recorder| record(recorder, params, epilogue, Precision::F32, shape, bindings));
             for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
@@ -98,7 +98,7 @@ fn nothing_is_written_past_the_end_of_y() {
     for (shape, output) in Shape::ALL.into_iter().flat_map(|shape| Precision::ALL.map(|output| (shape, output))) {
         let len = rows * columns;
         let y = buffer(&vec![0xdead_beef_u32; len + 64]);
-        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
+        let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
         let params = Params::new(rows, inner, columns);
         run(|recorder| record(recorder, params, Epilogue::Store, output, shape, bindings));
         let words: Vec<u32> = read(&y, len + 64);
@@ -126,7 +126,7 @@ fn two_runs_agree_to_the_bit() {
     let [x, w, bias] = operands(&x, &random.tensor(inner * columns, 0.0, 1.0), &vec![0.0; columns]);
     let runs = [0, 1].map(|_| {
         let y = buffer(&vec![f32::NAN; rows * columns]);
-        let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
+        let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
         let params = Params::new(rows, inner, columns);
         run(|recorder| record(recorder, params, Epilogue::Store, Precision::F32, Shape::ALL[0], bindings));
         crate::bits(&read::<f32>(&y, rows * columns))
@@ -150,7 +150,8 @@ fn a_device_without_them_is_told_so() {
     let types = Types::new(Precision::F16, Precision::F32);
     assert!(!Variant::all(&gpu, types).iter().any(|variant| matches!(variant, Variant::Cooperative(_))));
     let [x, w, bias] = [1, 2, 3].map(|_| upload(&gpu, "test", &[0.0f32; 64]).unwrap());
-    let (mut recorder, bindings) = (Recorder::new(&gpu), Bindings { x: &x, w: &w, bias: &bias, y: &x, residual: None });
+    let (mut recorder, bindings) =
+        (Recorder::new(&gpu), Bindings { x: &x, w: (&w).into(), bias: &bias, y: &x, residual: None });
     let error = record(&mut recorder, Params::new(8, 8, 8), Epilogue::Store, Precision::F32, Shape::ALL[0], bindings);
     assert!(error.unwrap_err().to_string().contains("cooperative matrices"));
 }
@@ -166,7 +167,7 @@ fn product(gpu: &Context) -> Vec<u32> {
     let (x, w) = (halves(rows * inner), halves(inner * columns));
     let bias = upload(gpu, "test", &vec![0.25f32; columns]).unwrap();
     let y = upload(gpu, "test", &vec![f32::NAN; rows * columns]).unwrap();
-    let bindings = Bindings { x: &x, w: &w, bias: &bias, y: &y, residual: None };
+    let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
     let mut bits = Vec::new();
     for shape in [Shape::ALL[0], Shape::ALL[3]] {
         let mut recorder = Recorder::new(gpu);

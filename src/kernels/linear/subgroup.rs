@@ -1,13 +1,20 @@
 //! [`Variant::Subgroup`](super::Variant::Subgroup): operands broadcast between the threads of a subgroup.
 
-use super::{BINDINGS, Params};
-use crate::gpu::{Context, Kernel, Variant, grid};
+use super::Params;
+use crate::gpu::{Binding, Context, Kernel, Variant, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "linear_subgroup",
     shader: "block/linear_subgroup.wgsl",
-    bindings: BINDINGS,
+    bindings: &[
+        Binding::read("x"),
+        Binding::matrix("w"),
+        Binding::read("bias"),
+        Binding::write("y"),
+        Binding::read("residual"),
+        Binding::read("rows"),
+    ],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::SUBGROUP,
@@ -22,10 +29,9 @@ pub fn lanes(context: &Context) -> Option<u32> {
     Variant::Subgroup.available(context).then_some(context.info().subgroup_min_size).filter(|lanes| *lanes <= 64)
 }
 
-pub(super) fn constants(context: &Context, eights: u32, params: &Params) -> Vec<(&'static str, f64)> {
+pub(super) fn constants(context: &Context, eights: u32) -> Vec<(&'static str, f64)> {
     let threads = SUBGROUPS * lanes(context).unwrap_or(32);
-    let even = f64::from(u8::from(params.columns4.is_multiple_of(2)));
-    vec![("EIGHTS", f64::from(eights)), ("THREADS", f64::from(threads)), ("EVEN", even)]
+    vec![("EIGHTS", f64::from(eights)), ("THREADS", f64::from(threads))]
 }
 
 pub(super) fn workgroups(context: &Context, eights: u32, params: &Params) -> [u32; 3] {

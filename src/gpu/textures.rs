@@ -1,0 +1,224 @@
+//! Matrices in textures: a texel is four words of neighbouring columns, a layer is an image.
+
+use bytemuck::Pod;
+
+use super::recorder::Operand;
+use super::{Context, buffers};
+use crate::error::{Error, Result};
+
+/// Four words a texel: f32 by their bits, or pairs of f16.
+pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Uint;
+const TEXEL: u32 = 16;
+
+/// Where a matrix of every image lies that kernels read or write four columns at a time: which of
+/// `shared/matrix_*.wgsl` and `shared/made_*.wgsl` an `#import` stands for. A texel is loaded at once where an element of a
+/// buffer is loaded lane by lane, as on llvmpipe: there eight lanes' vec4s take an eighteenth of the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Home {
+    /// A storage buffer.
+    #[default]
+    Buffer,
+    /// An array of textures, made by [`texture`].
+    Texture,
+}
+
+impl Home {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Buffer, Self::Texture];
+
+    /// The one or the other.
+    pub(crate) fn of<T>(self, buffer: T, texture: T) -> T {
+        match self {
+            Self::Buffer => buffer,
+            Self::Texture => texture,
+        }
+    }
+}
+
+/// A matrix of every image, in either [`Home`].
+#[derive(Clone, Copy, Debug)]
+pub enum Matrix<'a> {
+    /// Row after row, image after image.
+    Buffer(&'a wgpu::Buffer),
+    /// A row to a row of texels, an image to a layer.
+    Texture(&'a wgpu::TextureView),
+}
+
+impl<'a> From<&'a wgpu::Buffer> for Matrix<'a> {
+    fn from(buffer: &'a wgpu::Buffer) -> Self {
+        Self::Buffer(buffer)
+    }
+}
+
+impl<'a> Matrix<'a> {
+    /// Where it lies.
+    pub fn home(self) -> Home {
+        match self {
+            Self::Buffer(_) => Home::Buffer,
+            Self::Texture(_) => Home::Texture,
+        }
+    }
+
+    /// What `kernel` binds of it: `rows` rows of `stride` elements for each of `images` images.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a texture that has fewer texels, or for rows that are not of whole ones.
+    pub(crate) fn operand(self, kernel: &str, [images, rows, stride]: [usize; 3]) -> Result<Operand<'a>> {
+        let view = match self {
+            Self::Buffer(buffer) => return Ok(Operand::buffer(buffer, images * rows * stride)),
+            Self::Texture(view) => view,
+        };
+        let size = view.texture().size();
+        let [width, height, layers] = [size.width, size.height, size.depth_or_array_layers].map(|n| n as usize);
+        if !stride.is_multiple_of(4) || stride > width * 4 || rows > height || images > layers {
+            let expected = format!("{images} images of {rows} rows of {stride} elements, in whole texels");
+            let got = format!("{layers} layers of {height} rows of {width} texels");
+            return Err(Error::shape(format!("{kernel}: a texture"), expected, got));
+        }
+        Ok(Operand::Texture(view))
+    }
+
+    /// The buffer it lies in.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for one in a texture.
+    pub(crate) fn buffer(self, op: &str) -> Result<&'a wgpu::Buffer> {
+        match self {
+            Self::Buffer(buffer) => Ok(buffer),
+            Self::Texture(_) => Err(Error::shape(op, "a matrix in a buffer", "one in a texture")),
+        }
+    }
+}
+
+/// A matrix of every image with what it lies in.
+#[derive(Clone, Debug)]
+pub enum Placed {
+    /// In a storage buffer.
+    Buffer(wgpu::Buffer),
+    /// In an array of textures.
+    Texture(wgpu::TextureView),
+}
+
+impl Placed {
+    /// Zeroed by wgpu: `texels`, or a buffer of `len` elements where there are none.
+    ///
+    /// # Errors
+    /// As [`texture`] and [`empty`](super::empty).
+    pub(crate) fn empty(context: &Context, label: &str, len: usize, texels: Option<Texels>) -> Result<Self> {
+        Ok(match texels {
+            Some(size) => Self::Texture(texture(context, label, size)?),
+            None => Self::Buffer(buffers::empty(context, label, len)?),
+        })
+    }
+
+    /// One that holds `data`: rows of `texels` or, in a buffer, what there is.
+    ///
+    /// # Errors
+    /// As [`upload_texture`] and [`upload`](super::upload).
+    pub fn upload<T: Pod>(context: &Context, label: &str, data: &[T], texels: Texels, home: Home) -> Result<Self> {
+        Ok(match home {
+            Home::Buffer => Self::Buffer(buffers::upload(context, label, data)?),
+            Home::Texture => Self::Texture(upload_texture(context, label, data, texels)?),
+        })
+    }
+
+    /// What kernels bind.
+    pub fn matrix(&self) -> Matrix<'_> {
+        match self {
+            Self::Buffer(buffer) => Matrix::Buffer(buffer),
+            Self::Texture(view) => Matrix::Texture(view),
+        }
+    }
+}
+
+/// Texels of a row, rows of an image, images.
+pub type Texels = [u32; 3];
+
+/// Whether `context`'s device can have a texture of this size.
+pub fn fits(context: &Context, [width, height, images]: Texels) -> bool {
+    let limits = context.limits();
+    width.max(height) <= limits.max_texture_dimension_2d && images <= limits.max_texture_array_layers
+}
+
+/// An array of textures of four 4-byte words a texel, zeroed by wgpu.
+///
+/// # Errors
+/// [`Error::Limit`] past the device's limits, [`Error::Device`] when memory runs out.
+pub fn texture(context: &Context, label: &str, size: Texels) -> Result<wgpu::TextureView> {
+    let op = format!("allocate {label}");
+    if !fits(context, size) {
+        let limits = context.limits();
+        let (side, layers) = (limits.max_texture_dimension_2d, limits.max_texture_array_layers);
+        return Err(Error::limit(
+            op,
+            format!("at most {side} x {side} texels in {layers} layers"),
+            format!("{size:?}"),
+        ));
+    }
+    let [width, height, depth_or_array_layers] = size.map(|count| count.max(1));
+    context.checked(&op, || {
+        let texture = context.device().create_texture(&wgpu::TextureDescriptor {
+            label: Some(label),
+            size: wgpu::Extent3d { width, height, depth_or_array_layers },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: FORMAT,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_SRC | wgpu::TextureUsages::COPY_DST,
+            view_formats: &[],
+        });
+        Ok(texture.create_view(&wgpu::TextureViewDescriptor {
+            dimension: Some(wgpu::TextureViewDimension::D2Array),
+            ..Default::default()
+        }))
+    })
+}
+
+/// A texture that holds `data`, row after row.
+///
+/// # Errors
+/// [`Error::Shape`] unless there are 16 bytes for every texel, else as [`texture`].
+pub fn upload_texture<T: Pod>(context: &Context, label: &str, data: &[T], size: Texels) -> Result<wgpu::TextureView> {
+    let bytes: &[u8] = bytemuck::cast_slice(data);
+    let needed = size.iter().map(|&count| count as usize).product::<usize>() * TEXEL as usize;
+    if bytes.len() != needed {
+        return Err(Error::shape(label, format!("{needed} bytes"), bytes.len().to_string()));
+    }
+    let view = texture(context, label, size)?;
+    context.checked(label, || {
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: 0,
+            bytes_per_row: Some(size[0] * TEXEL),
+            rows_per_image: Some(size[1]),
+        };
+        let texture = view.texture();
+        context.queue().write_texture(texture.as_image_copy(), bytes, layout, texture.size());
+        Ok(())
+    })?;
+    buffers::written(context, label, bytes.len())?;
+    Ok(view)
+}
+
+/// All texels of `view`'s texture, row after row, after everything submitted so far. Blocks.
+///
+/// # Errors
+/// As [`download`](super::download).
+pub fn download_texture<T: Pod>(context: &Context, view: &wgpu::TextureView) -> Result<Vec<T>> {
+    let (texture, size) = (view.texture(), view.texture().size());
+    let row = (size.width * TEXEL).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
+    let rows = (size.height * size.depth_or_array_layers) as usize;
+    let buffer = buffers::empty(context, "texels", row as usize / 4 * rows)?;
+    context.checked("read back", || {
+        let mut encoder = context.device().create_command_encoder(&Default::default());
+        let layout =
+            wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: Some(size.height) };
+        let to = wgpu::TexelCopyBufferInfo { buffer: &buffer, layout };
+        encoder.copy_texture_to_buffer(texture.as_image_copy(), to, size);
+        context.queue().submit([encoder.finish()]);
+        Ok(())
+    })?;
+    let padded: Vec<u8> = buffers::download(context, &buffer, row as usize * rows)?;
+    let packed = padded.chunks_exact(row as usize).flat_map(|row| &row[..(size.width * TEXEL) as usize]);
+    let packed: Vec<u8> = packed.copied().collect();
+    Ok(bytemuck::pod_collect_to_vec(&packed))
+}
