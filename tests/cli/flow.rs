@@ -68,8 +68,8 @@ fn what_is_kept_is_where_it_is_told_to_be() {
             .env("HOME", home.path())
             .env("XDG_CACHE_HOME", home.path().join("xdg"))
             .env("NODEVICE_SELECT", "1")
-            // Mesa has a cache too, in the same place.
-            .env("MESA_SHADER_CACHE_DISABLE", "true")
+            // Mesa has a cache too, in the same place unless told otherwise.
+            .env("MESA_SHADER_CACHE_DIR", home.path().join("mesa"))
             .current_dir(home.path())
             .env(variable, value)
             .output()

@@ -12,7 +12,9 @@ mod support;
 mod tuned;
 mod visualize;
 
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
@@ -21,8 +23,21 @@ pub fn tcvit(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcvit"));
     // Mesa's device selection layer complains on standard error where there is no desktop: its words, not ours.
     let command = command.args(arguments).env("NODEVICE_SELECT", "1").env_remove("TCVIT_LOG");
-    // Nothing that an earlier run kept, and nothing left in the user's cache.
-    command.env("TCVIT_CACHE", "").output().unwrap()
+    command.env("TCVIT_CACHE", kept()).output().unwrap()
+}
+
+/// Where the program keeps what it finds out about the adapter: for all tests of one run, which would each find it out
+/// again, with nothing that an earlier run kept and nothing left in the user's cache.
+fn kept() -> &'static Path {
+    static KEPT: OnceLock<PathBuf> = OnceLock::new();
+    KEPT.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept by cli");
+        if let Err(error) = std::fs::remove_dir_all(&folder) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}: {error}", folder.display());
+        }
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    })
 }
 
 pub fn text(bytes: &[u8]) -> &str {
