@@ -64,7 +64,7 @@ pub struct Types {
     pub output: Precision,
     /// Of cooperative matrices.
     pub tile: Tile,
-    /// Where the matrix lies that is read or written four columns at a time.
+    /// Where the matrices lie that are read or written by vec4s.
     pub home: Home,
 }
 
