@@ -4,7 +4,7 @@
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 use crate::forward::Stage;
-use crate::gpu::{Context, Matrix, Recorder, Types, Variant};
+use crate::gpu::{Context, Matrix, Precision, Recorder, Types, Variant};
 use crate::kernels::attention as fused;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::query_key::{self, Products};
@@ -16,27 +16,42 @@ mod search;
 
 pub(crate) use search::fastest;
 
-/// How attention runs where the session's options do not say: what was fastest on llvmpipe at DeiT's shapes, also where W
-/// is made once more; of kernels that are right on this device.
-pub(crate) fn preferred(context: &Context, config: &VitConfig) -> Attention {
+/// How attention runs where nothing is searched for: what was fastest at DeiT's shapes on an H200, or on llvmpipe where a
+/// CPU emulates a GPU; of kernels that are right on this device.
+pub(crate) fn preferred(context: &Context, config: &VitConfig, precision: Precision) -> Attention {
+    if context.info().device_type != wgpu::DeviceType::Cpu {
+        let best = [Attention::Cooperative, Attention::Fused(Variant::Plain)];
+        let right = |&attention: &Attention| search::is_right(context, config, precision, attention);
+        return best.into_iter().find(right).unwrap_or(Attention::Stored(Variant::Plain));
+    }
     // The plain fused kernel's barriers cost more than it saves where subgroups are missing.
     match tune::way(context, &["attention", "attention_mean"]) {
-        Variant::Subgroup if Attention::Emitting.takes(config.head_width()) => match context.info().device_type {
+        Variant::Subgroup if Attention::Emitting.takes(config.head_width()) => {
             // Arithmetic is what a CPU lacks.
-            wgpu::DeviceType::Cpu if tune::is_believed(context, "attention_powers") => Attention::Emitting,
-            _ => Attention::Fused(Variant::Subgroup),
-        },
+            match tune::is_believed(context, "attention_powers") {
+                true => Attention::Emitting,
+                false => Attention::Fused(Variant::Subgroup),
+            }
+        }
         _ => Attention::Stored(tune::way(context, &["query_key", "softmax", "attention_mix"])),
     }
 }
 
 /// Refuses what this device or this model cannot run.
-pub(crate) fn check(context: &Context, config: &VitConfig, attention: Attention) -> Result<()> {
+pub(crate) fn check(context: &Context, config: &VitConfig, precision: Precision, attention: Attention) -> Result<()> {
+    let head = config.head_width();
+    if attention == Attention::Cooperative
+        && (precision, fused::cooperative::takes(context, head)) != (Precision::F16, true)
+    {
+        let expected = "cooperative matrices, f16, and heads of 1 to 8 whole matrices, for cooperative attention";
+        let got = format!("{precision}, heads of {head} dimensions on {}", context.describe());
+        return Err(Error::config("open session", expected, got));
+    }
     if !attention.variant().available(context) {
         let expected = "a device with subgroups of one size, of at least 8 lanes";
         return Err(Error::limit("open session", format!("{expected}, for {attention:?}"), context.describe()));
     }
-    if !attention.takes(config.head_width()) {
+    if !attention.takes(head) {
         let expected = format!("heads of at most {} dimensions, for {attention:?}", fused::WIDEST_HEAD);
         return Err(Error::config("open session", expected, config.head_width().to_string()));
     }
@@ -78,7 +93,7 @@ fn types(stage: &Stage<'_>) -> Types {
 pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
     match stage.plan.attention {
         Attention::Stored(variant) => record_stored(recorder, stage, variant),
-        Attention::Fused(_) | Attention::Emitting => record_fused(recorder, stage),
+        Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => record_fused(recorder, stage),
     }
 }
 
@@ -132,6 +147,9 @@ fn record_fused(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
         rows: &workspace.softmax_rows,
         emission: workspace.emission(),
     };
+    if stage.plan.attention == Attention::Cooperative {
+        return fused::cooperative::record(recorder, types(stage), params, stage.proportional(), bindings);
+    }
     let form = fused::Form { proportional: stage.proportional(), emits: stage.emits() };
     fused::record(recorder, stage.plan.attention.variant(), types(stage), params, form, bindings)
 }
@@ -150,13 +168,15 @@ pub(crate) fn record_dominance(recorder: &mut Recorder<'_>, stage: &Stage<'_>, r
             let bindings = dominance::Bindings { probs: &stage.workspace.probs, dominance: result };
             dominance::record(recorder, params, shape.images, bindings)
         }
-        Attention::Fused(_) | Attention::Emitting => record_mean(recorder, stage, 0..1, result),
+        Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => {
+            record_mean(recorder, stage, 0..1, result)
+        }
     }
 }
 
 /// Records W [B, N, N] of the `attention` metric and D [B, N], while `qkv` and sizes are still those of [`record`]; from
-/// stored probabilities or powers also the sums of the columns of W [B, strips, N]. Returns whether it did that. W and sums
-/// lie as `layout` says, which is packed unless attention emits powers.
+/// stored probabilities, powers or matrices also the sums of the columns of W [B, strips, N]. Returns in how many strips it
+/// did that, if it did. W and sums lie as `layout` says.
 pub(crate) fn record_connectivity(
     recorder: &mut Recorder<'_>,
     stage: &Stage<'_>,
@@ -164,7 +184,7 @@ pub(crate) fn record_connectivity(
     column_sums: &wgpu::Buffer,
     dominance: &wgpu::Buffer,
     layout: Layout,
-) -> Result<bool> {
+) -> Result<Option<usize>> {
     let prefix = stage.config().prefix() as u32;
     match stage.plan.attention {
         Attention::Stored(_) => {
@@ -178,7 +198,7 @@ pub(crate) fn record_connectivity(
             let (probs, w) = (&stage.workspace.probs, w.buffer(attention_connectivity::KERNEL.name)?);
             let bindings = attention_connectivity::Bindings { probs, w, column_sums, dominance };
             attention_connectivity::record(recorder, params, shape.images, bindings)?;
-            Ok(true)
+            Ok(Some(attention_connectivity::strips(stage.patches)))
         }
         Attention::Emitting => {
             let shape = Shape::of(stage);
@@ -186,12 +206,39 @@ pub(crate) fn record_connectivity(
             let (emission, rows) = (stage.workspace.emission(), &stage.workspace.softmax_rows);
             let bindings = attention_powers::Bindings { emission, rows, w, column_sums, dominance };
             attention_powers::record(recorder, types(stage), params, bindings)?;
-            Ok(true)
+            Ok(Some(attention_connectivity::strips(stage.patches)))
+        }
+        Attention::Cooperative => {
+            let (shape, workspace) = (Shape::of(stage), stage.workspace);
+            let strips = attention_mean::cooperative::strips(recorder.context(), stage.tokens())?;
+            let params = attention_mean::cooperative::Params {
+                tokens: shape.tokens,
+                prefix,
+                heads: shape.heads,
+                images: shape.images,
+                row4: 3 * shape.width4,
+                key_offset4: shape.width4,
+                head4: shape.head4,
+                scale: shape.scale,
+                first: prefix - layout.shift,
+                stride: layout.stride,
+                strips: strips as u32,
+            };
+            let bindings = attention_mean::cooperative::Bindings {
+                qkv: &workspace.qkv,
+                sizes: stage.sizes(),
+                rows: &workspace.softmax_rows,
+                w: w.buffer(attention_mean::cooperative::KERNEL.name)?,
+                dominance,
+                column_sums,
+            };
+            attention_mean::cooperative::record(recorder, types(stage), params, stage.proportional(), bindings)?;
+            Ok(Some(strips))
         }
         Attention::Fused(_) => {
             record_mean(recorder, stage, 0..1, dominance)?;
             record_mean(recorder, stage, prefix..stage.tokens() as u32, w.buffer(attention_mean::KERNEL.name)?)?;
-            Ok(false)
+            Ok(None)
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Precision, Texels, Variant};
 use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::strips;
+use crate::kernels::attention_mean;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::convolve::Window;
 use crate::kernels::top_k::MOST_PATCHES;
@@ -182,13 +183,16 @@ impl Plan {
 
     /// Whether rows of W are padded to whole vec4s: where what writes it and all that reads it can do with that.
     pub(crate) fn pads(&self, condensation: &Condensation) -> bool {
-        self.emits(condensation) && condensation.reads_w_once()
+        let writes =
+            self.emits(condensation) || self.attention == Attention::Cooperative && condensation.compares_attention();
+        writes && condensation.reads_w_once()
     }
 
     /// The sizes of textures that hold W, and the powers that it is made of, of `images` images; where W is padded.
     pub(crate) fn texels(&self, images: usize, precision: Precision) -> Option<[Texels; 2]> {
         let (config, patches) = (&self.config, self.config.patches());
-        let pads = self.condensation.as_ref().is_some_and(|condensation| self.condenses() && self.pads(condensation));
+        let emits = |condensation| self.condenses() && self.emits(condensation) && self.pads(condensation);
+        let pads = self.condensation.as_ref().is_some_and(emits);
         let w = || Layout::padded(config.prefix(), patches).texels(patches, images);
         pads.then(|| [w(), Emission::texels([images, config.heads, config.tokens()], precision)])
     }
@@ -210,6 +214,10 @@ impl Plan {
             true => Layout::padded(config.prefix(), patches),
             false => Layout::packed(patches),
         };
+        let strips = match self.attention {
+            Attention::Cooperative => attention_mean::cooperative::most_strips(tokens),
+            _ => strips(patches),
+        };
         let when =
             |needed: fn(&Condensation) -> bool, len: usize| condensation.filter(|c| needed(c)).map_or(0, |_| len);
         let emitted = |len: fn(usize) -> usize| match condensation {
@@ -225,11 +233,11 @@ impl Plan {
             qkv: tokens * 3 * config.width,
             probs: match self.attention {
                 Attention::Stored(_) => config.heads * tokens * Self::probs_stride(tokens),
-                Attention::Fused(_) | Attention::Emitting => 0,
+                Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => 0,
             },
             softmax_rows: match self.attention {
                 Attention::Stored(_) => 0,
-                Attention::Fused(_) | Attention::Emitting => config.heads * tokens * 2,
+                Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => config.heads * tokens * 2,
             },
             powers: emitted(Emission::powers_len),
             levels: emitted(Emission::levels_len),
@@ -243,7 +251,7 @@ impl Plan {
                 _ => 0,
             },
             connectivity: when(Condensation::uses_own_connectivity, layout.elements(patches)),
-            column_sums: when(Condensation::uses_own_connectivity, layout.elements(strips(patches))),
+            column_sums: when(Condensation::uses_own_connectivity, layout.elements(strips)),
             cosine: when(Condensation::uses_cosine, square),
             keys: when(Condensation::uses_cosine, patches * self.compared_width()),
             rows: when(Condensation::uses_rows, most(|block| block.dropped * block.patches)),

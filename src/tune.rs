@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::doctor::{self, Difference};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Home, Placed, Precision, Recorder, Texels, Types, empty, fits, profile};
-use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant, subgroup};
+use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant, cooperative, subgroup};
 
 /// Sizes at which a variant must give the twin's result: below, at and past every tile's edge.
 const PROOFS: [[usize; 3]; 3] = [[7, 20, 12], [65, 64, 68], [130, 72, 192]];
@@ -19,14 +19,14 @@ const REPEATS: usize = 3;
 const CLEARLY: f64 = 0.95;
 
 /// What all searches of one context may take together. Beyond it the table decides.
-const BUDGET: Duration = Duration::from_secs(5);
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// The variant of [`linear`] for `params` on `context`'s device: remembered, or found by a search where `context` tunes,
 /// or the table's.
 pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
     let measured = Params { rows: bucket(params.rows), ..*params };
     let name = format!("linear {} {} {} {}", measured.rows, params.inner4 * 4, params.columns4 * 4, name_of(types));
-    let candidates = Variant::all(context, types);
+    let candidates = candidates(context, types);
     let remembered = context.choices().get(&name);
     if let Some(known) = candidates.iter().find(|variant| Some(variant.name()) == remembered)
         && is_right(context, *known, types)
@@ -46,6 +46,17 @@ pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
     context.spent_tuning(start.elapsed());
     found(context, name, best.name());
     best
+}
+
+/// What is tried. On a GPU nothing comes near cooperative matrices where they can be used, and compiling the rest takes its time.
+fn candidates(context: &Context, types: Types) -> Vec<Variant> {
+    let all = Variant::all(context, types).into_iter();
+    let (matrices, others): (Vec<_>, Vec<_>) = all.partition(|variant| matches!(variant, Variant::Cooperative(_)));
+    match context.info().device_type {
+        wgpu::DeviceType::Cpu => others.into_iter().chain(matrices).collect(),
+        _ if matrices.is_empty() => others,
+        _ => matrices,
+    }
 }
 
 fn name_of(types: Types) -> String {
@@ -72,15 +83,23 @@ pub(crate) fn found(context: &Context, name: String, best: String) {
 }
 
 /// The variant that needs no measuring. A CPU's loads are dear, so there operands are broadcast, in the tile that wastes
-/// the fewest rows; a GPU reads through workgroup memory, in tiles small enough to occupy it.
+/// the fewest rows; a GPU uses cooperative matrices where it has them, else reads through workgroup memory, in tiles small
+/// enough to occupy it.
 pub fn default_variant(context: &Context, types: Types, params: &Params) -> Variant {
-    let candidates = Variant::all(context, types);
+    let candidates = candidates(context, types);
     if context.info().device_type == wgpu::DeviceType::Cpu || types.home == Home::Texture {
         // Time per row of a tile of 8, 16 and 24 rows, as measured on llvmpipe.
         let time = |eights: u32| params.rows.next_multiple_of(8 * eights) * [0, 15, 11, 10][eights as usize];
         let eights = (1..=3).rev().min_by_key(|&eights| time(eights)).unwrap_or(3);
         let wanted = Variant::Subgroup { eights };
         return if subgroup::lanes(context).is_some() { wanted } else { Variant::Plain };
+    }
+    let matrices = candidates.iter().find_map(|variant| match variant {
+        Variant::Cooperative(_) => Some(cooperative::Shape::for_sizes(context, params)),
+        _ => None,
+    });
+    if let Some(shape) = matrices {
+        return Variant::Cooperative(shape);
     }
     // Four workgroups for each of some hundred cores keep a large GPU busy.
     const ENOUGH: u32 = 512;
@@ -92,7 +111,9 @@ pub fn default_variant(context: &Context, types: Types, params: &Params) -> Vari
 /// Which variant of all of `kernels` (their stems) to run: the subgroups' where the device can and each of them has given
 /// its twin's results there, at every size that the doctor tries.
 pub fn way(context: &Context, kernels: &[&str]) -> gpu::Variant {
-    let available = gpu::Variant::Subgroup.available(context);
+    // A driver for GPUs took 12 seconds to compile every form of this one, which then was as fast as the plain kernel.
+    let slow = context.info().device_type != wgpu::DeviceType::Cpu && kernels.contains(&"assign");
+    let available = gpu::Variant::Subgroup.available(context) && !slow;
     match available && kernels.iter().all(|kernel| subgroups_are_right(context, kernel)) {
         true => gpu::Variant::Subgroup,
         false => gpu::Variant::Plain,

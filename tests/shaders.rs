@@ -64,10 +64,14 @@ fn homes(kernel: &Kernel) -> Vec<Home> {
     if moves { Home::ALL.to_vec() } else { vec![Home::Buffer] }
 }
 
-/// Each override at each of its values, the others at their defaults: their cross product would add little.
+/// Each override at each of its values, the others at their defaults: their cross product would add little. Those that
+/// follow from others take what they are given.
 fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
     let mut variants = vec![naga::back::PipelineConstants::default()];
-    for (_, constant) in module.overrides.iter() {
+    let is_given = |constant: &naga::Override| {
+        constant.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
+    };
+    for (_, constant) in module.overrides.iter().filter(|(_, constant)| is_given(constant)) {
         let name = constant.name.clone().unwrap();
         let values = match module.types[constant.ty].inner {
             TypeInner::Scalar(naga::Scalar::BOOL) => vec![0, 1],
@@ -76,6 +80,13 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
             // How many of something a thread makes: none is not a value.
             TypeInner::Scalar(naga::Scalar::U32) if ["EIGHTS", "GROUPS", "COLUMNS"].contains(&name.as_str()) => {
                 vec![1, 2, 3, 4]
+            }
+            // How many of something a workgroup makes or keeps.
+            TypeInner::Scalar(naga::Scalar::U32)
+                if ["DOWN", "ACROSS", "HEIGHT", "WIDTH", "DEPTH", "SUBGROUPS", "HEAD", "LANES"]
+                    .contains(&name.as_str()) =>
+            {
+                vec![1, 2, 4]
             }
             TypeInner::Scalar(naga::Scalar::U32) => vec![0, 1, 2, 3],
             ref other => panic!("an override of type {other:?}"),

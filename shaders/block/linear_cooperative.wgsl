@@ -1,10 +1,8 @@
-// linear.wgsl by cooperative matrices, of f16 with f32 sums. A workgroup is 2 by 2 subgroups; each keeps a grid of 4 by 4
-// sums (2 rows of them where not TALL, 2 columns where not WIDE), so that a matrix once loaded is used up to 4 times.
-// Slabs of x and w pass through workgroup memory, with zeros past their edges. The next slab is fetched into registers
-// while this one is multiplied, since there is no room for two.
+// linear.wgsl by cooperative matrices, of f16 with f32 sums. A workgroup is DOWN by ACROSS subgroups; each keeps HEIGHT by
+// WIDTH sums, so that a matrix once loaded is used up to 4 times. Slabs of x and w pass through workgroup memory; while one
+// is multiplied the next is fetched into registers.
 #import shared/cooperative.wgsl
-#import shared/element.wgsl
-#import shared/gelu.wgsl
+#import shared/epilogue.wgsl
 #import shared/grid.wgsl
 
 struct Params {
@@ -13,76 +11,98 @@ struct Params {
     columns4: u32, // columns / 4, rounded up
 }
 
-override GELU: bool = false;
-override ACCUMULATE: bool = false;
-override GATHER: bool = false;
-override TALL: bool = true;
-override WIDE: bool = true;
-// SUBGROUPS times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more than
-// SUBGROUPS: the others repeat what these do, but store nothing. At least SIDE * SIDE / 2, for 4 fetches to fill a slab.
+// Sums of a subgroup: 2 or 4 down, 2 or 4 across.
+override HEIGHT: u32 = 2u;
+override WIDTH: u32 = 2u;
+// Depth of a slab, in matrices.
+override DEPTH: u32 = 2u;
+// Subgroups of a workgroup that make different sums.
+override DOWN: u32 = 2u;
+override ACROSS: u32 = 2u;
+// DOWN * ACROSS times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more than
+// that: the others repeat what these do, but store nothing. Enough that 8 fetches of each fill a slab, and a multiple of the
+// vec4s in a slab's rows.
 override THREADS: u32 = 128u;
+// K is a whole number of slabs.
+override WHOLE: bool = true;
 
-const SUBGROUPS: u32 = 4u;
-// Rows of a slab are this many vec4s apart from where they would be, so that those of one matrix lie in different banks.
-const PAD4: u32 = 2u;
+override DEPTH4: u32 = DEPTH * SIDE / 4u;
+override SLAB_ROWS: u32 = DOWN * HEIGHT * SIDE;
+override SLAB_COLUMNS4: u32 = ACROSS * WIDTH * SIDE / 4u;
+// Rows of a slab are 16 bytes further apart than they are long, so that those of one matrix lie in different banks.
+override LEFT_STRIDE8: u32 = DEPTH4 / 2u + 1u;
+override RIGHT_STRIDE8: u32 = SLAB_COLUMNS4 / 2u + 1u;
+override LEFT8: u32 = SLAB_ROWS * LEFT_STRIDE8;
+override RIGHT8: u32 = 4u * DEPTH4 * RIGHT_STRIDE8;
+// Sums on their way from matrix to y: a slot for each subgroup that stores, and one for all the others.
+override SLOTS: u32 = DOWN * ACROSS + 1u;
+const SLOT4: u32 = SIDE * SIDE / 4u;
+override SUMS4: u32 = SLOTS * SLOT4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;    // [M, K/4]
-@group(0) @binding(2) var<storage, read> w: array<vec4<f16>>;    // [K, columns4], zero past the columns that exist
-@group(0) @binding(3) var<storage, read> bias: array<f32>;       // [columns4 * 4]
-@group(0) @binding(4) var<storage, read_write> y: array<Element>; // [M, columns4 * 4]
-@group(0) @binding(5) var<storage, read> residual: array<f32>; // [?, columns4 * 4], read with GATHER only
+@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;     // [M, K/4]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f16>>;     // [K, columns4], zero past the columns that exist
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
+@group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
+@group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
 @group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
 
-// A sum on its way from matrix to y: one slot for each subgroup that stores, and one for all the others.
-var<workgroup> sums: array<f32, (SUBGROUPS + 1u) * SIDE * SIDE>;
-
-// What a workgroup works on; all of it is known when the pipeline is made.
-struct Block {
-    rows: u32,     // of a subgroup
-    columns4: u32, // of a subgroup, by fours
-    depth4: u32,   // of a slab, by fours
+// A thread's vec4s of a slab with rows of `width4`, neighbouring threads' next to each other: where its fetch of index `i`
+// lies.
+struct Spot {
+    row: u32,
+    column4: u32,
 }
 
-fn block() -> Block {
-    return Block(
-        select(2u, 4u, TALL) * SIDE,
-        select(2u, 4u, WIDE) * SIDE / 4u,
-        select(2u, 1u, TALL | WIDE) * SIDE / 4u,
-    );
+fn spot(i: u32, thread: u32, width4: u32) -> Spot {
+    return Spot(thread / width4 + i * (THREADS / width4), thread % width4);
 }
 
-fn fetch_left(at: u32, first_row: u32, first4: u32) -> vec4<f16> {
-    let depth4 = block().depth4;
-    let row = first_row + at / depth4;
-    let k4 = first4 + at % depth4;
-    if at < 2u * block().rows * depth4 && row < params.rows && k4 < params.inner4 {
-        return x[row * params.inner4 + k4];
+// Where a fetch comes from, less what changes from slab to slab. What lies past the last row or column is the last one once
+// more, since that is never stored.
+fn left_source(i: u32, thread: u32, first_row: u32) -> u32 {
+    let at = spot(i, thread, DEPTH4);
+    return min(first_row + at.row, params.rows - 1u) * params.inner4 + at.column4;
+}
+
+fn right_source(i: u32, thread: u32, first_column4: u32) -> u32 {
+    let at = spot(i, thread, SLAB_COLUMNS4);
+    return at.row * params.columns4 + min(first_column4 + at.column4, params.columns4 - 1u);
+}
+
+fn left_exists(i: u32) -> bool {
+    return i * THREADS < SLAB_ROWS * DEPTH4;
+}
+
+fn right_exists(i: u32) -> bool {
+    return i * THREADS < 4u * DEPTH4 * SLAB_COLUMNS4;
+}
+
+fn fetch_left(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
+    if left_exists(i) && (WHOLE || first4 + spot(i, thread, DEPTH4).column4 < params.inner4) {
+        return x[source + first4];
     }
     return vec4<f16>();
 }
 
-fn fetch_right(at: u32, first4: u32, first_column4: u32) -> vec4<f16> {
-    let columns4 = 2u * block().columns4;
-    let k = first4 * 4u + at / columns4;
-    let column4 = first_column4 + at % columns4;
-    if at < 4u * block().depth4 * columns4 && k < params.inner4 * 4u && column4 < params.columns4 {
-        return w[k * params.columns4 + column4];
+fn fetch_right(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
+    if right_exists(i) && (WHOLE || first4 * 4u + spot(i, thread, SLAB_COLUMNS4).row < params.inner4 * 4u) {
+        return w[source + first4 * 4u * params.columns4];
     }
     return vec4<f16>();
 }
 
-fn stage_left(at: u32, value: vec4<f16>) {
-    let depth4 = block().depth4;
-    if at < 2u * block().rows * depth4 {
-        put_left(at / depth4 * (depth4 + PAD4) + at % depth4, value);
+fn stage_left(i: u32, thread: u32, value: vec4<f16>) {
+    if left_exists(i) {
+        let at = spot(i, thread, DEPTH4);
+        put_left4(at.row * 2u * LEFT_STRIDE8 + at.column4, value);
     }
 }
 
-fn stage_right(at: u32, value: vec4<f16>) {
-    let columns4 = 2u * block().columns4;
-    if at < 4u * block().depth4 * columns4 {
-        put_right(at / columns4 * (columns4 + PAD4) + at % columns4, value);
+fn stage_right(i: u32, thread: u32, value: vec4<f16>) {
+    if right_exists(i) {
+        let at = spot(i, thread, SLAB_COLUMNS4);
+        put_right4(at.row * 2u * RIGHT_STRIDE8 + at.column4, value);
     }
 }
 
@@ -93,29 +113,15 @@ struct Lane {
     count: u32,
 }
 
-fn store(sum: Sum, lane: Lane, first_row: u32, first_column: u32) {
-    let slot = lane.slot * SIDE * SIDE;
-    let corner = &sums[slot];
-    coopStoreT(sum, corner, SIDE);
+fn store_sum(sum: Sum, lane: Lane, first_row: u32, first_column4: u32) {
+    let slot = lane.slot * SLOT4;
+    put_sum(sum, slot, SIDE / 4u);
     subgroupBarrier();
-    if lane.slot < SUBGROUPS {
-        for (var i = lane.index; i < SIDE * SIDE; i += lane.count) {
-            let row = first_row + i / SIDE;
-            let column = first_column + i % SIDE;
-            if row < params.rows && column < params.columns4 * 4u {
-                var value = sums[slot + i] + bias[column];
-                if GELU {
-                    value = gelu(value);
-                }
-                let at = row * params.columns4 * 4u + column;
-                if ACCUMULATE {
-                    value += f32(y[at]);
-                }
-                if GATHER {
-                    value += residual[rows[row] * params.columns4 * 4u + column];
-                }
-                y[at] = Element(value);
-            }
+    if lane.slot < DOWN * ACROSS {
+        for (var i = lane.index; i < SLOT4; i += lane.count) {
+            let row = first_row + i / (SIDE / 4u);
+            let column4 = first_column4 + i % (SIDE / 4u);
+            store(row, residual_row(row), column4, take_sum(slot + i), bias_of(column4));
         }
     }
     subgroupBarrier();
@@ -130,18 +136,15 @@ fn main(
     @builtin(subgroup_invocation_id) index: u32,
     @builtin(subgroup_size) count: u32,
 ) {
-    let rows = block().rows;
-    let columns4 = block().columns4;
-    let depth4 = block().depth4;
     // Neighbouring workgroups take neighbouring columns of the same rows.
-    let across = (params.columns4 + 2u * columns4 - 1u) / (2u * columns4);
+    let across = (params.columns4 + SLAB_COLUMNS4 - 1u) / SLAB_COLUMNS4;
     let place = grid_index(group, counts);
-    let first_row = place / across * 2u * rows;
-    let first_column4 = place % across * 2u * columns4;
+    let first_row = place / across * SLAB_ROWS;
+    let first_column4 = place % across * SLAB_COLUMNS4;
     // What the grid has past the last row has nothing to add up. (To return would make all that follows depend on it.)
     let inner4 = select(0u, params.inner4, first_row < params.rows);
-    let row = subgroup / 2u % 2u * rows;
-    let column4 = subgroup % 2u * columns4;
+    let row = subgroup / ACROSS % DOWN * HEIGHT * SIDE;
+    let column8 = subgroup % ACROSS * WIDTH * SIDE / 8u;
 
     var c00: Sum;
     var c01: Sum;
@@ -160,47 +163,82 @@ fn main(
     var c32: Sum;
     var c33: Sum;
 
-    let at0 = thread;
-    let at1 = thread + THREADS;
-    let at2 = thread + 2u * THREADS;
-    let at3 = thread + 3u * THREADS;
-    var x0 = fetch_left(at0, first_row, 0u);
-    var x1 = fetch_left(at1, first_row, 0u);
-    var x2 = fetch_left(at2, first_row, 0u);
-    var x3 = fetch_left(at3, first_row, 0u);
-    var w0 = fetch_right(at0, 0u, first_column4);
-    var w1 = fetch_right(at1, 0u, first_column4);
-    var w2 = fetch_right(at2, 0u, first_column4);
-    var w3 = fetch_right(at3, 0u, first_column4);
-    let left_stride4 = depth4 + PAD4;
-    let right_stride4 = 2u * columns4 + PAD4;
-    for (var first4 = 0u; first4 < inner4; first4 += depth4) {
+    let l0 = left_source(0u, thread, first_row);
+    let l1 = left_source(1u, thread, first_row);
+    let l2 = left_source(2u, thread, first_row);
+    let l3 = left_source(3u, thread, first_row);
+    let l4 = left_source(4u, thread, first_row);
+    let l5 = left_source(5u, thread, first_row);
+    let l6 = left_source(6u, thread, first_row);
+    let l7 = left_source(7u, thread, first_row);
+    let r0 = right_source(0u, thread, first_column4);
+    let r1 = right_source(1u, thread, first_column4);
+    let r2 = right_source(2u, thread, first_column4);
+    let r3 = right_source(3u, thread, first_column4);
+    let r4 = right_source(4u, thread, first_column4);
+    let r5 = right_source(5u, thread, first_column4);
+    let r6 = right_source(6u, thread, first_column4);
+    let r7 = right_source(7u, thread, first_column4);
+    var x0 = fetch_left(0u, thread, l0, 0u);
+    var x1 = fetch_left(1u, thread, l1, 0u);
+    var x2 = fetch_left(2u, thread, l2, 0u);
+    var x3 = fetch_left(3u, thread, l3, 0u);
+    var x4 = fetch_left(4u, thread, l4, 0u);
+    var x5 = fetch_left(5u, thread, l5, 0u);
+    var x6 = fetch_left(6u, thread, l6, 0u);
+    var x7 = fetch_left(7u, thread, l7, 0u);
+    var w0 = fetch_right(0u, thread, r0, 0u);
+    var w1 = fetch_right(1u, thread, r1, 0u);
+    var w2 = fetch_right(2u, thread, r2, 0u);
+    var w3 = fetch_right(3u, thread, r3, 0u);
+    var w4 = fetch_right(4u, thread, r4, 0u);
+    var w5 = fetch_right(5u, thread, r5, 0u);
+    var w6 = fetch_right(6u, thread, r6, 0u);
+    var w7 = fetch_right(7u, thread, r7, 0u);
+    for (var first4 = 0u; first4 < inner4; first4 += DEPTH4) {
         workgroupBarrier();
-        stage_left(at0, x0);
-        stage_left(at1, x1);
-        stage_left(at2, x2);
-        stage_left(at3, x3);
-        stage_right(at0, w0);
-        stage_right(at1, w1);
-        stage_right(at2, w2);
-        stage_right(at3, w3);
+        stage_left(0u, thread, x0);
+        stage_left(1u, thread, x1);
+        stage_left(2u, thread, x2);
+        stage_left(3u, thread, x3);
+        stage_left(4u, thread, x4);
+        stage_left(5u, thread, x5);
+        stage_left(6u, thread, x6);
+        stage_left(7u, thread, x7);
+        stage_right(0u, thread, w0);
+        stage_right(1u, thread, w1);
+        stage_right(2u, thread, w2);
+        stage_right(3u, thread, w3);
+        stage_right(4u, thread, w4);
+        stage_right(5u, thread, w5);
+        stage_right(6u, thread, w6);
+        stage_right(7u, thread, w7);
         workgroupBarrier();
-        let next4 = first4 + depth4;
-        x0 = fetch_left(at0, first_row, next4);
-        x1 = fetch_left(at1, first_row, next4);
-        x2 = fetch_left(at2, first_row, next4);
-        x3 = fetch_left(at3, first_row, next4);
-        w0 = fetch_right(at0, next4, first_column4);
-        w1 = fetch_right(at1, next4, first_column4);
-        w2 = fetch_right(at2, next4, first_column4);
-        w3 = fetch_right(at3, next4, first_column4);
-        for (var k4 = 0u; k4 < depth4; k4 += SIDE / 4u) {
-            let l = row * left_stride4 + k4;
-            let r = k4 * 4u * right_stride4 + column4;
-            let a0 = load_left(l, left_stride4);
-            let a1 = load_left(l + SIDE * left_stride4, left_stride4);
-            let b0 = load_right(r, right_stride4);
-            let b1 = load_right(r + SIDE / 4u, right_stride4);
+        // After the last slab it comes once more, for nothing.
+        let next4 = select(first4, first4 + DEPTH4, first4 + DEPTH4 < inner4);
+        x0 = fetch_left(0u, thread, l0, next4);
+        x1 = fetch_left(1u, thread, l1, next4);
+        x2 = fetch_left(2u, thread, l2, next4);
+        x3 = fetch_left(3u, thread, l3, next4);
+        x4 = fetch_left(4u, thread, l4, next4);
+        x5 = fetch_left(5u, thread, l5, next4);
+        x6 = fetch_left(6u, thread, l6, next4);
+        x7 = fetch_left(7u, thread, l7, next4);
+        w0 = fetch_right(0u, thread, r0, next4);
+        w1 = fetch_right(1u, thread, r1, next4);
+        w2 = fetch_right(2u, thread, r2, next4);
+        w3 = fetch_right(3u, thread, r3, next4);
+        w4 = fetch_right(4u, thread, r4, next4);
+        w5 = fetch_right(5u, thread, r5, next4);
+        w6 = fetch_right(6u, thread, r6, next4);
+        w7 = fetch_right(7u, thread, r7, next4);
+        for (var k8 = 0u; k8 < DEPTH4 / 2u; k8 += SIDE / 8u) {
+            let l = row * LEFT_STRIDE8 + k8;
+            let r = k8 * 8u * RIGHT_STRIDE8 + column8;
+            let a0 = load_left(l, LEFT_STRIDE8);
+            let a1 = load_left(l + SIDE * LEFT_STRIDE8, LEFT_STRIDE8);
+            let b0 = load_right(r, RIGHT_STRIDE8);
+            let b1 = load_right(r + SIDE / 8u, RIGHT_STRIDE8);
             var a2: Left;
             var a3: Left;
             var b2: Right;
@@ -209,23 +247,23 @@ fn main(
             c01 = coopMultiplyAdd(a0, b1, c01);
             c10 = coopMultiplyAdd(a1, b0, c10);
             c11 = coopMultiplyAdd(a1, b1, c11);
-            if WIDE {
-                b2 = load_right(r + 2u * SIDE / 4u, right_stride4);
-                b3 = load_right(r + 3u * SIDE / 4u, right_stride4);
+            if WIDTH > 2u {
+                b2 = load_right(r + 2u * SIDE / 8u, RIGHT_STRIDE8);
+                b3 = load_right(r + 3u * SIDE / 8u, RIGHT_STRIDE8);
                 c02 = coopMultiplyAdd(a0, b2, c02);
                 c03 = coopMultiplyAdd(a0, b3, c03);
                 c12 = coopMultiplyAdd(a1, b2, c12);
                 c13 = coopMultiplyAdd(a1, b3, c13);
             }
-            if TALL {
-                a2 = load_left(l + 2u * SIDE * left_stride4, left_stride4);
-                a3 = load_left(l + 3u * SIDE * left_stride4, left_stride4);
+            if HEIGHT > 2u {
+                a2 = load_left(l + 2u * SIDE * LEFT_STRIDE8, LEFT_STRIDE8);
+                a3 = load_left(l + 3u * SIDE * LEFT_STRIDE8, LEFT_STRIDE8);
                 c20 = coopMultiplyAdd(a2, b0, c20);
                 c21 = coopMultiplyAdd(a2, b1, c21);
                 c30 = coopMultiplyAdd(a3, b0, c30);
                 c31 = coopMultiplyAdd(a3, b1, c31);
             }
-            if TALL & WIDE {
+            if (HEIGHT > 2u) & (WIDTH > 2u) {
                 c22 = coopMultiplyAdd(a2, b2, c22);
                 c23 = coopMultiplyAdd(a2, b3, c23);
                 c32 = coopMultiplyAdd(a3, b2, c32);
@@ -234,29 +272,29 @@ fn main(
         }
     }
 
-    let lane = Lane(min(subgroup, SUBGROUPS), index, count);
+    let lane = Lane(min(subgroup, DOWN * ACROSS), index, count);
     let i = first_row + row;
-    let j = (first_column4 + column4) * 4u;
-    store(c00, lane, i, j);
-    store(c01, lane, i, j + SIDE);
-    store(c10, lane, i + SIDE, j);
-    store(c11, lane, i + SIDE, j + SIDE);
-    if WIDE {
-        store(c02, lane, i, j + 2u * SIDE);
-        store(c03, lane, i, j + 3u * SIDE);
-        store(c12, lane, i + SIDE, j + 2u * SIDE);
-        store(c13, lane, i + SIDE, j + 3u * SIDE);
+    let j = first_column4 + column8 * 2u;
+    store_sum(c00, lane, i, j);
+    store_sum(c01, lane, i, j + SIDE / 4u);
+    store_sum(c10, lane, i + SIDE, j);
+    store_sum(c11, lane, i + SIDE, j + SIDE / 4u);
+    if WIDTH > 2u {
+        store_sum(c02, lane, i, j + 2u * SIDE / 4u);
+        store_sum(c03, lane, i, j + 3u * SIDE / 4u);
+        store_sum(c12, lane, i + SIDE, j + 2u * SIDE / 4u);
+        store_sum(c13, lane, i + SIDE, j + 3u * SIDE / 4u);
     }
-    if TALL {
-        store(c20, lane, i + 2u * SIDE, j);
-        store(c21, lane, i + 2u * SIDE, j + SIDE);
-        store(c30, lane, i + 3u * SIDE, j);
-        store(c31, lane, i + 3u * SIDE, j + SIDE);
+    if HEIGHT > 2u {
+        store_sum(c20, lane, i + 2u * SIDE, j);
+        store_sum(c21, lane, i + 2u * SIDE, j + SIDE / 4u);
+        store_sum(c30, lane, i + 3u * SIDE, j);
+        store_sum(c31, lane, i + 3u * SIDE, j + SIDE / 4u);
     }
-    if TALL & WIDE {
-        store(c22, lane, i + 2u * SIDE, j + 2u * SIDE);
-        store(c23, lane, i + 2u * SIDE, j + 3u * SIDE);
-        store(c32, lane, i + 3u * SIDE, j + 2u * SIDE);
-        store(c33, lane, i + 3u * SIDE, j + 3u * SIDE);
+    if (HEIGHT > 2u) & (WIDTH > 2u) {
+        store_sum(c22, lane, i + 2u * SIDE, j + 2u * SIDE / 4u);
+        store_sum(c23, lane, i + 2u * SIDE, j + 3u * SIDE / 4u);
+        store_sum(c32, lane, i + 3u * SIDE, j + 2u * SIDE / 4u);
+        store_sum(c33, lane, i + 3u * SIDE, j + 3u * SIDE / 4u);
     }
 }

@@ -1,7 +1,7 @@
 // Eq. 12: every kept token that dropped ones are assigned to becomes the weighted mean of itself and them, where it lies.
 // No other token moves: the rows at which those that go on lie are listed, and what reads tokens next reads them by that
 // list (norm2, and the residual of fc2, which puts them next to each other). Sums run in the order in which dropped tokens
-// are listed, so two runs give the same bits. Eight neighbouring threads share a token that changes; behind them, a thread
+// are listed, so two runs give the same bits. LANES neighbouring threads share a token that changes; behind them, a thread
 // for each token that goes on finds its row and size.
 #import shared/float.wgsl
 
@@ -27,7 +27,8 @@ override WEIGHTS: u32 = 1u;
 @group(0) @binding(7) var<storage, read_write> fused_sizes: array<f32>;   // [B, E + N - R]
 @group(0) @binding(8) var<storage, read_write> rows: array<u32>;          // [B, E + N - R]: where in tokens each is
 
-const LANES: u32 = 8u;
+// Threads that share a token: few on a CPU, where every thread of a subgroup costs; on a GPU enough to wait for memory once.
+override LANES: u32 = 8u;
 
 // Makes the token that dropped token number `place` of an image goes to, if that is the first to go there. Members lie
 // where no one writes: they were dropped.

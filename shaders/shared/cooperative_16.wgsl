@@ -1,6 +1,6 @@
-// Cooperative matrices of 16 by 16: those of NVIDIA and AMD. (shared/cooperative_8.wgsl is the other choice.) `left` and
-// `right` are slabs of x and w in workgroup memory, addressed by fours; matrices here are loaded from vectors, so that
-// threads write four numbers at once.
+// Cooperative matrices of 16 by 16: those of NVIDIA and AMD. (shared/cooperative_8.wgsl is the other choice.) The shader
+// that imports this says how long `left`, `right` and `sums` are, in workgroup memory: operands addressed by eights, sums
+// by fours. Matrices are loaded from whole vectors here, so that threads write 16 bytes at once.
 enable f16;
 enable wgpu_cooperative_matrix;
 
@@ -9,21 +9,55 @@ alias Left = coop_mat16x16<f16, A>;
 alias Right = coop_mat16x16<f16, B>;
 alias Sum = coop_mat16x16<f32, C>;
 
-var<workgroup> left: array<vec4<f16>, 768>;  // [128, (16 + 8)/4] or [64, (32 + 8)/4]
-var<workgroup> right: array<vec4<f16>, 576>; // [16, (128 + 8)/4] or [32, (64 + 8)/4]
+struct Eight {
+    low: vec4<f16>,
+    high: vec4<f16>,
+}
 
-fn put_left(at4: u32, value: vec4<f16>) {
+// Named, because naga takes no expression for the length of an array.
+override LEFT_LENGTH: u32 = 2u * LEFT8;
+override RIGHT_LENGTH: u32 = 2u * RIGHT8;
+var<workgroup> left: array<vec4<f16>, LEFT_LENGTH>;
+var<workgroup> right: array<vec4<f16>, RIGHT_LENGTH>;
+var<workgroup> sums: array<vec4<f32>, SUMS4>;
+
+fn put_left(at8: u32, value: Eight) {
+    left[at8 * 2u] = value.low;
+    left[at8 * 2u + 1u] = value.high;
+}
+
+fn put_right(at8: u32, value: Eight) {
+    right[at8 * 2u] = value.low;
+    right[at8 * 2u + 1u] = value.high;
+}
+
+fn put_left4(at4: u32, value: vec4<f16>) {
     left[at4] = value;
 }
 
-fn put_right(at4: u32, value: vec4<f16>) {
+fn put_right4(at4: u32, value: vec4<f16>) {
     right[at4] = value;
 }
 
-fn load_left(at4: u32, stride4: u32) -> Left {
-    return coopLoadT<Left>(&left[at4], stride4);
+fn load_left(at8: u32, stride8: u32) -> Left {
+    return coopLoadT<Left>(&left[at8 * 2u], stride8 * 2u);
 }
 
-fn load_right(at4: u32, stride4: u32) -> Right {
-    return coopLoadT<Right>(&right[at4], stride4);
+fn load_right(at8: u32, stride8: u32) -> Right {
+    return coopLoadT<Right>(&right[at8 * 2u], stride8 * 2u);
+}
+
+// Of what lies transposed: a column in each row.
+fn load_across(at8: u32, stride8: u32) -> Right {
+    return coopLoad<Right>(&right[at8 * 2u], stride8 * 2u);
+}
+
+fn put_sum(sum: Sum, at4: u32, stride4: u32) {
+    // In a variable, or naga forgets to compute it.
+    let corner = &sums[at4];
+    coopStoreT(sum, corner, stride4);
+}
+
+fn take_sum(at4: u32) -> vec4<f32> {
+    return sums[at4];
 }

@@ -6,7 +6,7 @@ use super::{check, preferred, record, record_connectivity, record_dominance};
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 use crate::forward::Stage;
-use crate::gpu::{Context, Recorder, Variant};
+use crate::gpu::{Context, Precision, Recorder, Variant};
 use crate::plan::{Attention, Plan};
 use crate::tune;
 use crate::weights::VitWeights;
@@ -21,12 +21,12 @@ const MOST_IMAGES: usize = 8;
 /// The way for sessions of `batch` images under `plan`: remembered, or found by a search where `context` tunes, or the one
 /// that is [`preferred`].
 pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batch: usize) -> Attention {
-    let default = preferred(context, &plan.config);
+    let default = preferred(context, &plan.config, weights.precision);
     let probe = Probe::new(context, weights, plan, batch);
     let name = probe.name();
     let remembered = context.choices().get(&name).and_then(|name| name.parse().ok());
     if let Some(known) = remembered
-        && is_right(context, &plan.config, known)
+        && is_right(context, &plan.config, weights.precision, known)
     {
         return known;
     }
@@ -34,8 +34,9 @@ pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batc
         return default;
     }
     let start = Instant::now();
-    let right: Vec<Attention> =
-        Attention::ALL.into_iter().filter(|&attention| is_right(context, &plan.config, attention)).collect();
+    let right: Vec<Attention> = candidates(context)
+        .filter(|&attention| is_right(context, &plan.config, weights.precision, attention))
+        .collect();
     let seconds = |attention| match start.elapsed() > BUDGET && attention != default {
         // Not tried.
         true => Ok(f64::INFINITY),
@@ -46,11 +47,18 @@ pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batc
     best
 }
 
+/// What is tried. Octets share what lanes of a CPU's subgroups load; on an H200 they were slower than the plain kernels, and
+/// took the driver 25 seconds to compile.
+fn candidates(context: &Context) -> impl Iterator<Item = Attention> {
+    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+    Attention::ALL.into_iter().filter(move |attention| emulated || attention.variant() == Variant::Plain)
+}
+
 /// Whether this device and this model can run it, and all of its kernels have given their twins' results there. Where
 /// probabilities are stored by plain kernels there is nothing to fall back to.
-fn is_right(context: &Context, config: &VitConfig, attention: Attention) -> bool {
+pub(super) fn is_right(context: &Context, config: &VitConfig, precision: Precision, attention: Attention) -> bool {
     let octets = |kernels: &[&str]| tune::way(context, kernels) == Variant::Subgroup;
-    check(context, config, attention).is_ok()
+    check(context, config, precision, attention).is_ok()
         && match attention {
             Attention::Stored(Variant::Plain) => true,
             Attention::Stored(Variant::Subgroup) => octets(&["query_key", "softmax", "attention_mix"]),
@@ -58,6 +66,12 @@ fn is_right(context: &Context, config: &VitConfig, attention: Attention) -> bool
                 ["attention", "attention_mean"].iter().all(|kernel| tune::is_believed(context, kernel))
             }
             Attention::Fused(Variant::Subgroup) => octets(&["attention", "attention_mean"]),
+            Attention::Cooperative => {
+                octets(&["attention_mean"])
+                    && ["attention_cooperative", "attention_mean_cooperative"]
+                        .iter()
+                        .all(|kernel| tune::is_believed(context, kernel))
+            }
             Attention::Emitting => octets(&["attention"]) && tune::is_believed(context, "attention_powers"),
         }
 }

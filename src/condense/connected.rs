@@ -20,7 +20,7 @@ const TEMPERATURE: f32 = 0.1;
 /// Records W where it is needed, and the score.
 pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     let (condensation, buffers) = (step.condensation, step.buffers);
-    let mut summed = false;
+    let mut summed = None;
     let layout = step.stage.layout_of_w(Some(condensation));
     if condensation.compares_attention() {
         let (w, sums, dominance) = (buffers.connectivity.matrix(), &buffers.column_sums, &buffers.dominance);
@@ -67,7 +67,7 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
         (Some(w), Path::Thin) => (w, chain),
     };
     // What is summed is W, not the C that the dense path makes of it.
-    summed &= condensation.path == Path::Thin;
+    let summed = summed.filter(|_| condensation.path == Path::Thin);
     let selected = record_score(recorder, step, (matrix, chain, layout), summed)?;
     let fusion = match condensation.weights {
         Weights::None => Fusion::None,
@@ -137,12 +137,12 @@ fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, 
 }
 
 /// Records the score from c and D with the selection by it, unless a score is there already. Returns whether it did. With
-/// `summed` the sums of the columns of `matrix` are there.
+/// `summed` the sums of the columns of `matrix` are there, in so many strips.
 fn record_score(
     recorder: &mut Recorder<'_>,
     step: &Step<'_>,
     (matrix, chain, layout): (Matrix<'_>, Chain, Layout),
-    summed: bool,
+    summed: Option<usize>,
 ) -> Result<bool> {
     let (condensation, buffers, selection) = (step.condensation, step.buffers, step.selection);
     let (connectivity, dominance) = match condensation.score {
@@ -155,9 +155,10 @@ fn record_score(
     let mut params = score::Params::new(selection.patches, kept, condensation.beta, condensation.chain());
     params = params.laid_out(layout);
     let mut column_sums = &buffers.column_sums;
-    if !summed {
+    match summed {
+        Some(strips) => params.strips = strips as u32,
         // Every row is a strip of its own.
-        (column_sums, params.strips) = (matrix.buffer(score::KERNEL.name)?, params.patches);
+        None => (column_sums, params.strips) = (matrix.buffer(score::KERNEL.name)?, params.patches),
     }
     let source = match (chain.order, chain.newton_steps, condensation.mean) {
         (1, None, Mean::Column) if connectivity => {

@@ -1,11 +1,11 @@
 //! Check of `block/attention.wgsl`, with logits that are peaked, with and without sizes, in both precisions.
 
-use super::data::{ULP, UNSET, download_as, rounding, stored, storing, unset, upload_as};
+use super::data::{ULP, UNIT, UNSET, download_as, rounding, stored, storing, unset, upload_as};
 use super::emission::Shape;
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Home, Placed, Precision, Types, Variant};
-use crate::kernels::attention::{Bindings, Emission, Form, Params, WIDEST_HEAD, record};
+use crate::kernels::attention::{Bindings, Emission, Form, Params, WIDEST_HEAD, cooperative, record};
 use crate::kernels::attention_mean::Params as MeanParams;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::attention_powers::Params as PowersParams;
@@ -19,17 +19,54 @@ pub(super) const CHECK: Check = Check {
     kernel: "attention",
     dimensions: "images, tokens, heads, head",
     sizes: &[&[1, 1, 1, 4], &[2, 9, 3, 20], &[1, 65, 2, 128], &[1, 197, 3, 64]],
-    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
+    compare: |context, size, seed| compare(context, Way::Of(Variant::Plain), size, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "attention_subgroup",
-    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    compare: |context, size, seed| compare(context, Way::Of(Variant::Subgroup), size, seed),
     ..CHECK
 };
 
+/// In whole matrices, as many as fit.
+pub(super) const COOPERATIVE: Check = Check {
+    kernel: "attention_cooperative",
+    compare: |context, size, seed| compare(context, Way::Cooperative, size, seed),
+    ..CHECK
+};
+
+/// Which of attention's kernels.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    Of(Variant),
+    Cooperative,
+}
+
+impl Way {
+    /// Dimensions of a head, about as many as asked for, that the kernels take on the device.
+    pub(super) fn head(self, context: &Context, head: usize) -> usize {
+        match self {
+            Self::Of(_) => head.next_multiple_of(4),
+            Self::Cooperative => {
+                let side = context.cooperative_tile().unwrap_or_default().side() as usize;
+                let wanted = head.next_multiple_of(side);
+                let widest = (1..=8).rev().map(|matrices| matrices * side);
+                widest.filter(|&head| head <= wanted).find(|&head| cooperative::takes(context, head)).unwrap_or(side)
+            }
+        }
+    }
+
+    /// What cooperative matrices add to an error: adders that may cut (as `linear.rs` has it) what is `terms` long.
+    pub(super) fn cut(self, terms: usize) -> f64 {
+        match self {
+            Self::Of(_) => 0.0,
+            Self::Cooperative => 3.0 * rounding(terms) + 8.0 * UNIT * (terms as f64 / 8.0),
+        }
+    }
+}
+
 /// Of logits, relative to the dot products of numbers between -1 and 1: what makes one key stand out.
-const PEAK: f32 = 4.0;
+pub(super) const PEAK: f32 = 4.0;
 
 /// What rounding makes of a probability: of the dot product that is its exponent, which is about PEAK / 3, of a
 /// logarithm of at most 9 (3 units in the last place by WGSL, of numbers below 4), and of exponentials of numbers down to
@@ -55,9 +92,9 @@ pub(super) fn case(random: &mut Random, [images, tokens, heads, head]: [usize; 4
     (params, random.tensor(images * tokens * 3 * heads * head, 0.0, 1.0), sizes)
 }
 
-fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
+fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, tokens, heads, head] = dimensions(size)?;
-    let head = head.next_multiple_of(4);
+    let head = way.head(context, head);
     at_most("dimensions of a head", head, WIDEST_HEAD)?;
     let mut random = Random::named("attention", seed);
     let (params, numbers, sizes) = case(&mut random, [images, tokens, heads, head]);
@@ -66,7 +103,10 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
     let mut worst = Difference::NONE;
     let narrow = Types::new(Precision::F16, Precision::F16);
     let mut forms = vec![(Types::default(), false, false), (narrow, true, false)];
-    if variant == Variant::Subgroup {
+    if way == Way::Cooperative {
+        forms = vec![(narrow, false, false), (narrow, true, false)];
+    }
+    if way == Way::Of(Variant::Subgroup) {
         let both =
             Home::ALL.into_iter().flat_map(|home| [(Types::default(), true), (narrow, false)].map(|f| (home, f)));
         forms.extend(both.map(|(home, (types, proportional))| (types.at(home), proportional, true)));
@@ -87,7 +127,10 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         let emission = Emission { powers: powers.matrix(), levels: &levels };
         let bindings = Bindings { qkv: &qkv_buffer, sizes: &sizes_buffer, y: &y, rows: &rows, emission };
         let form = Form { proportional, emits };
-        execute(context, |recorder| record(recorder, variant, types, params, form, bindings))?;
+        execute(context, |recorder| match way {
+            Way::Of(variant) => record(recorder, variant, types, params, form, bindings),
+            Way::Cooperative => cooperative::record(recorder, types, params, proportional, bindings),
+        })?;
         let got = download_as(context, &y, elements, types.output)?;
         let (got_powers, got_rows) = match emits {
             true => shape.download(context, &powers, &rows)?,
@@ -96,13 +139,16 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         let (twin, twin_rows) = attention(&qkv, proportional.then_some(&sizes), &params);
         // The usual size of an evenly weighted mean of numbers between -1 and 1, which a single one may miss by far.
         let usual = 1.0 / (3.0 * tokens as f64).sqrt();
-        let tolerance = rounding(tokens) + of_probabilities(head);
+        // Powers are stored in f16 before they weigh values, and sum up as they are stored.
+        let powers = if way == Way::Cooperative { storing(Precision::F16) + way.cut(tokens) } else { 0.0 };
+        let of_probabilities = of_probabilities(head) + f64::from(PEAK) * way.cut(head);
+        let tolerance = rounding(tokens) + of_probabilities + powers;
         worst = worst.worse(Difference::of_floats_near(&got, &twin, usual, tolerance + storing(types.output)));
         let column = |at: usize| -> (Vec<f32>, Vec<f32>) {
             (got_rows.iter().skip(at).step_by(2).copied().collect(), twin_rows.iter().map(|row| row[at]).collect())
         };
         let ((largest, largest_twin), (inverse, inverse_twin)) = (column(0), column(1));
-        worst = worst.worse(Difference::of_floats_near(&largest, &largest_twin, 1.0, of_probabilities(head)));
+        worst = worst.worse(Difference::of_floats_near(&largest, &largest_twin, 1.0, of_probabilities));
         worst = worst.worse(Difference::of_rows(&inverse, &inverse_twin, 1, tolerance));
         if emits {
             let levels: Vec<f32> = download(context, &levels, levels_len)?;

@@ -1,11 +1,13 @@
 //! Check of `block/attention_mean.wgsl`: W and dominance, with and without sizes, in both precisions.
 
-use super::attention::{case, of_probabilities};
-use super::data::{rounding, stored, unset, upload_as};
+use super::attention::{PEAK, Way, case, of_probabilities};
+use super::data::{laid_out, rounding, stored, unset, upload_as};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Types, Variant};
-use crate::kernels::attention_mean::{Bindings, Params, record};
+use crate::kernels::attention::Params as AttentionParams;
+use crate::kernels::attention_mean::{Bindings, Params, cooperative, record};
+use crate::kernels::attention_powers::Layout;
 use crate::random::Random;
 use crate::reference::attention::attention;
 use crate::reference::attention_mean::attention_mean;
@@ -14,43 +16,40 @@ pub(super) const CHECK: Check = Check {
     kernel: "attention_mean",
     dimensions: "images, patches, prefix, heads, head",
     sizes: &[&[1, 1, 1, 1, 4], &[2, 9, 2, 3, 20], &[2, 64, 5, 2, 64], &[1, 196, 1, 3, 64]],
-    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
+    compare: |context, size, seed| compare(context, Way::Of(Variant::Plain), size, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "attention_mean_subgroup",
-    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    compare: |context, size, seed| compare(context, Way::Of(Variant::Subgroup), size, seed),
     ..CHECK
 };
 
-fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
+/// In whole matrices, as many as fit.
+pub(super) const COOPERATIVE: Check = Check {
+    kernel: "attention_mean_cooperative",
+    compare: |context, size, seed| compare(context, Way::Cooperative, size, seed),
+    ..CHECK
+};
+
+fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, prefix, heads, head] = dimensions(size)?;
-    let (tokens, head) = (prefix + patches, head.next_multiple_of(4));
+    let (tokens, head) = (prefix + patches, way.head(context, head));
     let mut random = Random::named("attention_mean", seed);
     let (whole, numbers, sizes) = case(&mut random, [images, tokens, heads, head]);
     let sizes_buffer = upload(context, "sizes", &sizes)?;
-    let mut worst = Difference::NONE;
     let kinds = [
         (Precision::F32, false, (0, 1)),
         (Precision::F32, false, (prefix, patches)),
         (Precision::F16, true, (prefix, patches)),
     ];
+    let Way::Of(variant) = way else { return compare_both(context, prefix, (&whole, &numbers, &sizes)) };
+    let mut worst = Difference::NONE;
     for (precision, proportional, (query, queries)) in kinds {
         let qkv = stored(numbers.clone(), precision);
         let known = proportional.then_some(&sizes[..]);
         let (_, rows) = attention(&qkv, known, &whole);
-        let params = Params {
-            tokens: whole.tokens,
-            prefix: prefix as u32,
-            heads: whole.heads,
-            images: whole.images,
-            query: query as u32,
-            queries: queries as u32,
-            row4: whole.row4,
-            key_offset4: whole.key_offset4,
-            head4: whole.head4,
-            scale: whole.scale,
-        };
+        let params = mean_of(&whole, prefix, (query, queries));
         let y = unset(context, "y", images * queries * patches)?;
         let bindings = Bindings {
             qkv: &upload_as(context, "qkv", &qkv, precision)?,
@@ -62,7 +61,93 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         execute(context, |recorder| record(recorder, variant, types, params, proportional, bindings))?;
         let got: Vec<f32> = download(context, &y, images * queries * patches)?;
         let twin = attention_mean(&qkv, known, &params);
-        worst = worst.worse(Difference::of_rows(&got, &twin, patches, rounding(heads) + of_probabilities(head)));
+        worst = worst.worse(Difference::of_rows(
+            &got,
+            &twin,
+            patches,
+            rounding(heads) + of_probabilities(head) + f64::from(PEAK) * way.cut(head),
+        ));
     }
     Ok(worst)
+}
+
+/// W and dominance of one dispatch.
+fn compare_both(
+    context: &Context,
+    prefix: usize,
+    (whole, numbers, sizes): (&AttentionParams, &[f32], &[f32]),
+) -> Result<Difference> {
+    let [images, tokens, heads, head] = [whole.images, whole.tokens, whole.heads, whole.head4 * 4].map(|n| n as usize);
+    let patches = tokens - prefix;
+    let sizes_buffer = upload(context, "sizes", sizes)?;
+    let mut worst = Difference::NONE;
+    for proportional in [false, true] {
+        let qkv = stored(numbers.to_vec(), Precision::F16);
+        let known = proportional.then_some(sizes);
+        let (_, rows) = attention(&qkv, known, whole);
+        for layout in [Layout::packed(patches), Layout::padded(prefix, patches)] {
+            let (stride, strips) = (layout.stride as usize, cooperative::strips(context, tokens)?);
+            let params = cooperative::Params {
+                tokens: whole.tokens,
+                prefix: prefix as u32,
+                heads: whole.heads,
+                images: whole.images,
+                row4: whole.row4,
+                key_offset4: whole.key_offset4,
+                head4: whole.head4,
+                scale: whole.scale,
+                first: prefix as u32 - layout.shift,
+                stride: layout.stride,
+                strips: strips as u32,
+            };
+            let w = unset(context, "w", images * patches * stride)?;
+            let dominance = unset(context, "dominance", images * patches)?;
+            let sums = unset(context, "column sums", images * strips * stride)?;
+            let bindings = cooperative::Bindings {
+                qkv: &upload_as(context, "qkv", &qkv, Precision::F16)?,
+                sizes: &sizes_buffer,
+                rows: &upload(context, "rows", &rows)?,
+                w: &w,
+                dominance: &dominance,
+                column_sums: &sums,
+            };
+            let types = Types::new(Precision::F16, Precision::F32);
+            execute(context, |recorder| cooperative::record(recorder, types, params, proportional, bindings))?;
+            let tolerance = rounding(heads) + of_probabilities(head) + f64::from(PEAK) * Way::Cooperative.cut(head);
+            let twin = attention_mean(&qkv, known, &mean_of(whole, prefix, (prefix, patches)));
+            let got: Vec<f32> = download(context, &w, images * patches * stride)?;
+            worst = worst.worse(Difference::of_rows(&got, &laid_out(&twin, patches, layout), stride, tolerance));
+            let first = attention_mean(&qkv, known, &mean_of(whole, prefix, (0, 1)));
+            let got: Vec<f32> = download(context, &dominance, images * patches)?;
+            worst = worst.worse(Difference::of_rows(&got, &first, patches, tolerance));
+            // Strips begin at other rows than the twin's: what counts is all of them together.
+            let got: Vec<f32> = download(context, &sums, images * strips * stride)?;
+            let got: Vec<f32> = got.chunks_exact(strips * stride).flat_map(|strips| total(strips, stride)).collect();
+            let sums: Vec<f32> = twin.chunks_exact(patches * patches).flat_map(|w| total(w, patches)).collect();
+            let sums = laid_out(&sums, patches, layout);
+            worst = worst.worse(Difference::of_rows(&got, &sums, stride, tolerance + rounding(patches)));
+        }
+    }
+    Ok(worst)
+}
+
+/// The sum of rows of `width` numbers.
+fn total(rows: &[f32], width: usize) -> Vec<f32> {
+    (0..width).map(|column| rows.iter().skip(column).step_by(width).sum()).collect()
+}
+
+/// Means of some of the queries of `whole`.
+fn mean_of(whole: &AttentionParams, prefix: usize, (query, queries): (usize, usize)) -> Params {
+    Params {
+        tokens: whole.tokens,
+        prefix: prefix as u32,
+        heads: whole.heads,
+        images: whole.images,
+        query: query as u32,
+        queries: queries as u32,
+        row4: whole.row4,
+        key_offset4: whole.key_offset4,
+        head4: whole.head4,
+        scale: whole.scale,
+    }
 }

@@ -1,7 +1,5 @@
 //! Cooperative matrices: matrices that the threads of a subgroup hold together and multiply in one instruction.
 
-use super::Context;
-
 /// What a device must have to run a kernel that uses them, besides matrices of a [`Tile`]'s shape.
 pub const COOPERATIVE: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
     .union(wgpu::Features::SHADER_F16)
@@ -67,13 +65,6 @@ impl Tile {
             .iter()
             .find(|adapter| adapter.get_info() == info)
             .and_then(|adapter| Self::of_adapter(adapter, &device.limits()))
-    }
-}
-
-impl Context {
-    /// Threads in a workgroup of a kernel that uses cooperative matrices.
-    pub(crate) fn cooperative_threads(&self) -> u32 {
-        self.info().subgroup_max_size * Tile::SUBGROUPS
     }
 }
 

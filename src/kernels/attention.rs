@@ -1,5 +1,7 @@
 //! Attention in one kernel: softmax of scaled queries times keys, times values; the probabilities are never stored.
 
+pub mod cooperative;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};

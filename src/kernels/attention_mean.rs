@@ -1,5 +1,7 @@
 //! Means over heads of attention probabilities, made again from queries, keys and what is known of their rows.
 
+pub mod cooperative;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Binding, Context, Kernel, Operand, Recorder};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -85,10 +85,15 @@ impl Params {
     }
 }
 
-/// Eight threads for each dropped token, and one for each that goes on, of each image.
-pub fn workgroups(params: &Params) -> [u32; 3] {
+/// Threads that share a token.
+fn lanes(context: &Context) -> u32 {
+    if context.info().device_type == wgpu::DeviceType::Cpu { 8 } else { 64 }
+}
+
+/// Several threads for each dropped token, and one for each that goes on, of each image.
+pub fn workgroups(context: &Context, params: &Params) -> [u32; 3] {
     let remaining = params.prefix + params.patches - params.dropped;
-    [(params.dropped * 8 + remaining).div_ceil(64), params.images, 1]
+    [(params.dropped * lanes(context) + remaining).div_ceil(64), params.images, 1]
 }
 
 /// Records one dispatch.
@@ -104,9 +109,10 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, fusion: Fusion, bindi
         Fusion::Size => 2.0,
         Fusion::Sum => 3.0,
     };
+    let (lanes, workgroups) = (f64::from(lanes(recorder.context())), workgroups(recorder.context(), &params));
     recorder.dispatch(
         &KERNEL,
-        &[("WEIGHTS", variant)],
+        &[("WEIGHTS", variant), ("LANES", lanes)],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.tokens, params.incoming() * width),
@@ -118,6 +124,6 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, fusion: Fusion, bindi
             Operand::buffer(bindings.fused_sizes, params.outgoing()),
             Operand::buffer(bindings.rows, params.outgoing()),
         ],
-        workgroups(&params),
+        workgroups,
     )
 }

@@ -134,23 +134,20 @@ impl Variant {
             all.extend((1..=3).map(|eights| Self::Subgroup { eights }));
         }
         if types.input == Precision::F16 && context.supports(&cooperative::KERNEL) {
-            all.extend(cooperative::Shape::ALL.map(Self::Cooperative));
+            all.extend(cooperative::Shape::ALL.into_iter().filter(|shape| shape.fits(context)).map(Self::Cooperative));
         }
         all.retain(|variant| types.home == Home::Buffer || variant.reads_textures());
         all
     }
 
-    /// A short name: `plain`, `subgroup 24`, `tiled 64`, `cooperative 8x4`; the numbers are rows of a tile, or rows and
-    /// columns in matrices.
+    /// A short name: `plain`, `subgroup 24`, `tiled 64`, `cooperative 8x4`; the numbers are rows of a tile; of
+    /// [`cooperative::Shape::name`] its own.
     pub fn name(self) -> String {
         match self {
             Self::Plain => "plain".into(),
             Self::Subgroup { eights } => format!("subgroup {}", 8 * eights),
             Self::Tiled { rows } => format!("tiled {}", 8 * rows),
-            Self::Cooperative(shape) => {
-                let [rows, columns] = [shape.tall, shape.wide].map(|large| if large { 8 } else { 4 });
-                format!("cooperative {rows}x{columns}")
-            }
+            Self::Cooperative(shape) => shape.name(),
         }
     }
 
@@ -168,12 +165,12 @@ impl Variant {
         }
     }
 
-    fn constants(self, context: &Context) -> Vec<(&'static str, f64)> {
+    fn constants(self, context: &Context, params: &Params) -> Vec<(&'static str, f64)> {
         match self {
             Self::Plain => Vec::new(),
             Self::Subgroup { eights } => subgroup::constants(context, eights),
             Self::Tiled { rows } => vec![("ROWS", f64::from(rows))],
-            Self::Cooperative(shape) => cooperative::constants(context, shape),
+            Self::Cooperative(shape) => cooperative::constants(context, shape, params),
         }
     }
 
@@ -224,7 +221,7 @@ pub fn record(
         Variant::Cooperative(_) => types.tiled(cooperative::tile(recorder.context())?),
         _ => types,
     };
-    let mut constants = variant.constants(recorder.context());
+    let mut constants = variant.constants(recorder.context(), &params);
     if let (Variant::Subgroup { .. }, Home::Buffer) = (variant, bindings.w.home()) {
         constants.push(("EVEN", f64::from(u8::from(params.columns4.is_multiple_of(2)))));
     }

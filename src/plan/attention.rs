@@ -18,19 +18,23 @@ pub enum Attention {
     /// As `Fused` in octets, but where a condensation needs W, what makes it of the powers in the softmax is stored:
     /// cheaper than making the powers once more where arithmetic is dearer than memory.
     Emitting,
+    /// As `Fused`, by cooperative matrices, of f16: for heads of whole matrices. Dominance alone is made plainly.
+    Cooperative,
 }
 
 impl Attention {
     /// Every way.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Stored(Variant::Plain),
         Self::Stored(Variant::Subgroup),
         Self::Fused(Variant::Plain),
         Self::Fused(Variant::Subgroup),
         Self::Emitting,
+        Self::Cooperative,
     ];
 
-    /// What [`FromStr`] takes: `stored_plain`, `stored_subgroup`, `fused_plain`, `fused_subgroup`, `emitting`.
+    /// What [`FromStr`] takes: `stored_plain`, `stored_subgroup`, `fused_plain`, `fused_subgroup`, `emitting`,
+    /// `cooperative`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stored(Variant::Plain) => "stored_plain",
@@ -38,6 +42,7 @@ impl Attention {
             Self::Fused(Variant::Plain) => "fused_plain",
             Self::Fused(Variant::Subgroup) => "fused_subgroup",
             Self::Emitting => "emitting",
+            Self::Cooperative => "cooperative",
         }
     }
 
@@ -46,6 +51,7 @@ impl Attention {
         match self {
             Self::Stored(variant) | Self::Fused(variant) => variant,
             Self::Emitting => Variant::Subgroup,
+            Self::Cooperative => Variant::Plain,
         }
     }
 

@@ -58,7 +58,7 @@ impl Session {
             Some(attention) => attention,
             None => attention::fastest(&context, model.weights(), &plan, options.batch),
         };
-        attention::check(&context, config, attention)?;
+        attention::check(&context, config, model.precision(), attention)?;
         let plan = plan.with_attention(attention);
         let chunk = plan.chunk(options.batch, context.max_binding())?;
         let workspace = Workspace::new(&context, &plan, model.precision(), chunk, options.inspect)?;

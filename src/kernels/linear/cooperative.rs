@@ -10,33 +10,72 @@ pub const KERNEL: Kernel = Kernel {
     shader: "block/linear_cooperative.wgsl",
     bindings: BINDINGS,
     params_size: size_of::<Params>(),
-    // By an override: four of the adapter's subgroups.
+    // By an override: as many of the adapter's subgroups as the shape says.
     workgroup_size: [128, 1, 1],
     features: COOPERATIVE,
     variant_of: Some("linear"),
 };
 
-/// What one workgroup computes, in tiles of the adapter's cooperative matrices.
+/// What one workgroup computes, in subgroups and in tiles of the adapter's cooperative matrices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// 8 tiles high instead of 4.
-    pub tall: bool,
-    /// 8 tiles wide instead of 4.
-    pub wide: bool,
+    /// Subgroups, down and across.
+    pub subgroups: [u32; 2],
+    /// Tiles of a subgroup, 2 or 4 down and 2 or 4 across.
+    pub tiles: [u32; 2],
+    /// Tiles that a slab in workgroup memory is deep.
+    pub depth: u32,
 }
 
 impl Shape {
     /// Every shape, the largest first.
-    pub const ALL: [Self; 4] = [
-        Self { tall: true, wide: true },
-        Self { tall: true, wide: false },
-        Self { tall: false, wide: true },
-        Self { tall: false, wide: false },
+    pub const ALL: [Self; 3] = [
+        Self { subgroups: [4, 2], tiles: [4, 4], depth: 2 },
+        Self { subgroups: [2, 2], tiles: [4, 4], depth: 2 },
+        Self { subgroups: [2, 2], tiles: [2, 2], depth: 4 },
     ];
+
+    /// The one that needs no measuring: the middle one where it leaves most of a large GPU something to do, else the
+    /// smallest. (On an H200 the largest won at few sizes, and by little.)
+    pub(crate) fn for_sizes(context: &Context, params: &Params) -> Self {
+        /// Workgroups that do.
+        const ENOUGH: usize = 100;
+        let [_, middle, smallest] = Self::ALL;
+        let [rows, columns] = middle.extent(context.cooperative_tile().unwrap_or_default());
+        let count = (params.rows as usize).div_ceil(rows) * (params.columns4 as usize * 4).div_ceil(columns);
+        if count >= ENOUGH && middle.fits(context) { middle } else { smallest }
+    }
+
+    /// As `cooperative 4x2 of 4x4 by 2`: subgroups, their tiles, the depth of a slab.
+    pub fn name(self) -> String {
+        let ([down, across], [rows, columns], depth) = (self.subgroups, self.tiles, self.depth);
+        format!("cooperative {down}x{across} of {rows}x{columns} by {depth}")
+    }
 
     /// Rows and columns of y that one workgroup computes.
     pub fn extent(self, tile: Tile) -> [usize; 2] {
-        [self.tall, self.wide].map(|large| tile.side() as usize * if large { 8 } else { 4 })
+        [0, 1].map(|axis| (tile.side() * self.subgroups[axis] * self.tiles[axis]) as usize)
+    }
+
+    /// Bytes of workgroup memory.
+    pub fn workgroup_memory(self, tile: Tile) -> usize {
+        let (side, [rows, columns]) = (tile.side() as usize, self.extent(tile));
+        let depth = side * self.depth as usize;
+        let slab = 2 * (rows * (depth + 8) + depth * (columns + 8));
+        let sums = 4 * side * side * (self.subgroups.iter().product::<u32>() as usize + 1);
+        slab + sums
+    }
+
+    fn threads(self, context: &Context) -> u32 {
+        context.info().subgroup_max_size * self.subgroups.iter().product::<u32>()
+    }
+
+    /// Whether `context` has room for it.
+    pub fn fits(self, context: &Context) -> bool {
+        let (limits, tile) = (context.limits(), context.cooperative_tile().unwrap_or_default());
+        let threads = self.threads(context);
+        self.workgroup_memory(tile) <= limits.max_compute_workgroup_storage_size as usize
+            && threads <= limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x)
     }
 }
 
@@ -45,14 +84,22 @@ pub(super) fn workgroups(shape: Shape, context: &Context, params: &Params) -> [u
     grid((params.rows as usize).div_ceil(rows) * (params.columns4 as usize * 4).div_ceil(columns))
 }
 
-pub(super) fn constants(context: &Context, shape: Shape) -> Vec<(&'static str, f64)> {
-    let flag = |on: bool| f64::from(u8::from(on));
-    let threads = f64::from(context.cooperative_threads());
-    vec![("TALL", flag(shape.tall)), ("WIDE", flag(shape.wide)), ("THREADS", threads)]
+pub(super) fn constants(context: &Context, shape: Shape, params: &Params) -> Vec<(&'static str, f64)> {
+    let depth = shape.depth * context.cooperative_tile().unwrap_or_default().side();
+    let whole = (params.inner4 * 4).is_multiple_of(depth);
+    vec![
+        ("DOWN", f64::from(shape.subgroups[0])),
+        ("ACROSS", f64::from(shape.subgroups[1])),
+        ("HEIGHT", f64::from(shape.tiles[0])),
+        ("WIDTH", f64::from(shape.tiles[1])),
+        ("DEPTH", f64::from(shape.depth)),
+        ("THREADS", f64::from(shape.threads(context))),
+        ("WHOLE", f64::from(u8::from(whole))),
+    ]
 }
 
 /// The shape of the device's matrices.
-pub(super) fn tile(context: &Context) -> Result<Tile> {
+pub(crate) fn tile(context: &Context) -> Result<Tile> {
     context.cooperative_tile().ok_or_else(|| {
         Error::device(
             KERNEL.name,
@@ -60,4 +107,28 @@ pub(super) fn tile(context: &Context) -> Result<Tile> {
             format!("{} without them", context.describe()),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the shader counts on: rows of slabs divide the threads, and eight fetches of each thread fill a slab to the
+    /// last.
+    #[test]
+    fn threads_divide_slabs_of_every_shape() {
+        for (tile, subgroup) in
+            [(Tile::Eight, 8), (Tile::Eight, 16), (Tile::Eight, 32), (Tile::Sixteen, 32), (Tile::Sixteen, 64)]
+        {
+            for shape in Shape::ALL {
+                let threads = subgroup * shape.subgroups.iter().product::<u32>() as usize;
+                let ([rows, columns], depth) = (shape.extent(tile), (shape.depth * tile.side()) as usize);
+                for (down, width4) in [(rows, depth / 4), (depth, columns / 4)] {
+                    assert_eq!(threads % width4, 0, "{shape:?}, {tile:?}, {subgroup}");
+                    assert_eq!(down * width4 % threads, 0, "{shape:?}, {tile:?}, {subgroup}");
+                    assert!(down * width4 <= 8 * threads, "{shape:?}, {tile:?}, {subgroup}");
+                }
+            }
+        }
+    }
 }

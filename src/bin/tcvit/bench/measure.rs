@@ -40,6 +40,8 @@ impl Effort {
 
 /// Timed forwards that there are in any case: fewer have no spread.
 const LEAST: usize = 3;
+/// What raises a GPU's clocks.
+const WARM: Duration = Duration::from_millis(300);
 /// Profiles that are taken if there is time.
 const PROFILES: usize = 5;
 
@@ -129,6 +131,7 @@ impl<'a> Bench<'a> {
     }
 
     fn time(&self, batch: usize, pixels: &[f32], runners: &[Runner], share: Share) -> Result<Vec<Measured>> {
+        self.warm_up(runners)?;
         let rounds = share.rounds(0.6, LEAST, usize::MAX);
         let whole = in_turns(runners, rounds, |runner| runner.session.run(pixels, Default::default()).map(drop))?;
         let device = match runners.iter().all(|runner| runner.session.run_size() == batch) {
@@ -149,6 +152,16 @@ impl<'a> Bench<'a> {
             results.push(measured);
         }
         Ok(results)
+    }
+
+    /// Keeps a GPU busy until its clocks have risen: while sessions are opened it idles, and then is up to six times as slow.
+    fn warm_up(&self, runners: &[Runner]) -> Result<()> {
+        let start = Instant::now();
+        let emulated = self.context.info().device_type == wgpu::DeviceType::Cpu;
+        while !emulated && start.elapsed() < WARM {
+            runners.iter().try_for_each(|runner| self.forward(&runner.session))?;
+        }
+        Ok(())
     }
 
     /// One forward on whatever the input holds, results left on the device.

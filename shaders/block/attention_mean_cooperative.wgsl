@@ -1,0 +1,233 @@
+// What attention_mean.wgsl makes for W and for dominance, at once, by cooperative matrices, of f16 with f32 sums: a
+// workgroup takes as many queries as its subgroups' matrices have rows, by a chunk of keys, and goes over the heads. A
+// thread keeps its part of a row; what the next head needs is fetched while one is worked on.
+#import shared/cooperative.wgsl
+#import shared/cooperative_rows.wgsl
+#import shared/grid.wgsl
+
+struct Params {
+    tokens: u32,      // T
+    prefix: u32,      // E
+    heads: u32,       // H
+    images: u32,      // B
+    row4: u32,        // vec4s from one token of qkv to the next
+    key_offset4: u32, // vec4s from a token's queries to its keys
+    head4: u32,       // Dh / 4
+    scale: f32,
+    first: u32,       // the token of W's first column, at most E
+    stride: u32,      // of W, and of column sums
+    strips: u32,      // rows of column_sums: T / SIDE, rounded up
+}
+
+override PROPORTIONAL: bool = false;
+
+override LEFT8: u32 = SUBGROUPS * SIDE * (HEAD8 + 1u);
+override RIGHT8: u32 = KEYS * (HEAD8 + 1u);
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> qkv: array<Eight>;      // [B, T, row4 / 2]
+@group(0) @binding(2) var<storage, read> sizes: array<f32>;      // [B, T], read with PROPORTIONAL only
+@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(4) var<storage, read_write> w: array<f32>;    // [B, N, stride]: zero around the patches
+@group(0) @binding(5) var<storage, read_write> dominance: array<f32>; // [B, N], the row of the first token
+@group(0) @binding(6) var<storage, read_write> column_sums: array<f32>; // [B, strips, stride], over SIDE queries each
+
+fn key_bias(image: u32, key: u32) -> vec4<f32> {
+    if PROPORTIONAL {
+        let keys = min(vec4(key) + vec4(0u, 1u, 2u, 3u), vec4(params.tokens - 1u));
+        let place = image * params.tokens + keys;
+        return log(vec4(sizes[place.x], sizes[place.y], sizes[place.z], sizes[place.w]));
+    }
+    return vec4(0.0);
+}
+
+// The probabilities of four keys in one head.
+fn probabilities(at4: u32, bias: vec4<f32>, row: vec2<f32>) -> vec4<f32> {
+    return exp(take_sum(at4) * params.scale + bias - row.x) * row.y;
+}
+
+// Means of four keys; of what is no patch, nothing.
+fn mean_of(sum: vec4<f32>, key: u32) -> vec4<f32> {
+    let keys = vec4(key) + vec4(0u, 1u, 2u, 3u);
+    let are_patches = (keys >= vec4(params.prefix)) & (keys < vec4(params.tokens));
+    return select(vec4(0.0), sum / f32(params.heads), are_patches);
+}
+
+// The sum over a subgroup's queries, which are `lanes` lanes each.
+fn column_sum(mean: vec4<f32>, is_patch: bool, lanes: u32, count: u32) -> vec4<f32> {
+    var sum = select(vec4(0.0), mean, is_patch);
+    for (var step = lanes; step < count; step *= 2u) {
+        sum += subgroupShuffleXor(sum, step);
+    }
+    return sum;
+}
+
+// Where a thread's part of a row goes.
+struct Target {
+    w: u32,
+    dominance: u32,
+    sums: u32,
+    columns: u32, // that exist from there on
+    is_patch: bool,
+    is_first: bool,
+    has_sums: bool,
+}
+
+fn store_key(out: Target, column: u32, key: u32, mean: f32, sum: f32) {
+    if column >= out.columns {
+        return;
+    }
+    if out.is_patch {
+        w[out.w + column] = mean;
+    }
+    if out.is_first && key >= params.prefix && key < params.tokens {
+        dominance[out.dominance + key - params.prefix] = mean;
+    }
+    if out.has_sums {
+        column_sums[out.sums + column] = sum;
+    }
+}
+
+fn store(out: Target, column: u32, key: u32, mean: vec4<f32>, sum: vec4<f32>) {
+    store_key(out, column, key, mean.x, sum.x);
+    store_key(out, column + 1u, key + 1u, mean.y, sum.y);
+    store_key(out, column + 2u, key + 2u, mean.z, sum.z);
+    store_key(out, column + 3u, key + 3u, mean.w, sum.w);
+}
+
+// A thread's part of a head's queries, from `origin8` on; those past the last one are that one once more, and of nothing
+// past the end is anything stored.
+fn fetch_query(at: u32, origin8: u32, first: u32) -> Eight {
+    if at < SUBGROUPS * SIDE * HEAD8 {
+        return qkv[origin8 + min(first + at / HEAD8, params.tokens - 1u) * (params.row4 / 2u) + at % HEAD8];
+    }
+    return Eight();
+}
+
+fn fetch_key(at: u32, origin8: u32, first: u32) -> Eight {
+    if at < KEYS * HEAD8 {
+        return qkv[origin8 + min(first + at / HEAD8, params.tokens - 1u) * (params.row4 / 2u) + at % HEAD8];
+    }
+    return Eight();
+}
+
+fn stage_query(at: u32, value: Eight) {
+    if at < SUBGROUPS * SIDE * HEAD8 {
+        put_left(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, value);
+    }
+}
+
+fn stage_key(at: u32, value: Eight) {
+    if at < KEYS * HEAD8 {
+        put_right(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, value);
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) counts: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) index: u32,
+    @builtin(subgroup_size) count: u32,
+) {
+    let patches = params.tokens - params.prefix;
+    let across = (params.stride + KEYS - 1u) / KEYS;
+    let down = (params.tokens + SUBGROUPS * SIDE - 1u) / (SUBGROUPS * SIDE);
+    let unit = grid_index(group, counts);
+    let exists = unit < across * down * params.images;
+    let tile = min(unit, across * down * params.images - 1u);
+    let image = tile / across / down;
+    let i = tile / across % down * SUBGROUPS * SIDE;
+    let j = tile % across * KEYS;
+    let origin8 = image * params.tokens * (params.row4 / 2u);
+    let keys8 = origin8 + params.key_offset4 / 2u;
+    let first_key = params.first + j;
+
+    let place = place_of(subgroup, index, count);
+    let own = min(subgroup, SUBGROUPS - 1u);
+    let query = i + own * SIDE + place.row;
+    let row4 = place.slot * SLOT4 + place.row * STRIDE4 + place.first;
+    let key = first_key + place.first * 4u;
+    // Of a head and query.
+    let rows_at = image * params.heads * params.tokens + min(query, params.tokens - 1u);
+    let bias0 = key_bias(image, key);
+    let bias1 = key_bias(image, key + 4u);
+    let bias2 = key_bias(image, key + 8u);
+    let bias3 = key_bias(image, key + 12u);
+    var sum0 = vec4(0.0);
+    var sum1 = vec4(0.0);
+    var sum2 = vec4(0.0);
+    var sum3 = vec4(0.0);
+    var q0 = fetch_query(thread, origin8, i);
+    var q1 = fetch_query(thread + THREADS, origin8, i);
+    var q2 = fetch_query(thread + 2u * THREADS, origin8, i);
+    var q3 = fetch_query(thread + 3u * THREADS, origin8, i);
+    var k0 = fetch_key(thread, keys8, first_key);
+    var k1 = fetch_key(thread + THREADS, keys8, first_key);
+    var next_row = rows[rows_at];
+    for (var head = 0u; head < params.heads; head++) {
+        workgroupBarrier();
+        stage_query(thread, q0);
+        stage_query(thread + THREADS, q1);
+        stage_query(thread + 2u * THREADS, q2);
+        stage_query(thread + 3u * THREADS, q3);
+        stage_key(thread, k0);
+        stage_key(thread + THREADS, k1);
+        // Wide heads have more.
+        for (var at = thread + 4u * THREADS; at < SUBGROUPS * SIDE * HEAD8; at += THREADS) {
+            stage_query(at, fetch_query(at, origin8 + head * HEAD8, i));
+        }
+        for (var at = thread + 2u * THREADS; at < KEYS * HEAD8; at += THREADS) {
+            stage_key(at, fetch_key(at, keys8 + head * HEAD8, first_key));
+        }
+        let row = next_row;
+        workgroupBarrier();
+        // After the last head it comes once more, for nothing.
+        let next = min(head + 1u, params.heads - 1u);
+        q0 = fetch_query(thread, origin8 + next * HEAD8, i);
+        q1 = fetch_query(thread + THREADS, origin8 + next * HEAD8, i);
+        q2 = fetch_query(thread + 2u * THREADS, origin8 + next * HEAD8, i);
+        q3 = fetch_query(thread + 3u * THREADS, origin8 + next * HEAD8, i);
+        k0 = fetch_key(thread, keys8 + next * HEAD8, first_key);
+        k1 = fetch_key(thread + THREADS, keys8 + next * HEAD8, first_key);
+        next_row = rows[rows_at + next * params.tokens];
+        multiply_keys(load_queries(own * SIDE * (HEAD8 + 1u)), 0u, place.slot);
+        subgroupBarrier();
+        sum0 += probabilities(row4, bias0, row);
+        sum1 += probabilities(row4 + 1u, bias1, row);
+        sum2 += probabilities(row4 + 2u, bias2, row);
+        sum3 += probabilities(row4 + 3u, bias3, row);
+    }
+
+    let mean0 = mean_of(sum0, key);
+    let mean1 = mean_of(sum1, key + 4u);
+    let mean2 = mean_of(sum2, key + 8u);
+    let mean3 = mean_of(sum3, key + 12u);
+    // Between the first token and the patches there may be others.
+    let is_patch = query >= params.prefix && query < params.tokens;
+    let total0 = column_sum(mean0, is_patch, place.lanes, count);
+    let total1 = column_sum(mean1, is_patch, place.lanes, count);
+    let total2 = column_sum(mean2, is_patch, place.lanes, count);
+    let total3 = column_sum(mean3, is_patch, place.lanes, count);
+    if !exists || !place.stores {
+        return;
+    }
+    let column = j + place.first * 4u;
+    let strip = i / SIDE + own;
+    let out = Target(
+        (image * patches + max(query, params.prefix) - params.prefix) * params.stride + column,
+        image * patches,
+        (image * params.strips + strip) * params.stride + column,
+        // A thread has at most four vec4s of a row, fewer where many share one.
+        min(params.stride - min(column, params.stride), (place.end - place.first) * 4u),
+        is_patch,
+        query == 0u && params.prefix > 0u,
+        place.row == 0u && strip < params.strips,
+    );
+    store(out, 0u, key, mean0, total0);
+    store(out, 4u, key + 4u, mean1, total1);
+    store(out, 8u, key + 8u, mean2, total2);
+    store(out, 12u, key + 12u, mean3, total3);
+}

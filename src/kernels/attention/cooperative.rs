@@ -1,0 +1,105 @@
+//! Attention by cooperative matrices: f16 times f16, summed in f32.
+
+use std::ops::RangeInclusive;
+
+use super::{Bindings, Params};
+use crate::error::{Error, Result};
+use crate::gpu::{Binding, COOPERATIVE, Context, Kernel, Operand, Recorder, Types, grid};
+use crate::kernels::linear::cooperative::tile;
+
+/// What `tests/shaders.rs` checks against the WGSL.
+pub const KERNEL: Kernel = Kernel {
+    name: "attention_cooperative",
+    shader: "block/attention_cooperative.wgsl",
+    bindings: &[Binding::read("qkv"), Binding::read("sizes"), Binding::write("y"), Binding::write("rows")],
+    // By an override: as many of the adapter's subgroups as suit the tokens.
+    workgroup_size: [128, 1, 1],
+    features: COOPERATIVE,
+    variant_of: Some("attention"),
+    ..super::KERNEL
+};
+
+/// The most matrices, side by side, that a head may take.
+const WIDEST: usize = 8;
+
+/// Subgroups of a workgroup, as many as share the keys that they go over.
+const SUBGROUPS: RangeInclusive<usize> = 4..=7;
+
+/// Whether `context` has room for workgroups of so many subgroups.
+fn fits(context: &Context, side: usize, head: usize, subgroups: usize) -> bool {
+    let limits = context.limits();
+    let keys = 2 * side;
+    // Rows of matrices are 16 bytes apart, those of sums too.
+    let halves = subgroups * side * (head.max(keys) + 8) + 2 * keys * (head + 8);
+    let memory = 2 * halves + 4 * (subgroups + 1) * side * (keys + 4);
+    let threads = subgroups * context.info().subgroup_max_size as usize;
+    memory <= limits.max_compute_workgroup_storage_size as usize
+        && threads <= limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) as usize
+}
+
+/// Whether `context` can run it for heads of `head` dimensions: whole matrices, few enough, of subgroups as large as it
+/// takes, with room for a workgroup.
+pub fn takes(context: &Context, head: usize) -> bool {
+    let side = context.cooperative_tile().unwrap_or_default().side() as usize;
+    context.supports(&KERNEL)
+        && head.is_multiple_of(side)
+        && (1..=WIDEST).contains(&(head / side))
+        && context.info().subgroup_min_size as usize * 8 >= side * side
+        && SUBGROUPS.into_iter().any(|subgroups| fits(context, side, head, subgroups))
+}
+
+/// The constants of this kernel and of [`attention_mean`](crate::kernels::attention_mean::cooperative), and how many rows
+/// one of their workgroups has: as few as possible go past the last of `queries`.
+pub(crate) fn constants(
+    context: &Context,
+    queries: usize,
+    head: usize,
+    proportional: bool,
+) -> Result<(Vec<(&'static str, f64)>, usize)> {
+    let side = tile(context)?.side() as usize;
+    if !takes(context, head) {
+        let got = format!("{head} dimensions on {}", context.describe());
+        return Err(Error::limit(KERNEL.name, "heads of 1 to 8 whole matrices, and room for them", got));
+    }
+    let padded = |subgroups: &usize| (queries.next_multiple_of(subgroups * side), usize::MAX - subgroups);
+    let fitting = SUBGROUPS.into_iter().filter(|&subgroups| fits(context, side, head, subgroups));
+    let subgroups = fitting.min_by_key(padded).unwrap_or(*SUBGROUPS.start());
+    let constants = vec![
+        ("PROPORTIONAL", f64::from(u8::from(proportional))),
+        ("SUBGROUPS", subgroups as f64),
+        ("THREADS", subgroups as f64 * f64::from(context.info().subgroup_max_size)),
+        ("HEAD", (head / side) as f64),
+    ];
+    Ok((constants, subgroups * side))
+}
+
+/// Records one dispatch.
+///
+/// # Errors
+/// [`Error::Device`] without cooperative matrices, [`Error::Limit`] for heads that are not [taken](takes), else as
+/// [`Recorder::dispatch`].
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    types: Types,
+    params: Params,
+    proportional: bool,
+    bindings: Bindings<'_>,
+) -> Result<()> {
+    let (heads, tokens, images) = (params.heads as usize, params.tokens as usize, params.images as usize);
+    let context = recorder.context();
+    let (constants, rows) = constants(context, tokens, params.head4 as usize * 4, proportional)?;
+    let types = types.tiled(tile(context)?);
+    recorder.dispatch_typed(
+        &KERNEL,
+        types,
+        &constants,
+        bytemuck::bytes_of(&params),
+        &[
+            Operand::buffer(bindings.qkv, types.input.words(images * tokens * params.row4 as usize * 4)),
+            Operand::buffer(bindings.sizes, images * tokens),
+            Operand::buffer(bindings.y, types.output.words(images * tokens * heads * params.head4 as usize * 4)),
+            Operand::buffer(bindings.rows, images * heads * tokens * 2),
+        ],
+        grid(tokens.div_ceil(rows) * heads * images),
+    )
+}
