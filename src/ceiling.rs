@@ -79,6 +79,10 @@ fn product(context: &Context, budget: Duration, mut ways: Vec<Way>) -> Result<f6
     for [inner, columns] in SHAPES {
         let largest = context.max_binding() as usize / 4 / inner.max(columns);
         let mut rows = ROWS[0];
+        // Products that would be over at once are not worth their time.
+        while best > 0.0 && rows * 4 <= ROWS[1].min(largest) && least_seconds(rows * 4, inner, columns, best) < LONG {
+            rows *= 4;
+        }
         while rows <= ROWS[1].min(largest) && inner * columns * 4 <= context.max_binding() as usize {
             let params = Params::new(rows, inner, columns);
             let operations = 2.0 * params.cost() as f64;
@@ -105,6 +109,11 @@ fn product(context: &Context, budget: Duration, mut ways: Vec<Way>) -> Result<f6
         }
     }
     Ok(best)
+}
+
+/// What a product takes at `best` operations a second.
+fn least_seconds(rows: usize, inner: usize, columns: usize, best: f64) -> f64 {
+    2.0 * Params::new(rows, inner, columns).cost() as f64 / best
 }
 
 /// Keeps a GPU busy until its clocks have risen: while buffers are filled it idles, and then is up to six times as slow.

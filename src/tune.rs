@@ -26,12 +26,11 @@ const BUDGET: Duration = Duration::from_secs(10);
 pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
     let measured = Params { rows: bucket(params.rows), ..*params };
     let name = format!("linear {} {} {} {}", measured.rows, params.inner4 * 4, params.columns4 * 4, name_of(types));
-    let candidates = candidates(context, types);
     let remembered = context.choices().get(&name);
-    if let Some(known) = candidates.iter().find(|variant| Some(variant.name()) == remembered)
-        && is_right(context, *known, types)
+    if let Some(known) = Variant::all(context, types).into_iter().find(|variant| Some(variant.name()) == remembered)
+        && is_right(context, known, types)
     {
-        return *known;
+        return known;
     }
     let default = default_variant(context, types, params);
     // Of weights in a texture nothing else could read, and they are there only where this is right.
@@ -41,22 +40,24 @@ pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
         return default;
     }
     let start = Instant::now();
-    let right: Vec<Variant> = candidates.into_iter().filter(|&variant| is_right(context, variant, types)).collect();
+    let right: Vec<Variant> =
+        candidates(context, types).into_iter().filter(|&variant| is_right(context, variant, types)).collect();
     let best = search(default, &right, |variant| seconds(context, variant, types, &measured)).unwrap_or(default);
     context.spent_tuning(start.elapsed());
     found(context, name, best.name());
     best
 }
 
-/// What is tried. On a GPU nothing comes near cooperative matrices where they can be used, and compiling the rest takes its time.
+/// What is tried: what can win, since comparing and compiling the rest takes its time. On a GPU nothing comes near
+/// cooperative matrices where they can be used; a CPU that emulates one loads lane by lane, which subgroups share.
 fn candidates(context: &Context, types: Types) -> Vec<Variant> {
-    let all = Variant::all(context, types).into_iter();
-    let (matrices, others): (Vec<_>, Vec<_>) = all.partition(|variant| matches!(variant, Variant::Cooperative(_)));
-    match context.info().device_type {
-        wgpu::DeviceType::Cpu => others.into_iter().chain(matrices).collect(),
-        _ if matrices.is_empty() => others,
-        _ => matrices,
-    }
+    let all = Variant::all(context, types);
+    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+    let leads = |variant: &Variant| match emulated {
+        true => matches!(variant, Variant::Subgroup { .. }),
+        false => matches!(variant, Variant::Cooperative(_)),
+    };
+    if all.iter().any(leads) { all.into_iter().filter(leads).collect() } else { all }
 }
 
 fn name_of(types: Types) -> String {

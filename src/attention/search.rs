@@ -47,11 +47,11 @@ pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batc
     best
 }
 
-/// What is tried. Octets share what lanes of a CPU's subgroups load; on an H200 they were slower than the plain kernels, and
-/// took the driver 25 seconds to compile.
+/// What is tried. Octets share what lanes of a CPU's subgroups load, and win there; on an H200 they were slower than the
+/// plain kernels, and took the driver 25 seconds to compile.
 fn candidates(context: &Context) -> impl Iterator<Item = Attention> {
-    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
-    Attention::ALL.into_iter().filter(move |attention| emulated || attention.variant() == Variant::Plain)
+    let octets = Variant::Subgroup.available(context) && context.info().device_type == wgpu::DeviceType::Cpu;
+    Attention::ALL.into_iter().filter(move |attention| (attention.variant() == Variant::Subgroup) == octets)
 }
 
 /// Whether this device and this model can run it, and all of its kernels have given their twins' results there. Where

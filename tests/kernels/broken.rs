@@ -26,6 +26,12 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("block/attention_mix_subgroup.wgsl", "multiply(&b1, b, probs1, first)", "multiply(&b1, b, probs0, first)"),
     ("block/attention.wgsl", "sum = sum * shrink + ", "sum = sum + "),
     ("block/attention_subgroup.wgsl", "    shrink(sums, softmax, 5u);\n", ""),
+    (
+        "block/attention_cooperative.wgsl",
+        "sum += rounded.x + rounded.y + rounded.z + rounded.w;",
+        "sum += rounded.x + rounded.y + rounded.z;",
+    ),
+    ("block/attention_mean_cooperative.wgsl", "+ bias - row.x) * row.y", "+ bias - row.x) * row.x"),
     ("block/attention_mean.wgsl", "r2.x) * r2.y", "r2.x) * r3.y"),
     ("block/attention_mean_subgroup.wgsl", "store((*sum)[7], at + 7u", "store((*sum)[7], at + 6u"),
     ("condense/attention_connectivity.wgsl", "sum / f32(params.heads)", "sum / f32(params.heads + 1u)"),
@@ -57,6 +63,18 @@ const SLIPS: &[(&str, &str, &str)] = &[
 
 /// Slips in what only some forms of a kernel run, and the kernel.
 const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
+    (
+        "attention_cooperative",
+        "block/attention_cooperative.wgsl",
+        "bias = log(vec4(sizes[place.x], sizes[place.y]",
+        "bias = log(vec4(sizes[place.x], sizes[place.x]",
+    ),
+    (
+        "attention_mean_cooperative",
+        "block/attention_mean_cooperative.wgsl",
+        "var sum = select(vec4(0.0), mean, is_patch);",
+        "var sum = mean;",
+    ),
     ("layer_norm", "block/layer_norm.wgsl", "source = rows[within];", "source = rows[0u];"),
     ("layer_norm_subgroup", "block/layer_norm_subgroup.wgsl", "source = rows[row];", "source = rows[0u];"),
     ("linear", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),

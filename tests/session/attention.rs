@@ -2,7 +2,7 @@
 
 use tcvit::config::Head;
 use tcvit::gpu::Variant;
-use tcvit::{Attention, Condensation, Context, Model, Precision, Session, SessionOptions, VitConfig};
+use tcvit::{Attention, Condensation, Context, LoadOptions, Model, Precision, Session, SessionOptions, VitConfig};
 
 use crate::splitting::own_device;
 use crate::support::small::{
@@ -18,9 +18,9 @@ fn open(model: &Model, attention: Attention, batch: usize, condensation: Option<
     session
 }
 
-/// Those that run here, the plainest first.
+/// Those that run here in f32, the plainest first.
 fn ways() -> impl Iterator<Item = Attention> {
-    Attention::ALL.into_iter().filter(|attention| {
+    Attention::ALL.into_iter().filter(|&attention| attention != Attention::Cooperative).filter(|attention| {
         let available = attention.variant().available(gpu());
         if !available {
             println!("SKIPPED {attention:?}: {} cannot run it", gpu().describe());
@@ -50,6 +50,29 @@ fn every_way_decides_the_same() {
         for (name, condensation) in condensations() {
             compare(small(), &images, 2, Some(&condensation), name);
         }
+    }
+}
+
+#[test]
+fn cooperative_attention_agrees_in_f16_and_is_refused_elsewhere() {
+    let cooperative = || SessionOptions::new().batch(2).attention(Attention::Cooperative);
+    let error = small().session(cooperative()).err().unwrap().to_string();
+    assert!(error.contains("f16") && error.contains("cooperative"), "{error}");
+    let config = VitConfig::new(48, 8, 64, 2, 2, 10);
+    if !tcvit::kernels::attention::cooperative::takes(gpu(), config.head_width()) {
+        return println!("SKIPPED: {} has no cooperative matrices", gpu().describe());
+    }
+    let model = Model::random_with(gpu(), &config, 54, &LoadOptions::new().precision(Precision::F16)).unwrap();
+    let images = pixels(&config, 2, 54);
+    for condensation in [None, Some(Condensation::paper().drop(2)), Some(Condensation::training_free().drop(2))] {
+        let logits = |attention| {
+            let options = SessionOptions::new().batch(2).condensation(condensation.clone()).attention(attention);
+            model.session(options).unwrap().run(&images, EVERYTHING).unwrap().logits
+        };
+        let (got, expected) = (logits(Attention::Cooperative), logits(Attention::Fused(Variant::Plain)));
+        let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+        let apart = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+        assert!(apart <= 1e-2 * most, "{condensation:?}: {apart} of {most}");
     }
 }
 
