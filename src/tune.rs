@@ -19,7 +19,7 @@ const REPEATS: usize = 3;
 const CLEARLY: f64 = 0.95;
 
 /// What all searches of one context may take together. Beyond it the table decides.
-const BUDGET: Duration = Duration::from_secs(10);
+const BUDGET: Duration = Duration::from_secs(5);
 
 /// The variant of [`linear`] for `params` on `context`'s device: remembered, or found by a search where `context` tunes,
 /// or the table's.
@@ -40,8 +40,11 @@ pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
         return default;
     }
     let start = Instant::now();
-    let right: Vec<Variant> =
-        candidates(context, types).into_iter().filter(|&variant| is_right(context, variant, types)).collect();
+    let candidates = candidates(context, types, &measured);
+    let right: Vec<Variant> = candidates.into_iter().filter(|&variant| is_right(context, variant, types)).collect();
+    if right == [default] {
+        return default;
+    }
     let best = search(default, &right, |variant| seconds(context, variant, types, &measured)).unwrap_or(default);
     context.spent_tuning(start.elapsed());
     found(context, name, best.name());
@@ -49,9 +52,12 @@ pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
 }
 
 /// What is tried: what can win, since comparing and compiling the rest takes its time. On a GPU nothing comes near
-/// cooperative matrices where they can be used; a CPU that emulates one loads lane by lane, which subgroups share.
-fn candidates(context: &Context, types: Types) -> Vec<Variant> {
-    let all = Variant::all(context, types);
+/// cooperative matrices where they can be used; a CPU that emulates one loads lane by lane, which subgroups share, in tiles
+/// that are not empty for the most part.
+fn candidates(context: &Context, types: Types, params: &Params) -> Vec<Variant> {
+    let is_filled =
+        |variant: &Variant| !matches!(variant, Variant::Subgroup { eights } if 8 * (eights - 1) >= params.rows);
+    let all: Vec<Variant> = Variant::all(context, types).into_iter().filter(is_filled).collect();
     let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
     let leads = |variant: &Variant| match emulated {
         true => matches!(variant, Variant::Subgroup { .. }),
@@ -87,7 +93,7 @@ pub(crate) fn found(context: &Context, name: String, best: String) {
 /// the fewest rows; a GPU uses cooperative matrices where it has them, else reads through workgroup memory, in tiles small
 /// enough to occupy it.
 pub fn default_variant(context: &Context, types: Types, params: &Params) -> Variant {
-    let candidates = candidates(context, types);
+    let candidates = candidates(context, types, params);
     if context.info().device_type == wgpu::DeviceType::Cpu || types.home == Home::Texture {
         // Time per row of a tile of 8, 16 and 24 rows, as measured on llvmpipe.
         let time = |eights: u32| params.rows.next_multiple_of(8 * eights) * [0, 15, 11, 10][eights as usize];
