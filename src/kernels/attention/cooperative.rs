@@ -45,7 +45,7 @@ pub fn takes(context: &Context, head: usize) -> bool {
         && head.is_multiple_of(side)
         && (1..=WIDEST).contains(&(head / side))
         && context.info().subgroup_min_size as usize * 8 >= side * side
-        && SUBGROUPS.into_iter().any(|subgroups| fits(context, side, head, subgroups))
+        && SUBGROUPS.clone().any(|subgroups| fits(context, side, head, subgroups))
 }
 
 /// The constants of this kernel and of [`attention_mean`](crate::kernels::attention_mean::cooperative), and how many rows
@@ -62,7 +62,7 @@ pub(crate) fn constants(
         return Err(Error::limit(KERNEL.name, "heads of 1 to 8 whole matrices, and room for them", got));
     }
     let padded = |subgroups: &usize| (queries.next_multiple_of(subgroups * side), usize::MAX - subgroups);
-    let fitting = SUBGROUPS.into_iter().filter(|&subgroups| fits(context, side, head, subgroups));
+    let fitting = SUBGROUPS.filter(|&subgroups| fits(context, side, head, subgroups));
     let subgroups = fitting.min_by_key(padded).unwrap_or(*SUBGROUPS.start());
     let constants = vec![
         ("PROPORTIONAL", f64::from(u8::from(proportional))),
