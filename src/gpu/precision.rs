@@ -99,8 +99,6 @@ impl Types {
             ("shared/input.wgsl", Precision::F16, _) => "shared/input_f16.wgsl",
             ("shared/output.wgsl", _, Precision::F32) => "shared/output_f32.wgsl",
             ("shared/output.wgsl", _, Precision::F16) => "shared/output_f16.wgsl",
-            ("shared/element.wgsl", _, Precision::F32) => "shared/element_f32.wgsl",
-            ("shared/element.wgsl", _, Precision::F16) => "shared/element_f16.wgsl",
             ("shared/cooperative.wgsl", ..) => match self.tile {
                 Tile::Eight => "shared/cooperative_8.wgsl",
                 Tile::Sixteen => "shared/cooperative_16.wgsl",

@@ -20,8 +20,6 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/cooperative_16.wgsl",
     "shared/cooperative_8.wgsl",
     "shared/cooperative_rows.wgsl",
-    "shared/element_f16.wgsl",
-    "shared/element_f32.wgsl",
     "shared/emitted_buffer.wgsl",
     "shared/emitted_texture.wgsl",
     "shared/epilogue.wgsl",
