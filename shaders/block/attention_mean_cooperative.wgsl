@@ -95,30 +95,27 @@ fn store(out: Target, column: u32, key: u32, mean: vec4<f32>, sum: vec4<f32>) {
     store_key(out, column + 3u, key + 3u, mean.w, sum.w);
 }
 
-// A thread's part of a head's queries, from `origin8` on; those past the last one are that one once more, and of nothing
-// past the end is anything stored.
-fn fetch_query(at: u32, origin8: u32, first: u32) -> Eight {
-    if at < SUBGROUPS * SIDE * HEAD8 {
-        return qkv[origin8 + min(first + at / HEAD8, params.tokens - 1u) * (params.row4 / 2u) + at % HEAD8];
-    }
-    return Eight();
-}
+// The eights of a workgroup's queries and keys in one head.
+override QUERIES8: u32 = SUBGROUPS * SIDE * HEAD8;
+override CHUNK8: u32 = KEYS * HEAD8;
 
-fn fetch_key(at: u32, origin8: u32, first: u32) -> Eight {
-    if at < KEYS * HEAD8 {
+// One of `count` eights of tokens from `first` on, of a head at `origin8`; those past the last token are that one once more,
+// and of nothing past the end is anything stored.
+fn fetch(at: u32, count: u32, origin8: u32, first: u32) -> Eight {
+    if at < count {
         return qkv[origin8 + min(first + at / HEAD8, params.tokens - 1u) * (params.row4 / 2u) + at % HEAD8];
     }
     return Eight();
 }
 
 fn stage_query(at: u32, value: Eight) {
-    if at < SUBGROUPS * SIDE * HEAD8 {
+    if at < QUERIES8 {
         put_left(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, value);
     }
 }
 
 fn stage_key(at: u32, value: Eight) {
-    if at < KEYS * HEAD8 {
+    if at < CHUNK8 {
         put_right(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, value);
     }
 }
@@ -160,12 +157,12 @@ fn main(
     var sum1 = vec4(0.0);
     var sum2 = vec4(0.0);
     var sum3 = vec4(0.0);
-    var q0 = fetch_query(thread, origin8, i);
-    var q1 = fetch_query(thread + THREADS, origin8, i);
-    var q2 = fetch_query(thread + 2u * THREADS, origin8, i);
-    var q3 = fetch_query(thread + 3u * THREADS, origin8, i);
-    var k0 = fetch_key(thread, keys8, first_key);
-    var k1 = fetch_key(thread + THREADS, keys8, first_key);
+    var q0 = fetch(thread, QUERIES8, origin8, i);
+    var q1 = fetch(thread + THREADS, QUERIES8, origin8, i);
+    var q2 = fetch(thread + 2u * THREADS, QUERIES8, origin8, i);
+    var q3 = fetch(thread + 3u * THREADS, QUERIES8, origin8, i);
+    var k0 = fetch(thread, CHUNK8, keys8, first_key);
+    var k1 = fetch(thread + THREADS, CHUNK8, keys8, first_key);
     var next_row = rows[rows_at];
     for (var head = 0u; head < params.heads; head++) {
         workgroupBarrier();
@@ -176,22 +173,22 @@ fn main(
         stage_key(thread, k0);
         stage_key(thread + THREADS, k1);
         // Wide heads have more.
-        for (var at = thread + 4u * THREADS; at < SUBGROUPS * SIDE * HEAD8; at += THREADS) {
-            stage_query(at, fetch_query(at, origin8 + head * HEAD8, i));
+        for (var at = thread + 4u * THREADS; at < QUERIES8; at += THREADS) {
+            stage_query(at, fetch(at, QUERIES8, origin8 + head * HEAD8, i));
         }
-        for (var at = thread + 2u * THREADS; at < KEYS * HEAD8; at += THREADS) {
-            stage_key(at, fetch_key(at, keys8 + head * HEAD8, first_key));
+        for (var at = thread + 2u * THREADS; at < CHUNK8; at += THREADS) {
+            stage_key(at, fetch(at, CHUNK8, keys8 + head * HEAD8, first_key));
         }
         let row = next_row;
         workgroupBarrier();
         // After the last head it comes once more, for nothing.
         let next = min(head + 1u, params.heads - 1u);
-        q0 = fetch_query(thread, origin8 + next * HEAD8, i);
-        q1 = fetch_query(thread + THREADS, origin8 + next * HEAD8, i);
-        q2 = fetch_query(thread + 2u * THREADS, origin8 + next * HEAD8, i);
-        q3 = fetch_query(thread + 3u * THREADS, origin8 + next * HEAD8, i);
-        k0 = fetch_key(thread, keys8 + next * HEAD8, first_key);
-        k1 = fetch_key(thread + THREADS, keys8 + next * HEAD8, first_key);
+        q0 = fetch(thread, QUERIES8, origin8 + next * HEAD8, i);
+        q1 = fetch(thread + THREADS, QUERIES8, origin8 + next * HEAD8, i);
+        q2 = fetch(thread + 2u * THREADS, QUERIES8, origin8 + next * HEAD8, i);
+        q3 = fetch(thread + 3u * THREADS, QUERIES8, origin8 + next * HEAD8, i);
+        k0 = fetch(thread, CHUNK8, keys8 + next * HEAD8, first_key);
+        k1 = fetch(thread + THREADS, CHUNK8, keys8 + next * HEAD8, first_key);
         next_row = rows[rows_at + next * params.tokens];
         multiply_keys(load_queries(own * SIDE * (HEAD8 + 1u)), 0u, place.slot);
         subgroupBarrier();

@@ -1,6 +1,6 @@
 // Cooperative matrices of 16 by 16: those of NVIDIA and AMD. (shared/cooperative_8.wgsl is the other choice.) The shader
 // that imports this says how long `left`, `right` and `sums` are, in workgroup memory: operands addressed by eights, sums
-// by fours. Matrices are loaded from whole vectors here, so that threads write 16 bytes at once.
+// by fours. Matrices are loaded from whole vectors here, so that threads write 8 bytes at once.
 enable f16;
 enable wgpu_cooperative_matrix;
 

@@ -39,7 +39,7 @@ impl Tile {
         Self::choose(&adapter.cooperative_matrix_properties(), threads, limits.max_compute_invocations_per_workgroup)
     }
 
-    /// Subgroups in a workgroup of the kernels that use cooperative matrices.
+    /// The fewest subgroups in a workgroup of the kernels that use cooperative matrices.
     pub const SUBGROUPS: u32 = 4;
 
     fn choose(shapes: &[wgpu::CooperativeMatrixProperties], threads: [u32; 2], most_threads: u32) -> Option<Self> {
@@ -50,7 +50,7 @@ impl Tile {
             let has = shapes.iter().any(|shape| {
                 [shape.m_size, shape.n_size, shape.k_size] == [side; 3] && (shape.ab_type, shape.cr_type) == (F16, F32)
             });
-            // A slab is filled by 4 fetches of each thread.
+            // A slab is filled by 8 fetches of each thread.
             has && fewest > 0 && most <= most_threads && most >= side * side / 2
         })
     }

@@ -140,8 +140,8 @@ impl Variant {
         all
     }
 
-    /// A short name: `plain`, `subgroup 24`, `tiled 64`, `cooperative 8x4`; the numbers are rows of a tile; of
-    /// [`cooperative::Shape::name`] its own.
+    /// A short name: `plain`, `subgroup 24`, `tiled 64`, where the numbers are rows of a tile, or as
+    /// [`cooperative::Shape::name`] says.
     pub fn name(self) -> String {
         match self {
             Self::Plain => "plain".into(),

@@ -45,8 +45,8 @@ pub struct Arguments {
     /// Number formats of weights and activations: f32, f16.
     #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "f32")]
     precision: Vec<Precision>,
-    /// How attention runs: stored_plain, stored_subgroup, fused_plain, fused_subgroup, emitting, cooperative [default: what is expected
-    /// to be fastest on the adapter].
+    /// How attention runs: stored_plain, stored_subgroup, fused_plain, fused_subgroup, emitting, cooperative [default: what
+    /// is expected to be fastest on the adapter].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     attention: Vec<Attention>,
     /// Timed forwards of each, if there is time for them.
