@@ -63,7 +63,8 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let probs = probabilities(&powers, &levels, &rows, &params);
         // Powers of numbers down to -4 at most: 3 + 2 |x| units, and what the exponent's own rounding makes of it.
         let tolerance = rounding(heads) + 15.0 * ULP;
-        let got = download_placed(context, &w, layout.elements(images * patches))?;
+        let (elements, texels) = (layout.elements(images * patches), layout.texels(patches, images));
+        let got = download_placed(context, &w, elements, texels)?;
         worst = worst.worse(around(&got, patches, layout));
         let got = packed(&got, patches, layout);
         let twin = attention_connectivity(&probs, tokens, prefix, heads, stride);

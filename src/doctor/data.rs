@@ -142,11 +142,11 @@ pub(super) fn placed(
     Placed::upload(context, "w", &laid_out(matrix, patches, layout), texels, home)
 }
 
-/// The first `len` f32 of `placed`.
-pub(super) fn download_placed(context: &Context, placed: &Placed, len: usize) -> Result<Vec<f32>> {
+/// The f32 of `placed`: `len` in a buffer, as many as `texels` hold in a texture.
+pub(super) fn download_placed(context: &Context, placed: &Placed, len: usize, texels: Texels) -> Result<Vec<f32>> {
     match placed {
         Placed::Buffer(buffer) => download(context, buffer, len),
-        Placed::Texture(view) => download_texture(context, view),
+        Placed::Texture(view) => download_texture(context, view, texels),
     }
 }
 

@@ -61,7 +61,7 @@ impl Shape {
             Placed::Texture(view) => view,
         };
         let (mut powers, mut of_rows) = (Vec::new(), Vec::new());
-        let words: Vec<u32> = download_texture(context, view)?;
+        let words: Vec<u32> = download_texture(context, view, self.texels())?;
         for row in words.chunks_exact(self.texels()[0] as usize * 4) {
             let (own, softmax) = row.split_at(row.len() - 4);
             match self.precision {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::textures::FORMAT;
 use super::{Context, Home, Types};
@@ -120,7 +121,10 @@ impl PipelineTable {
         if let Some(pipeline) = table.get(&key) {
             return Ok(pipeline.clone());
         }
+        let start = Instant::now();
         let pipeline = Arc::new(compile(context, kernel, types, constants)?);
+        let (kernel, seconds) = (kernel.name, start.elapsed().as_secs_f64());
+        tracing::debug!(kernel, ?types, ?constants, seconds, "compiled");
         context.cache().changed();
         table.insert(key, pipeline.clone());
         Ok(pipeline)

@@ -140,7 +140,14 @@ pub fn fits(context: &Context, [width, height, images]: Texels) -> bool {
     width.max(height) <= limits.max_texture_dimension_2d && images <= limits.max_texture_array_layers
 }
 
-/// An array of textures of four 4-byte words a texel, zeroed by wgpu.
+/// A side that is no power of two, if the device can have it. llvmpipe compiles a kernel once more for every texture that
+/// has one where the last had none, though images are read alike.
+fn uneven(side: u32, most: u32) -> u32 {
+    let longer = if side == 1 { 3 } else { side + 1 };
+    if side.is_power_of_two() && longer <= most { longer } else { side }
+}
+
+/// An array of textures of four 4-byte words a texel, zeroed by wgpu. It may have a column and a row more than asked for.
 ///
 /// # Errors
 /// [`Error::Limit`] past the device's limits, [`Error::Device`] when memory runs out.
@@ -156,6 +163,7 @@ pub fn texture(context: &Context, label: &str, size: Texels) -> Result<wgpu::Tex
         ));
     }
     let [width, height, depth_or_array_layers] = size.map(|count| count.max(1));
+    let [width, height] = [width, height].map(|side| uneven(side, context.limits().max_texture_dimension_2d));
     context.checked(&op, || {
         let texture = context.device().create_texture(&wgpu::TextureDescriptor {
             label: Some(label),
@@ -191,20 +199,23 @@ pub fn upload_texture<T: Pod>(context: &Context, label: &str, data: &[T], size: 
             bytes_per_row: Some(size[0] * TEXEL),
             rows_per_image: Some(size[1]),
         };
-        let texture = view.texture();
-        context.queue().write_texture(texture.as_image_copy(), bytes, layout, texture.size());
+        context.queue().write_texture(view.texture().as_image_copy(), bytes, layout, extent(size));
         Ok(())
     })?;
     buffers::written(context, label, bytes.len())?;
     Ok(view)
 }
 
-/// All texels of `view`'s texture, row after row, after everything submitted so far. Blocks.
+fn extent([width, height, depth_or_array_layers]: Texels) -> wgpu::Extent3d {
+    wgpu::Extent3d { width, height, depth_or_array_layers }
+}
+
+/// The texels that [`texture`] was asked for, row after row, after everything submitted so far. Blocks.
 ///
 /// # Errors
 /// As [`download`](super::download).
-pub fn download_texture<T: Pod>(context: &Context, view: &wgpu::TextureView) -> Result<Vec<T>> {
-    let (texture, size) = (view.texture(), view.texture().size());
+pub fn download_texture<T: Pod>(context: &Context, view: &wgpu::TextureView, size: Texels) -> Result<Vec<T>> {
+    let (texture, size) = (view.texture(), extent(size));
     let row = (size.width * TEXEL).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
     let rows = (size.height * size.depth_or_array_layers) as usize;
     let buffer = buffers::empty(context, "texels", row as usize / 4 * rows)?;
