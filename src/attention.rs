@@ -10,7 +10,6 @@ use crate::kernels::attention_powers::Layout;
 use crate::kernels::query_key::{self, Products};
 use crate::kernels::{attention_connectivity, attention_mean, attention_mix, attention_powers, dominance, softmax};
 use crate::plan::{Attention, Plan};
-use crate::tune;
 
 mod search;
 
@@ -18,23 +17,16 @@ pub(crate) use search::fastest;
 
 /// How attention runs where nothing is searched for: what was fastest at DeiT's shapes on an H200, or on llvmpipe where a
 /// CPU emulates a GPU; of kernels that are right on this device.
-pub(crate) fn preferred(context: &Context, config: &VitConfig, precision: Precision) -> Attention {
-    if context.info().device_type != wgpu::DeviceType::Cpu {
-        let best = [Attention::Cooperative, Attention::Fused(Variant::Plain)];
-        let right = |&attention: &Attention| search::is_right(context, config, precision, attention);
-        return best.into_iter().find(right).unwrap_or(Attention::Stored(Variant::Plain));
-    }
-    // The plain fused kernel's barriers cost more than it saves where subgroups are missing.
-    match tune::way(context, &["attention", "attention_mean"]) {
-        Variant::Subgroup if Attention::Emitting.takes(config.head_width()) => {
-            // Arithmetic is what a CPU lacks.
-            match tune::is_believed(context, "attention_powers") {
-                true => Attention::Emitting,
-                false => Attention::Fused(Variant::Subgroup),
-            }
+fn preferred(wanted: &search::Wanted<'_>) -> Attention {
+    let best: &[Attention] = match wanted.context.info().device_type {
+        // Arithmetic is what a CPU lacks. The plain fused kernel's barriers cost more than it saves where subgroups are
+        // missing.
+        wgpu::DeviceType::Cpu => {
+            &[Attention::Emitting, Attention::Fused(Variant::Subgroup), Attention::Stored(Variant::Subgroup)]
         }
-        _ => Attention::Stored(tune::way(context, &["query_key", "softmax", "attention_mix"])),
-    }
+        _ => &[Attention::Cooperative, Attention::Fused(Variant::Plain)],
+    };
+    best.iter().copied().find(|&attention| wanted.is_right(attention)).unwrap_or(Attention::Stored(Variant::Plain))
 }
 
 /// Refuses what this device or this model cannot run.
@@ -268,7 +260,7 @@ fn record_mean(
     attention_mean::record(
         recorder,
         stage.plan.attention.variant(),
-        types(stage),
+        Types::new(stage.precision(), Precision::F32),
         params,
         stage.proportional(),
         bindings,

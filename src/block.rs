@@ -103,7 +103,7 @@ pub(crate) fn record_linear(
 ) -> Result<()> {
     let params = linear::Params::new(rows, layer.inner, layer.columns);
     let types = Types::new(layer.precision, output.precision).at(layer.w.matrix().home());
-    let variant = tune::variant(recorder.context(), types, &params);
+    let variant = tune::variant(recorder.context(), types, &params, output.epilogue)?;
     let bindings = linear::Bindings { x, w: layer.w.matrix(), bias: &layer.bias, y, residual: output.residual };
     linear::record(recorder, variant, types, params, output.epilogue, bindings)
 }

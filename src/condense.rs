@@ -3,9 +3,10 @@
 
 use crate::attention;
 use crate::condensation::{Chain, Condensation, Reducer};
+use crate::doctor::AssignUse;
 use crate::error::Result;
 use crate::forward::Stage;
-use crate::gpu::{Matrix, Precision, Recorder, Types};
+use crate::gpu::{Home, Matrix, Precision, Recorder, Types};
 use crate::kernels::assign::{self, Candidates, Rows};
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::connectivity::{self, Part};
@@ -160,7 +161,7 @@ impl Step<'_> {
             scale: 1.0,
         };
         let bindings = query_key::Bindings { x: keys, sizes: self.stage.sizes(), y: cosine };
-        let variant = tune::way(recorder.context(), &["query_key"]);
+        let variant = tune::of_cosines(recorder.context(), self.stage.patches);
         query_key::record(recorder, variant, Types::default(), params, self.images(), Products::Cosines, bindings)
     }
 
@@ -203,7 +204,18 @@ impl Step<'_> {
         }
         let weighs = decision.fusion == Fusion::Connectivity;
         let bindings = assign::Bindings { rows, order, slot, assigned, connection, diagonal };
-        let variant = tune::way(recorder.context(), &["assign"]);
+        let used = AssignUse {
+            order: match rows {
+                Rows::Made(_) => 0,
+                Rows::First(_) => 1,
+                Rows::Second(_) => 2,
+            },
+            home: if let Rows::Made(_) = rows { Home::Buffer } else { matrix.home() },
+            aligned: params.stride.is_multiple_of(4),
+            candidates,
+            weighs,
+        };
+        let variant = tune::of_matching(recorder.context(), used, *dropped);
         assign::record(recorder, variant, params, images, candidates, weighs, bindings)?;
 
         if weighs && matches!(rows, Rows::Made(_)) {

@@ -4,13 +4,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::doctor::{self, Difference};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Home, Placed, Precision, Recorder, Texels, Types, empty, fits, profile};
-use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant, cooperative, subgroup};
+use crate::kernels::linear::{self, Bindings, Epilogue, Params, Residual, Variant, cooperative, subgroup};
 
-/// Sizes at which a variant must give the twin's result: below, at and past every tile's edge.
-const PROOFS: [[usize; 3]; 3] = [[7, 20, 12], [65, 64, 68], [130, 72, 192]];
+mod belief;
+
+use belief::of_product;
+pub use belief::way;
+pub(crate) use belief::{is_believed, of_attention, of_cosines, of_matching, of_means, of_score};
 
 /// How often each candidate is timed; the shortest counts, since nothing makes a kernel faster by accident.
 const REPEATS: usize = 3;
@@ -21,34 +23,45 @@ const CLEARLY: f64 = 0.95;
 /// What all searches of one context may take together. Beyond it the table decides.
 const BUDGET: Duration = Duration::from_secs(5);
 
-/// The variant of [`linear`] for `params` on `context`'s device: remembered, or found by a search where `context` tunes,
-/// or the table's.
-pub fn variant(context: &Context, types: Types, params: &Params) -> Variant {
+/// The variant of [`linear`] for `params` and `epilogue` on `context`'s device: remembered, or found by a search where
+/// `context` tunes, or the table's.
+///
+/// # Errors
+/// [`Error::Shader`] where none is right on the device that can read weights in a texture.
+pub fn variant(context: &Context, types: Types, params: &Params, epilogue: Epilogue) -> Result<Variant> {
     let measured = Params { rows: bucket(params.rows), ..*params };
     let name = format!("linear {} {} {} {}", measured.rows, params.inner4 * 4, params.columns4 * 4, name_of(types));
+    let is_right = |variant: Variant| of_product(context, variant, types, epilogue);
     let remembered = context.choices().get(&name);
     if let Some(known) = Variant::all(context, types).into_iter().find(|variant| Some(variant.name()) == remembered)
-        && is_right(context, known, types)
+        && is_right(known)
     {
-        return known;
+        return Ok(known);
     }
-    let default = default_variant(context, types, params);
-    // Of weights in a texture nothing else could read, and they are there only where this is right.
-    let alone = types.home == Home::Texture;
-    let default = if alone || is_right(context, default, types) { default } else { Variant::Plain };
+    let default = match default_variant(context, types, params) {
+        default if is_right(default) => default,
+        // What is in a texture nothing else could read.
+        _ if types.home == Home::Texture => {
+            let others = Variant::all(context, types).into_iter().find(|&variant| is_right(variant));
+            let wrong = || Error::shader("choose a dense layer", "a kernel that is right on this device", "none");
+            others.ok_or_else(wrong)?
+        }
+        _ => Variant::Plain,
+    };
     if !context.tunes() || context.tuning_time() > BUDGET {
-        return default;
+        return Ok(default);
     }
     let start = Instant::now();
     let candidates = candidates(context, types, &measured);
-    let right: Vec<Variant> = candidates.into_iter().filter(|&variant| is_right(context, variant, types)).collect();
+    let right: Vec<Variant> = candidates.into_iter().filter(|&variant| is_right(variant)).collect();
     if right == [default] {
-        return default;
+        return Ok(default);
     }
-    let best = search(default, &right, |variant| seconds(context, variant, types, &measured)).unwrap_or(default);
+    let time = |variant| seconds(context, variant, types, &measured, epilogue);
+    let best = search(default, &right, time).unwrap_or(default);
     context.spent_tuning(start.elapsed());
     found(context, name, best.name());
-    best
+    Ok(best)
 }
 
 /// What is tried: what can win, since comparing and compiling the rest takes its time. On a GPU nothing comes near
@@ -75,9 +88,10 @@ fn name_of(types: Types) -> String {
 /// buffers lane by lane.
 pub(crate) fn home_of_weights(context: &Context, precision: Precision, texels: Texels) -> Home {
     let emulated = context.info().device_type == wgpu::DeviceType::Cpu && subgroup::lanes(context).is_some();
-    // The others are asked when they are chosen; that it can be read at all, one tells.
+    // The others are asked when they are chosen; that it can be read at all, the smallest tells.
     let types = Types::new(precision, Precision::F32).at(Home::Texture);
-    match emulated && fits(context, texels) && is_right(context, Variant::Subgroup { eights: 3 }, types) {
+    let smallest = Variant::Subgroup { eights: 1 };
+    match emulated && fits(context, texels) && of_product(context, smallest, types, Epilogue::Store) {
         true => Home::Texture,
         false => Home::Buffer,
     }
@@ -115,75 +129,11 @@ pub fn default_variant(context: &Context, types: Types, params: &Params) -> Vari
     if candidates.contains(&tiled) { tiled } else { Variant::Plain }
 }
 
-/// Which variant of all of `kernels` (their stems) to run: the subgroups' where the device can and each of them has given
-/// its twin's results there, at every size that the doctor tries.
-pub fn way(context: &Context, kernels: &[&str]) -> gpu::Variant {
-    // A driver for GPUs took 12 seconds to compile every form of this one, which then was as fast as the plain kernel.
-    let slow = context.info().device_type != wgpu::DeviceType::Cpu && kernels.contains(&"assign");
-    let available = gpu::Variant::Subgroup.available(context) && !slow;
-    match available && kernels.iter().all(|kernel| subgroups_are_right(context, kernel)) {
-        true => gpu::Variant::Subgroup,
-        false => gpu::Variant::Plain,
-    }
-}
-
-fn subgroups_are_right(context: &Context, kernel: &str) -> bool {
-    is_believed(context, &format!("{kernel}_subgroup"))
-}
-
-/// Whether `kernel`, which the device can run, has given its twin's results there, at every size that the doctor tries.
-pub(crate) fn is_believed(context: &Context, kernel: &str) -> bool {
-    let Some(check) = doctor::CHECKS.iter().find(|check| check.kernel == kernel) else { return false };
-    believed(context, kernel, || proven(check.sizes.iter().map(|size| check.compare(context, size))))
-}
-
-/// Whether every comparison passed that the device has room for, and at least one had.
-fn proven(comparisons: impl Iterator<Item = Result<Difference>>) -> bool {
-    let mut passed = 0;
-    for comparison in comparisons {
-        match comparison {
-            Ok(difference) if difference.passed() => passed += 1,
-            Err(Error::Limit { .. }) => {}
-            _ => return false,
-        }
-    }
-    passed > 0
-}
-
-/// Whether `what` matches its twin on this device: remembered, or found by `compare`.
-fn believed(context: &Context, what: &str, compare: impl FnOnce() -> bool) -> bool {
-    let name = format!("{what} matches its twin");
-    if let Some(known) = context.choices().get(&name) {
-        return known == "yes";
-    }
-    let start = Instant::now();
-    let right = compare();
-    tracing::debug!(what, right, seconds = start.elapsed().as_secs_f64(), "compared with its twin");
-    if !right {
-        tracing::warn!(what, "a kernel is wrong on this device and not used");
-    }
-    // A device that is lost says nothing about the kernel.
-    if context.healthy("").is_ok() {
-        context.choices().set(name, if right { "yes" } else { "no" });
-    }
-    right
-}
-
 /// Row counts that are tuned for: powers of two and one and a half times them, so that a network whose tokens dwindle
 /// does not need a search in every block.
 fn bucket(rows: u32) -> u32 {
     let power = rows.max(8).next_power_of_two();
     if rows <= power / 4 * 3 { power / 4 * 3 } else { power }
-}
-
-/// Whether `variant` gives the twin's results on this device; asked once for each context.
-fn is_right(context: &Context, variant: Variant, types: Types) -> bool {
-    if variant == Variant::Plain {
-        // There is nothing to fall back to; the doctor and the tests check it.
-        return true;
-    }
-    let compare = |size: &[usize; 3]| doctor::compare_linear(context, variant, types, size, 1);
-    believed(context, &format!("linear {} {}", variant.name(), name_of(types)), || proven(PROOFS.iter().map(compare)))
 }
 
 /// The fastest of `candidates`, if it is clearly faster than `default`. One that the device has no room for is none.
@@ -204,7 +154,13 @@ pub(crate) fn search<T: Copy + PartialEq>(
 }
 
 /// Time of one product, on the device's own clock where it has one.
-pub(crate) fn seconds(context: &Context, variant: Variant, types: Types, params: &Params) -> Result<f64> {
+pub(crate) fn seconds(
+    context: &Context,
+    variant: Variant,
+    types: Types,
+    params: &Params,
+    epilogue: Epilogue,
+) -> Result<f64> {
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
     let x = empty(context, "tuned x", types.input.words(rows * inner))?;
     let texels = linear::texels(inner, columns, types.input);
@@ -212,9 +168,16 @@ pub(crate) fn seconds(context: &Context, variant: Variant, types: Types, params:
     let w = Placed::empty(context, "tuned w", types.input.words(inner * columns), in_texture)?;
     let bias = empty(context, "tuned bias", columns)?;
     let y = empty(context, "tuned y", types.output.words(rows * columns))?;
+    let gathered = match epilogue {
+        Epilogue::Gather => {
+            Some((empty(context, "tuned tokens", rows * columns)?, empty(context, "tuned rows", rows)?))
+        }
+        _ => None,
+    };
     seconds_of(context, |recorder| {
-        let bindings = Bindings { x: &x, w: w.matrix(), bias: &bias, y: &y, residual: None };
-        linear::record(recorder, variant, types, *params, Epilogue::Store, bindings)
+        let residual = gathered.as_ref().map(|(tokens, rows)| Residual { tokens, rows });
+        let bindings = Bindings { x: &x, w: w.matrix(), bias: &bias, y: &y, residual };
+        linear::record(recorder, variant, types, *params, epilogue, bindings)
     })
 }
 

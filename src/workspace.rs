@@ -1,9 +1,13 @@
 //! The buffers that a forward works in, sized by the plan for a number of images. What a dispatch reads and what it
 //! writes are never one buffer, so tokens and sizes ping-pong.
 
+use crate::condensation::Weights;
+use crate::doctor::{AssignUse, ScoreUse};
 use crate::error::Result;
-use crate::gpu::{Context, Placed, Precision, Variant, empty, fits};
+use crate::gpu::{Context, Home, Placed, Precision, Texels, Variant, empty, fits};
+use crate::kernels::assign::Candidates;
 use crate::kernels::attention::Emission;
+use crate::kernels::score::Terms;
 use crate::plan::Plan;
 use crate::tune;
 
@@ -129,10 +133,7 @@ impl Workspace {
         let new = |name: &str, each: usize| empty(context, name, each * images);
         let stored = |name: &str, each: usize| empty(context, name, precision.words(each * images));
         let pair = |name: &str, each: usize| Ok([new(name, each)?, new(name, each)?]);
-        let texels = plan.texels(images, precision).filter(|sizes| {
-            let fit = !inspect && sizes.iter().all(|&size| fits(context, size));
-            fit && tune::way(context, &["score", "assign"]) == Variant::Subgroup
-        });
+        let texels = texels(context, plan, precision, images, inspect);
         let powers_words = precision.words(elements.powers * images).max(Emission::UNUSED);
         let condense = match plan.condenses() {
             false => None,
@@ -184,6 +185,39 @@ impl Workspace {
             condense,
         })
     }
+}
+
+/// The sizes of textures that hold W, and the powers that it is made of, of `images` images: where W may be padded, the
+/// device has room, and what reads W can have it there.
+pub(crate) fn texels(
+    context: &Context,
+    plan: &Plan,
+    precision: Precision,
+    images: usize,
+    inspect: bool,
+) -> Option<[Texels; 2]> {
+    // What is read back lies in buffers.
+    let sizes = plan.texels(images, precision).filter(|_| !inspect)?;
+    let condensation = plan.condensation.as_ref()?;
+    let (order, home, aligned) = (condensation.order, Home::Texture, true);
+    let matching = AssignUse {
+        order,
+        home,
+        aligned,
+        candidates: Candidates::Any,
+        weighs: condensation.weights == Weights::Connectivity,
+    };
+    let scored = condensation.score_counts().map(|(connectivity, dominance)| {
+        let (order, home) = if connectivity { (order, home) } else { (0, Home::Buffer) };
+        let terms = Terms { normalise: condensation.normalise, connectivity, dominance };
+        ScoreUse { order, home, aligned, terms }
+    });
+    let mut condensing = plan.blocks.iter().filter(|block| block.dropped > 0);
+    let mut readable = || {
+        scored.is_none_or(|used| tune::of_score(context, used) == Variant::Subgroup)
+            && condensing.all(|block| tune::of_matching(context, matching, block.dropped) == Variant::Subgroup)
+    };
+    (sizes.iter().all(|&size| fits(context, size)) && readable()).then_some(sizes)
 }
 
 impl Selection {

@@ -18,7 +18,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
 
     let (types, way) = (Types::default(), Variant::preferred(&bench.gpu));
     let product = linear::Params::new(tokens, WIDTH, WIDTH * 3);
-    let chosen = tcvit::tune::variant(&bench.gpu, types, &product);
+    let chosen = tcvit::tune::variant(&bench.gpu, types, &product, Epilogue::Store).unwrap();
     let all = linear::Variant::all(&bench.gpu, types)
         .into_iter()
         .map(|variant| (variant, format!("linear {}", variant.name())));

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::{check, preferred, record, record_connectivity, record_dominance};
-use crate::config::VitConfig;
+use crate::doctor::{AttentionUse, AttentionWay, MeanUse};
 use crate::error::{Error, Result};
 use crate::forward::Stage;
-use crate::gpu::{Context, Precision, Recorder, Variant};
+use crate::gpu::{Context, Home, Precision, Recorder, Types, Variant};
+use crate::kernels::attention::Form;
 use crate::plan::{Attention, Plan};
 use crate::tune;
 use crate::weights::VitWeights;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, texels};
 
 /// What one search may take before it tries no further way: most of it is compiling kernels, once for each device.
 const BUDGET: Duration = Duration::from_secs(5);
@@ -20,13 +21,14 @@ const MOST_IMAGES: usize = 8;
 
 /// The way for sessions of `batch` images under `plan`: remembered, or found by a search where `context` tunes, or the one
 /// that is [`preferred`].
-pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batch: usize) -> Attention {
-    let default = preferred(context, &plan.config, weights.precision);
+pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batch: usize, inspect: bool) -> Attention {
+    let wanted = Wanted { context, plan, precision: weights.precision, batch, inspect };
+    let default = preferred(&wanted);
     let probe = Probe::new(context, weights, plan, batch);
     let name = probe.name();
     let remembered = context.choices().get(&name).and_then(|name| name.parse().ok());
     if let Some(known) = remembered
-        && is_right(context, &plan.config, weights.precision, known)
+        && wanted.is_right(known)
     {
         return known;
     }
@@ -34,9 +36,7 @@ pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batc
         return default;
     }
     let start = Instant::now();
-    let right: Vec<Attention> = candidates(context)
-        .filter(|&attention| is_right(context, &plan.config, weights.precision, attention))
-        .collect();
+    let right: Vec<Attention> = candidates(context).filter(|&attention| wanted.is_right(attention)).collect();
     let seconds = |attention| match start.elapsed() > BUDGET && attention != default {
         // Not tried.
         true => Ok(f64::INFINITY),
@@ -54,34 +54,102 @@ fn candidates(context: &Context) -> impl Iterator<Item = Attention> {
     Attention::ALL.into_iter().filter(move |attention| (attention.variant() == Variant::Subgroup) == octets)
 }
 
-/// Whether this device and this model can run it, and all of its kernels have given their twins' results there. Where
-/// probabilities are stored by plain kernels there is nothing to fall back to.
-pub(super) fn is_right(context: &Context, config: &VitConfig, precision: Precision, attention: Attention) -> bool {
-    let octets = |kernels: &[&str]| tune::way(context, kernels) == Variant::Subgroup;
-    check(context, config, precision, attention).is_ok()
-        && match attention {
-            Attention::Stored(Variant::Plain) => true,
-            Attention::Stored(Variant::Subgroup) => octets(&["query_key", "softmax", "attention_mix"]),
-            Attention::Fused(Variant::Plain) => {
-                ["attention", "attention_mean"].iter().all(|kernel| tune::is_believed(context, kernel))
-            }
-            Attention::Fused(Variant::Subgroup) => octets(&["attention", "attention_mean"]),
-            Attention::Cooperative => {
-                octets(&["attention_mean"])
-                    && ["attention_cooperative", "attention_mean_cooperative"]
-                        .iter()
-                        .all(|kernel| tune::is_believed(context, kernel))
-            }
-            Attention::Emitting => octets(&["attention"]) && tune::is_believed(context, "attention_powers"),
+/// What attention is for.
+pub(super) struct Wanted<'a> {
+    pub(super) context: &'a Context,
+    plan: &'a Plan,
+    precision: Precision,
+    batch: usize,
+    inspect: bool,
+}
+
+impl Wanted<'_> {
+    /// Whether this device and this model can run it so, and its kernels have given their twins' results there, in the
+    /// forms that the plan has. Where probabilities are stored by plain kernels there is nothing to fall back to.
+    pub(super) fn is_right(&self, attention: Attention) -> bool {
+        if check(self.context, &self.plan.config, self.precision, attention).is_err() {
+            return false;
         }
+        let takes = Takes::of(self.plan);
+        let believed = |kernel| tune::is_believed(self.context, kernel);
+        match attention {
+            Attention::Stored(Variant::Plain) => true,
+            Attention::Stored(Variant::Subgroup) => {
+                tune::way(self.context, &["query_key", "softmax", "attention_mix"]) == Variant::Subgroup
+            }
+            Attention::Emitting if takes == Takes::Connectivity => {
+                self.mixes(attention) && believed("attention_powers")
+            }
+            Attention::Cooperative if takes == Takes::Connectivity => {
+                self.mixes(attention) && believed("attention_mean_cooperative")
+            }
+            _ => self.mixes(attention) && self.means(attention),
+        }
+    }
+
+    fn proportional(&self) -> bool {
+        self.plan.condensation.as_ref().is_some_and(|condensation| condensation.proportional_attention)
+    }
+
+    /// Whether attention itself is right, for the tokens of every block.
+    fn mixes(&self, attention: Attention) -> bool {
+        let way = match attention {
+            Attention::Cooperative => AttentionWay::Cooperative,
+            other => AttentionWay::Of(other.variant()),
+        };
+        let emits = attention == Attention::Emitting && Takes::of(self.plan) == Takes::Connectivity;
+        let home = if emits { self.home_of_powers() } else { Home::Buffer };
+        let types = Types::new(self.precision, self.precision).at(home);
+        let config = &self.plan.config;
+        self.plan.blocks.iter().all(|block| {
+            let form = Form { proportional: self.proportional(), emits: emits && block.dropped > 0 };
+            let used = AttentionUse { way, types, form };
+            tune::of_attention(self.context, used, config.prefix() + block.patches, config.head_width())
+        })
+    }
+
+    /// Where attention leaves powers.
+    fn home_of_powers(&self) -> Home {
+        let plan = self.plan.clone().with_attention(Attention::Emitting);
+        // What does not fit is refused when the session is made.
+        let images = plan.chunk(self.batch, self.context.max_binding()).unwrap_or(self.batch);
+        match texels(self.context, &plan, self.precision, images, self.inspect) {
+            Some(_) => Home::Texture,
+            None => Home::Buffer,
+        }
+    }
+
+    /// Whether what is made of queries and keys afterwards is.
+    fn means(&self, attention: Attention) -> bool {
+        let right = |all, patches| {
+            let (variant, precision, proportional) = (attention.variant(), self.precision, self.proportional());
+            tune::of_means(self.context, MeanUse { variant, precision, proportional, all }, patches)
+        };
+        let mut condensing = self.plan.blocks.iter().filter(|block| block.dropped > 0);
+        match Takes::of(self.plan) {
+            Takes::Nothing => true,
+            Takes::Dominance => right(false, 1),
+            Takes::Connectivity => right(false, 1) && condensing.all(|block| right(true, block.patches)),
+        }
+    }
 }
 
 /// What a condensation takes from attention.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
     Nothing,
     Dominance,
     Connectivity,
+}
+
+impl Takes {
+    fn of(plan: &Plan) -> Self {
+        match plan.condensation.as_ref().filter(|_| plan.condenses()) {
+            Some(condensation) if condensation.compares_attention() => Self::Connectivity,
+            Some(condensation) if condensation.uses_dominance() => Self::Dominance,
+            _ => Self::Nothing,
+        }
+    }
 }
 
 /// One block's attention, and what the plan's condensation takes from it.
@@ -98,14 +166,9 @@ impl<'a> Probe<'a> {
     /// Of the first block that condenses, which is the one with the most tokens of those that do; else of the first.
     fn new(context: &'a Context, weights: &'a VitWeights, plan: &'a Plan, batch: usize) -> Self {
         let condensing = plan.blocks.iter().position(|block| block.dropped > 0);
-        let takes = match plan.condensation.as_ref().filter(|_| condensing.is_some()) {
-            Some(condensation) if condensation.compares_attention() => Takes::Connectivity,
-            Some(condensation) if condensation.uses_dominance() => Takes::Dominance,
-            _ => Takes::Nothing,
-        };
         // Powers of two, so that few batches need a search of their own.
         let images = 1 << batch.clamp(1, MOST_IMAGES).ilog2();
-        Self { context, weights, plan, images, block: condensing.unwrap_or(0), takes }
+        Self { context, weights, plan, images, block: condensing.unwrap_or(0), takes: Takes::of(plan) }
     }
 
     fn patches(&self) -> usize {

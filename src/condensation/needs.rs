@@ -49,6 +49,16 @@ impl Condensation {
         sum && self.path == Path::Thin && self.mean == Mean::Column
     }
 
+    /// Whether -c and D count in the score; `None` for one that is made of cosines.
+    pub(crate) fn score_counts(&self) -> Option<(bool, bool)> {
+        match self.score {
+            Score::Uniqueness { .. } => None,
+            Score::Combined => Some((true, true)),
+            Score::Connectivity => Some((true, false)),
+            Score::Dominance => Some((false, true)),
+        }
+    }
+
     /// Whether cosines are those of tokens, not of keys.
     pub(crate) fn compares_tokens(&self) -> bool {
         self.connects() && self.metric == Metric::Cosine

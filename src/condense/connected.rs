@@ -3,8 +3,9 @@
 use super::{Decision, Matching, Step, dense};
 use crate::attention;
 use crate::condensation::{Chain, Condensation, Mean, Method, Metric, Path, Score, Weights};
+use crate::doctor::ScoreUse;
 use crate::error::Result;
-use crate::gpu::{Matrix, Recorder};
+use crate::gpu::{Home, Matrix, Recorder};
 use crate::kernels::assign::Candidates;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::connectivity::{self, Part};
@@ -145,12 +146,7 @@ fn record_score(
     summed: Option<usize>,
 ) -> Result<bool> {
     let (condensation, buffers, selection) = (step.condensation, step.buffers, step.selection);
-    let (connectivity, dominance) = match condensation.score {
-        Score::Uniqueness { .. } => return Ok(false),
-        Score::Combined => (true, true),
-        Score::Connectivity => (true, false),
-        Score::Dominance => (false, true),
-    };
+    let Some((connectivity, dominance)) = condensation.score_counts() else { return Ok(false) };
     let kept = selection.patches - selection.dropped;
     let mut params = score::Params::new(selection.patches, kept, condensation.beta, condensation.chain());
     params = params.laid_out(layout);
@@ -186,6 +182,17 @@ fn record_score(
         order: &selection.order,
         slot: &selection.slot,
     };
-    score::record(recorder, tune::way(recorder.context(), &["score"]), params, step.images(), terms, bindings)?;
+    let used = ScoreUse {
+        order: match source {
+            score::Connectivity::Mean(_) => 0,
+            score::Connectivity::First { .. } => 1,
+            score::Connectivity::Second { .. } => 2,
+        },
+        home: if let score::Connectivity::Mean(_) = source { Home::Buffer } else { matrix.home() },
+        aligned: params.stride.is_multiple_of(4),
+        terms,
+    };
+    let variant = tune::of_score(recorder.context(), used);
+    score::record(recorder, variant, params, step.images(), terms, bindings)?;
     Ok(true)
 }

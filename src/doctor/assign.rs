@@ -2,11 +2,13 @@
 //! Where a parity is kept, also among its tokens alone. A choice and a copy: no tolerance. For C = W + a W^2, W is of few
 //! small numbers, whose sums f32 holds exactly and many of which tie: no tolerance either.
 
+use std::fmt;
+
 use super::data::{connectivity, kept, placed, places, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::condensation::Chain;
-use crate::error::Result;
-use crate::gpu::{Context, Placed, Variant};
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Home, Placed, Variant};
 use crate::kernels::assign::{Bindings, Candidates, Params, Rows, record};
 use crate::kernels::attention_powers::Layout;
 use crate::random::Random;
@@ -16,28 +18,80 @@ pub(super) const CHECK: Check = Check {
     kernel: "assign",
     dimensions: "images, patches, dropped",
     sizes: &[&[1, 2, 1], &[3, 7, 6], &[2, 64, 16], &[2, 196, 14]],
-    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
+    compare: |context, size, seed| compare(context, Variant::Plain, None, dimensions(size)?, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "assign_subgroup",
-    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    compare: |context, size, seed| compare(context, Variant::Subgroup, None, dimensions(size)?, seed),
     ..CHECK
 };
 
-fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
-    let [images, patches, dropped] = dimensions(size)?;
+/// What a session uses of matching in octets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    /// How many factors of W the dropped tokens' rows are made of; 0 where they are there.
+    pub(crate) order: u32,
+    /// Where W lies, and how.
+    pub(crate) home: Home,
+    pub(crate) aligned: bool,
+    /// Any, or those of a parity.
+    pub(crate) candidates: Candidates,
+    /// Whether C's diagonal is asked for.
+    pub(crate) weighs: bool,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |is: bool, word: &'static str| if is { word } else { "" };
+        let (texture, aligned) = (self.home.of("", " texture"), said(self.aligned, " aligned"));
+        let (candidates, weighs) = (format!("{:?}", self.candidates).to_lowercase(), said(self.weighs, " weighing"));
+        write!(f, "assign subgroup order {}{texture}{aligned} {candidates}{weighs}", self.order)
+    }
+}
+
+impl Use {
+    /// Kernel and twin for images, patches and dropped tokens.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where such a size has nothing of the kind, else as a check.
+    pub(crate) fn compare(self, context: &Context, size: [usize; 3], seed: u64) -> Result<Difference> {
+        compare(context, Variant::Subgroup, Some(self), size, seed)
+    }
+
+    fn includes(self, order: u32, layout: Layout, home: Home) -> bool {
+        (self.order, self.home, self.aligned) == (order, home, layout.aligned())
+    }
+}
+
+/// All forms, or those that `only` has.
+fn compare(
+    context: &Context,
+    variant: Variant,
+    only: Option<Use>,
+    [images, patches, dropped]: [usize; 3],
+    seed: u64,
+) -> Result<Difference> {
     at_most("dropped", dropped, patches - 1)?;
     let mut random = Random::named("assign", seed);
     let (order, slot) = selection(&mut random, images, patches, dropped);
-    let case = Case { context, variant, images, patches, dropped, order, slot };
+    let case = Case { context, variant, only, images, patches, dropped, order, slot };
     let second = |alpha| Chain { order: 2, alpha, newton_steps: None };
-    let mut worst = case.compare(&connectivity(&mut random, images, patches), Chain::IDENTITY)?;
-    worst = worst.worse(case.compare(&awkward(&mut random, images, patches), Chain::IDENTITY)?);
-    worst = worst.worse(case.compare(&vec![f32::NAN; images * patches * patches], Chain::IDENTITY)?);
     let few: Vec<f32> = (0..images * patches * patches).map(|_| random.below(8) as f32 / 8.0).collect();
-    worst = worst.worse(case.compare(&few, second(2.0))?);
-    Ok(worst.worse(case.compare(&few, second(0.5))?))
+    let matrices = [
+        (connectivity(&mut random, images, patches), Chain::IDENTITY),
+        (awkward(&mut random, images, patches), Chain::IDENTITY),
+        (vec![f32::NAN; images * patches * patches], Chain::IDENTITY),
+        (few.clone(), second(2.0)),
+        (few, second(0.5)),
+    ];
+    let mut worst = None;
+    for (w, chain) in &matrices {
+        if let Some(difference) = case.compare(w, *chain)? {
+            worst = Some(worst.unwrap_or(Difference::NONE).worse(difference));
+        }
+    }
+    worst.ok_or_else(|| Error::limit("check assign", format!("a size for {only:?}"), format!("{patches} patches")))
 }
 
 fn awkward(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
@@ -56,6 +110,7 @@ fn awkward(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
 struct Case<'a> {
     context: &'a Context,
     variant: Variant,
+    only: Option<Use>,
     images: usize,
     patches: usize,
     dropped: usize,
@@ -64,34 +119,43 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Compares what is found in C, which follows from `w` [B, N, N] by `chain`: its rows made before, and made here.
-    fn compare(&self, w: &[f32], chain: Chain) -> Result<Difference> {
+    /// Compares what is found in C, which follows from `w` [B, N, N] by `chain`: its rows made before, and made here. Nothing
+    /// where no form is wanted.
+    fn compare(&self, w: &[f32], chain: Chain) -> Result<Option<Difference>> {
         let Self { context, patches, dropped, .. } = *self;
+        let wanted = |order, layout, home| self.only.is_none_or(|only| only.includes(order, layout, home));
         let made = dropped_rows(w, &self.order, patches, dropped, chain);
         let made_buffer = upload(context, "rows", &made)?;
         let packed = Layout::packed(patches);
         let uploaded: Vec<(Placed, Layout)> = places(patches, self.variant)
             .into_iter()
+            .filter(|&(layout, home)| wanted(chain.order, layout, home))
             .map(|place| Ok((placed(context, w, patches, place)?, place.0)))
             .collect::<Result<_>>()?;
         let of_w = uploaded.iter().map(|(uploaded, layout)| match chain.order {
             1 => (Rows::First(uploaded.matrix()), *layout),
             _ => (Rows::Second(uploaded.matrix()), *layout),
         });
-        let mut worst = Difference::NONE;
+        let of_rows = wanted(0, packed, Home::Buffer).then_some((Rows::Made(&made_buffer), packed));
+        let mut worst = None;
         for candidates in self.variants() {
             let twin = assign(&made, &self.slot, patches, dropped, candidates);
-            for (rows, layout) in std::iter::once((Rows::Made(&made_buffer), packed)).chain(of_w.clone()) {
+            for (rows, layout) in of_rows.into_iter().chain(of_w.clone()) {
                 let (assigned, connection, weights) = self.run(rows, layout, chain, candidates)?;
-                worst = worst.worse(Difference::of_indices(&assigned, &twin.0));
-                worst = worst.worse(Difference::of_floats(&connection, &twin.1, 0.0));
-                if !matches!(rows, Rows::Made(_)) {
+                let mut found = Difference::of_indices(&assigned, &twin.0);
+                found = found.worse(Difference::of_floats(&connection, &twin.1, 0.0));
+                if !matches!(rows, Rows::Made(_)) && self.weighs() {
                     let twin = diagonal(w, &twin.0, patches, dropped, chain);
-                    worst = worst.worse(Difference::of_floats(&weights, &twin, 0.0));
+                    found = found.worse(Difference::of_floats(&weights, &twin, 0.0));
                 }
+                worst = Some(worst.unwrap_or(Difference::NONE).worse(found));
             }
         }
         Ok(worst)
+    }
+
+    fn weighs(&self) -> bool {
+        self.only.is_none_or(|only| only.weighs)
     }
 
     /// Any candidate, and those of a parity where every image keeps one.
@@ -103,6 +167,7 @@ impl Case<'_> {
                 variants.push(Candidates::Parity(parity));
             }
         }
+        variants.retain(|&candidates| self.only.is_none_or(|only| only.candidates == candidates));
         variants
     }
 
@@ -127,7 +192,9 @@ impl Case<'_> {
         };
         let params = Params::new(self.patches, self.dropped, chain).laid_out(layout);
         let images = self.images as u32;
-        execute(context, |recorder| record(recorder, self.variant, params, images, candidates, true, bindings))?;
+        execute(context, |recorder| {
+            record(recorder, self.variant, params, images, candidates, self.weighs(), bindings)
+        })?;
         Ok((
             download(context, &assigned, matches)?,
             download(context, &connection, matches)?,

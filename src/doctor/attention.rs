@@ -1,4 +1,6 @@
-//! Check of `block/attention.wgsl`, with logits that are peaked, with and without sizes, in both precisions.
+//! Check of `block/attention.wgsl` and its variants, with logits that are peaked, with and without sizes, in both precisions.
+
+use std::fmt;
 
 use super::data::{ULP, UNIT, UNSET, download_as, rounding, stored, storing, unset, upload_as};
 use super::emission::Shape;
@@ -19,27 +21,48 @@ pub(super) const CHECK: Check = Check {
     kernel: "attention",
     dimensions: "images, tokens, heads, head",
     sizes: &[&[1, 1, 1, 4], &[2, 9, 3, 20], &[1, 65, 2, 128], &[1, 197, 3, 64]],
-    compare: |context, size, seed| compare(context, Way::Of(Variant::Plain), size, seed),
+    compare: |context, size, seed| compare_all(context, Way::Of(Variant::Plain), size, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "attention_subgroup",
-    compare: |context, size, seed| compare(context, Way::Of(Variant::Subgroup), size, seed),
+    compare: |context, size, seed| compare_all(context, Way::Of(Variant::Subgroup), size, seed),
     ..CHECK
 };
 
 /// In whole matrices, as many as fit.
 pub(super) const COOPERATIVE: Check = Check {
     kernel: "attention_cooperative",
-    compare: |context, size, seed| compare(context, Way::Cooperative, size, seed),
+    compare: |context, size, seed| compare_all(context, Way::Cooperative, size, seed),
     ..CHECK
 };
 
 /// Which of attention's kernels.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
     Of(Variant),
     Cooperative,
+}
+
+/// What a session uses of attention's kernels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    pub(crate) way: Way,
+    pub(crate) types: Types,
+    pub(crate) form: Form,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = match self.way {
+            Way::Of(variant) => format!("{variant:?}").to_lowercase(),
+            Way::Cooperative => "cooperative".into(),
+        };
+        let said = |is: bool, word: &'static str| if is { word } else { "" };
+        let texture = said(self.types.home == Home::Texture, " texture");
+        let (biased, emitting) = (said(self.form.proportional, " biased"), said(self.form.emits, " emitting"));
+        write!(f, "attention {way} {} {}{texture}{biased}{emitting}", self.types.input, self.types.output)
+    }
 }
 
 impl Way {
@@ -92,27 +115,46 @@ pub(super) fn case(random: &mut Random, [images, tokens, heads, head]: [usize; 4
     (params, random.tensor(images * tokens * 3 * heads * head, 0.0, 1.0), sizes)
 }
 
-fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Difference> {
+/// Every form.
+fn compare_all(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, tokens, heads, head] = dimensions(size)?;
-    let head = way.head(context, head);
-    at_most("dimensions of a head", head, WIDEST_HEAD)?;
-    let mut random = Random::named("attention", seed);
-    let (params, numbers, sizes) = case(&mut random, [images, tokens, heads, head]);
-    let sizes_buffer = upload(context, "sizes", &sizes)?;
-    let (elements, row_count) = (images * tokens * heads * head, images * heads * tokens);
-    let mut worst = Difference::NONE;
     let narrow = Types::new(Precision::F16, Precision::F16);
-    let mut forms = vec![(Types::default(), false, false), (narrow, true, false)];
+    let form = |proportional, emits| Form { proportional, emits };
+    let mut forms = vec![(Types::default(), form(false, false)), (narrow, form(true, false))];
     if way == Way::Cooperative {
-        forms = vec![(narrow, false, false), (narrow, true, false)];
+        forms = vec![(narrow, form(false, false)), (narrow, form(true, false))];
     }
     if way == Way::Of(Variant::Subgroup) {
-        let both =
-            Home::ALL.into_iter().flat_map(|home| [(Types::default(), true), (narrow, false)].map(|f| (home, f)));
-        forms.extend(both.map(|(home, (types, proportional))| (types.at(home), proportional, true)));
+        let both = [(Types::default(), form(true, true)), (narrow, form(false, true))];
+        forms.extend(Home::ALL.into_iter().flat_map(|home| both.map(|(types, form)| (types.at(home), form))));
     }
-    for (types, proportional, emits) in forms {
-        let qkv = stored(numbers.clone(), types.input);
+    let mut worst = Difference::NONE;
+    for (types, form) in forms {
+        worst = worst.worse(Use { way, types, form }.compare(context, [images, tokens, heads, head], seed)?);
+        // As in linear.rs: what is wrong is wrong.
+        if !worst.passed() {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
+impl Use {
+    /// Kernel and twin for images, tokens, heads and about so many dimensions of a head.
+    pub(crate) fn compare(
+        self,
+        context: &Context,
+        [images, tokens, heads, head]: [usize; 4],
+        seed: u64,
+    ) -> Result<Difference> {
+        let Self { way, types, form: Form { proportional, emits } } = self;
+        let head = way.head(context, head);
+        at_most("dimensions of a head", head, WIDEST_HEAD)?;
+        let mut random = Random::named("attention", seed);
+        let (params, numbers, sizes) = case(&mut random, [images, tokens, heads, head]);
+        let sizes_buffer = upload(context, "sizes", &sizes)?;
+        let (elements, row_count) = (images * tokens * heads * head, images * heads * tokens);
+        let qkv = stored(numbers, types.input);
         let y = unset(context, "y", types.output.words(elements))?;
         let rows = unset(context, "rows", 2 * row_count)?;
         let qkv_buffer = upload_as(context, "qkv", &qkv, types.input)?;
@@ -126,9 +168,8 @@ fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Dif
         let levels = unset(context, "levels", levels_len)?;
         let emission = Emission { powers: powers.matrix(), levels: &levels };
         let bindings = Bindings { qkv: &qkv_buffer, sizes: &sizes_buffer, y: &y, rows: &rows, emission };
-        let form = Form { proportional, emits };
         execute(context, |recorder| match way {
-            Way::Of(variant) => record(recorder, variant, types, params, form, bindings),
+            Way::Of(variant) => record(recorder, variant, types, params, self.form, bindings),
             Way::Cooperative => cooperative::record(recorder, types, params, proportional, bindings),
         })?;
         let got = download_as(context, &y, elements, types.output)?;
@@ -143,7 +184,7 @@ fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Dif
         let powers = if way == Way::Cooperative { storing(Precision::F16) + way.cut(tokens) } else { 0.0 };
         let of_probabilities = of_probabilities(head) + f64::from(PEAK) * way.cut(head);
         let tolerance = rounding(tokens) + of_probabilities + powers;
-        worst = worst.worse(Difference::of_floats_near(&got, &twin, usual, tolerance + storing(types.output)));
+        let mut worst = Difference::of_floats_near(&got, &twin, usual, tolerance + storing(types.output));
         let column = |at: usize| -> (Vec<f32>, Vec<f32>) {
             (got_rows.iter().skip(at).step_by(2).copied().collect(), twin_rows.iter().map(|row| row[at]).collect())
         };
@@ -156,12 +197,8 @@ fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Dif
             let tolerance = tolerance + storing(types.output);
             worst = worst.worse(emitted(&got_powers, &levels, &got_rows, (&params, &qkv, known), tolerance));
         }
-        // As in linear.rs: what is wrong is wrong.
-        if !worst.passed() {
-            break;
-        }
+        Ok(worst)
     }
-    Ok(worst)
 }
 
 /// The probabilities that can be made of what was emitted, means over heads, against those of `qkv`.

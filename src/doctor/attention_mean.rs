@@ -1,4 +1,6 @@
-//! Check of `block/attention_mean.wgsl`: W and dominance, with and without sizes, in both precisions.
+//! Check of `block/attention_mean.wgsl` and its variants: W and dominance, with and without sizes, in both precisions.
+
+use std::fmt;
 
 use super::attention::{PEAK, Way, case, of_probabilities};
 use super::data::{laid_out, rounding, stored, unset, upload_as};
@@ -16,37 +18,67 @@ pub(super) const CHECK: Check = Check {
     kernel: "attention_mean",
     dimensions: "images, patches, prefix, heads, head",
     sizes: &[&[1, 1, 1, 1, 4], &[2, 9, 2, 3, 20], &[2, 64, 5, 2, 64], &[1, 196, 1, 3, 64]],
-    compare: |context, size, seed| compare(context, Way::Of(Variant::Plain), size, seed),
+    compare: |context, size, seed| compare_all(context, Variant::Plain, dimensions(size)?, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "attention_mean_subgroup",
-    compare: |context, size, seed| compare(context, Way::Of(Variant::Subgroup), size, seed),
+    compare: |context, size, seed| compare_all(context, Variant::Subgroup, dimensions(size)?, seed),
     ..CHECK
 };
 
 /// In whole matrices, as many as fit.
 pub(super) const COOPERATIVE: Check = Check {
     kernel: "attention_mean_cooperative",
-    compare: |context, size, seed| compare(context, Way::Cooperative, size, seed),
+    compare: |context, size, seed| compare_both(context, dimensions(size)?, seed),
     ..CHECK
 };
 
-fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Difference> {
-    let [images, patches, prefix, heads, head] = dimensions(size)?;
-    let (tokens, head) = (prefix + patches, way.head(context, head));
-    let mut random = Random::named("attention_mean", seed);
-    let (whole, numbers, sizes) = case(&mut random, [images, tokens, heads, head]);
-    let sizes_buffer = upload(context, "sizes", &sizes)?;
-    let kinds = [
-        (Precision::F32, false, (0, 1)),
-        (Precision::F32, false, (prefix, patches)),
-        (Precision::F16, true, (prefix, patches)),
-    ];
-    let Way::Of(variant) = way else { return compare_both(context, prefix, (&whole, &numbers, &sizes)) };
+/// What a session uses of the kernel that makes one of W and dominance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    pub(crate) variant: Variant,
+    pub(crate) precision: Precision,
+    pub(crate) proportional: bool,
+    /// Whether W is made: of every patch token's query; dominance is of the first token's alone.
+    pub(crate) all: bool,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variant = format!("{:?}", self.variant).to_lowercase();
+        let queries = if self.all { "all queries" } else { "the first query" };
+        let biased = if self.proportional { " biased" } else { "" };
+        write!(f, "attention_mean {variant} {} {queries}{biased}", self.precision)
+    }
+}
+
+/// Every form.
+fn compare_all(context: &Context, variant: Variant, size: [usize; 5], seed: u64) -> Result<Difference> {
+    let kinds = [(Precision::F32, false, false), (Precision::F32, false, true), (Precision::F16, true, true)];
     let mut worst = Difference::NONE;
-    for (precision, proportional, (query, queries)) in kinds {
-        let qkv = stored(numbers.clone(), precision);
+    for (precision, proportional, all) in kinds {
+        worst = worst.worse(Use { variant, precision, proportional, all }.compare(context, size, seed)?);
+    }
+    Ok(worst)
+}
+
+impl Use {
+    /// Kernel and twin for images, patches, prefix tokens, heads and about so many dimensions of a head.
+    pub(crate) fn compare(
+        self,
+        context: &Context,
+        [images, patches, prefix, heads, head]: [usize; 5],
+        seed: u64,
+    ) -> Result<Difference> {
+        let Self { variant, precision, proportional, all } = self;
+        let (way, tokens) = (Way::Of(variant), prefix + patches);
+        let head = way.head(context, head);
+        let mut random = Random::named("attention_mean", seed);
+        let (whole, numbers, sizes) = case(&mut random, [images, tokens, heads, head]);
+        let sizes_buffer = upload(context, "sizes", &sizes)?;
+        let (query, queries) = if all { (prefix, patches) } else { (0, 1) };
+        let qkv = stored(numbers, precision);
         let known = proportional.then_some(&sizes[..]);
         let (_, rows) = attention(&qkv, known, &whole);
         let params = mean_of(&whole, prefix, (query, queries));
@@ -61,30 +93,25 @@ fn compare(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Dif
         execute(context, |recorder| record(recorder, variant, types, params, proportional, bindings))?;
         let got: Vec<f32> = download(context, &y, images * queries * patches)?;
         let twin = attention_mean(&qkv, known, &params);
-        worst = worst.worse(Difference::of_rows(
-            &got,
-            &twin,
-            patches,
-            rounding(heads) + of_probabilities(head) + f64::from(PEAK) * way.cut(head),
-        ));
+        let tolerance = rounding(heads) + of_probabilities(head) + f64::from(PEAK) * way.cut(head);
+        Ok(Difference::of_rows(&got, &twin, patches, tolerance))
     }
-    Ok(worst)
 }
 
 /// W and dominance of one dispatch.
 fn compare_both(
     context: &Context,
-    prefix: usize,
-    (whole, numbers, sizes): (&AttentionParams, &[f32], &[f32]),
+    [images, patches, prefix, heads, head]: [usize; 5],
+    seed: u64,
 ) -> Result<Difference> {
-    let [images, tokens, heads, head] = [whole.images, whole.tokens, whole.heads, whole.head4 * 4].map(|n| n as usize);
-    let patches = tokens - prefix;
-    let sizes_buffer = upload(context, "sizes", sizes)?;
+    let (tokens, head) = (prefix + patches, Way::Cooperative.head(context, head));
+    let (whole, numbers, sizes) = case(&mut Random::named("attention_mean", seed), [images, tokens, heads, head]);
+    let sizes_buffer = upload(context, "sizes", &sizes)?;
     let mut worst = Difference::NONE;
     for proportional in [false, true] {
-        let qkv = stored(numbers.to_vec(), Precision::F16);
-        let known = proportional.then_some(sizes);
-        let (_, rows) = attention(&qkv, known, whole);
+        let qkv = stored(numbers.clone(), Precision::F16);
+        let known = proportional.then_some(&sizes[..]);
+        let (_, rows) = attention(&qkv, known, &whole);
         for layout in [Layout::packed(patches), Layout::padded(prefix, patches)] {
             let (stride, strips) = (layout.stride as usize, cooperative::strips(context, tokens)?);
             let params = cooperative::Params {
@@ -114,10 +141,10 @@ fn compare_both(
             let types = Types::new(Precision::F16, Precision::F32);
             execute(context, |recorder| cooperative::record(recorder, types, params, proportional, bindings))?;
             let tolerance = rounding(heads) + of_probabilities(head) + f64::from(PEAK) * Way::Cooperative.cut(head);
-            let twin = attention_mean(&qkv, known, &mean_of(whole, prefix, (prefix, patches)));
+            let twin = attention_mean(&qkv, known, &mean_of(&whole, prefix, (prefix, patches)));
             let got: Vec<f32> = download(context, &w, images * patches * stride)?;
             worst = worst.worse(Difference::of_rows(&got, &laid_out(&twin, patches, layout), stride, tolerance));
-            let first = attention_mean(&qkv, known, &mean_of(whole, prefix, (0, 1)));
+            let first = attention_mean(&qkv, known, &mean_of(&whole, prefix, (0, 1)));
             let got: Vec<f32> = download(context, &dominance, images * patches)?;
             worst = worst.worse(Difference::of_rows(&got, &first, patches, tolerance));
             // Strips begin at other rows than the twin's: what counts is all of them together.

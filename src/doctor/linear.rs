@@ -42,7 +42,7 @@ fn compare_all(context: &Context, kernel: &str, size: &[usize], seed: u64) -> Re
     let mut worst = Difference::NONE;
     for types in Types::ALL.into_iter().flat_map(|types| Home::ALL.map(|home| types.at(home))) {
         for variant in Variant::all(context, types).into_iter().filter(|variant| variant.kernel().name == kernel) {
-            worst = worst.worse(compare(context, variant, types, size, seed)?);
+            worst = worst.worse(compare(context, variant, types, &EPILOGUES, size, seed)?);
             // Compiling the other forms of a kernel that is wrong would take minutes on a CPU.
             if !worst.passed() {
                 return Ok(worst);
@@ -52,11 +52,14 @@ fn compare_all(context: &Context, kernel: &str, size: &[usize], seed: u64) -> Re
     Ok(worst)
 }
 
-/// One variant against the twin, at one size.
+const EPILOGUES: [Epilogue; 4] = [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate, Epilogue::Gather];
+
+/// One variant against the twin, at one size, with those of `epilogues` that can end in its output type.
 pub(crate) fn compare(
     context: &Context,
     variant: Variant,
     types: Types,
+    epilogues: &[Epilogue],
     size: &[usize],
     seed: u64,
 ) -> Result<Difference> {
@@ -84,10 +87,7 @@ pub(crate) fn compare(
     let tokens_buffer = upload(context, "residual", &tokens)?;
     let rows_buffer = upload(context, "rows", &gathered)?;
     let mut worst = Difference::NONE;
-    for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate, Epilogue::Gather] {
-        if epilogue.adds() && types.output != Precision::F32 {
-            continue;
-        }
+    for &epilogue in epilogues.iter().filter(|epilogue| !epilogue.adds() || types.output == Precision::F32) {
         let y_buffer = upload_as(context, "y", &before, types.output)?;
         let residual = Some(Residual { tokens: &tokens_buffer, rows: &rows_buffer });
         let bindings = Bindings { x: &x_buffer, w: placed_w.matrix(), bias: &bias_buffer, y: &y_buffer, residual };

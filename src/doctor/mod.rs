@@ -36,8 +36,13 @@ mod top_k;
 mod trim;
 mod uniqueness;
 
+pub(crate) use assign::Use as AssignUse;
+pub(crate) use attention::{Use as AttentionUse, Way as AttentionWay};
+pub(crate) use attention_mean::Use as MeanUse;
 pub use difference::Difference;
 pub(crate) use linear::compare as compare_linear;
+pub(crate) use query_key::Use as ProductsUse;
+pub(crate) use score::Use as ScoreUse;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Context, Recorder, download, upload};

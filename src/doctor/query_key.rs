@@ -1,6 +1,8 @@
 //! Check of `block/query_key.wgsl`: the logits of attention with and without sizes, and cosines of unit keys, where
 //! queries and keys are the same elements.
 
+use std::fmt;
+
 use super::data::{ULP, rounding, stored, upload_as};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
@@ -13,39 +15,74 @@ pub(super) const CHECK: Check = Check {
     kernel: "query_key",
     dimensions: "images, tokens, heads, head",
     sizes: &[&[1, 1, 1, 4], &[2, 7, 3, 20], &[1, 65, 2, 64], &[1, 197, 3, 64]],
-    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
+    compare: |context, size, seed| compare_all(context, Variant::Plain, dimensions(size)?, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "query_key_subgroup",
-    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    compare: |context, size, seed| compare_all(context, Variant::Subgroup, dimensions(size)?, seed),
     ..CHECK
 };
 
-fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
-    let [images, tokens, heads, head] = dimensions(size)?;
-    let head = head.next_multiple_of(4);
-    let mut random = Random::named("query_key", seed);
-    let numbers = random.tensor(images * tokens * 3 * heads * head, 0.0, 1.0);
-    let sizes: Vec<f32> = (0..images * tokens).map(|_| 1.0 + random.below(9) as f32).collect();
-    let sizes_buffer = upload(context, "sizes", &sizes)?;
-    let attention = Params {
-        tokens: tokens as u32,
-        heads: heads as u32,
-        row4: (3 * heads * head / 4) as u32,
-        key_offset4: (heads * head / 4) as u32,
-        head4: (head / 4) as u32,
-        stride: tokens.next_multiple_of(4) as u32,
-        scale: 1.0 / (head as f32).sqrt(),
-    };
-    let cosine =
-        Params { heads: 1, row4: (head / 4) as u32, key_offset4: 0, stride: tokens as u32, scale: 1.0, ..attention };
+/// What a session uses of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    pub(crate) variant: Variant,
+    pub(crate) precision: Precision,
+    pub(crate) products: Products,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [variant, products] = [format!("{:?}", self.variant), format!("{:?}", self.products)];
+        write!(f, "query_key {} {} {}", variant.to_lowercase(), self.precision, products.to_lowercase())
+    }
+}
+
+/// Every form.
+fn compare_all(context: &Context, variant: Variant, size: [usize; 4], seed: u64) -> Result<Difference> {
+    let forms = [
+        (Precision::F32, Products::Logits),
+        (Precision::F16, Products::Logits),
+        (Precision::F32, Products::ProportionalLogits),
+        (Precision::F32, Products::Cosines),
+    ];
     let mut worst = Difference::NONE;
-    let logits = [(attention, Products::Logits), (attention, Products::ProportionalLogits)];
-    let cases = [(Precision::F32, logits[0]), (Precision::F16, logits[0]), (Precision::F32, logits[1])];
-    for (precision, (params, products)) in cases.into_iter().chain([(Precision::F32, (cosine, Products::Cosines))]) {
+    for (precision, products) in forms {
+        worst = worst.worse(Use { variant, precision, products }.compare(context, size, seed)?);
+    }
+    Ok(worst)
+}
+
+impl Use {
+    /// Kernel and twin for images, tokens, heads and about so many dimensions of a head.
+    pub(crate) fn compare(
+        self,
+        context: &Context,
+        [images, tokens, heads, head]: [usize; 4],
+        seed: u64,
+    ) -> Result<Difference> {
+        let Self { variant, precision, products } = self;
+        let head = head.next_multiple_of(4);
+        let mut params = Params {
+            tokens: tokens as u32,
+            heads: heads as u32,
+            row4: (3 * heads * head / 4) as u32,
+            key_offset4: (heads * head / 4) as u32,
+            head4: (head / 4) as u32,
+            stride: tokens.next_multiple_of(4) as u32,
+            scale: 1.0 / (head as f32).sqrt(),
+        };
+        if products == Products::Cosines {
+            let (row4, stride) = ((head / 4) as u32, tokens as u32);
+            params = Params { heads: 1, row4, key_offset4: 0, stride, scale: 1.0, ..params };
+        }
+        let mut random = Random::named("query_key", seed);
+        let numbers = random.tensor(images * tokens * params.row4 as usize * 4, 0.0, 1.0);
+        let sizes: Vec<f32> = (0..images * tokens).map(|_| 1.0 + random.below(9) as f32).collect();
+        let sizes_buffer = upload(context, "sizes", &sizes)?;
         let proportional = products == Products::ProportionalLogits;
-        let x = stored(numbers[..images * tokens * params.row4 as usize * 4].to_vec(), precision);
+        let x = stored(numbers, precision);
         let x_buffer = upload_as(context, "x", &x, precision)?;
         // What is past T stays as it was.
         let mut twin = random.tensor(images * params.heads as usize * tokens * params.stride as usize, 0.0, 1.0);
@@ -59,7 +96,6 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         let usual = (head as f64).sqrt() / 3.0 * f64::from(params.scale);
         // WGSL's logarithm is off by up to 3 units in the last place, of numbers below 4.
         let logarithm = if proportional { 3.0 * 2.0 * ULP / usual } else { 0.0 };
-        worst = worst.worse(Difference::of_floats_near(&got, &twin, usual, rounding(head) + logarithm));
+        Ok(Difference::of_floats_near(&got, &twin, usual, rounding(head) + logarithm))
     }
-    Ok(worst)
 }

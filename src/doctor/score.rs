@@ -2,11 +2,13 @@
 //! one of mixed signs (a Newton iteration that diverged); and for a c that it makes out of W, as W may lie. The selection is compared
 //! with that by the kernel's own scores: near-ties may legitimately come out differently, and are not its business.
 
+use std::fmt;
+
 use super::data::{connectivity, dominance, laid_out, placed, places, rounding, unset};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::condensation::Chain;
-use crate::error::Result;
-use crate::gpu::{Context, Placed, Variant};
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Home, Placed, Variant};
 use crate::kernels::attention_connectivity::STRIP;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::score::{Bindings, Connectivity, Params, Terms, record};
@@ -20,17 +22,59 @@ pub(super) const CHECK: Check = Check {
     kernel: "score",
     dimensions: "images, patches",
     sizes: &[&[1, 1], &[3, 7], &[2, 64], &[2, 196]],
-    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
+    compare: |context, size, seed| compare(context, Variant::Plain, None, dimensions(size)?, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "score_subgroup",
-    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    compare: |context, size, seed| compare(context, Variant::Subgroup, None, dimensions(size)?, seed),
     ..CHECK
 };
 
-fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
-    let [images, patches] = dimensions(size)?;
+/// What a session uses of the score in octets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    /// How many factors of W its connectivity is made of; 0 where it is there.
+    pub(crate) order: u32,
+    /// Where W lies, and how.
+    pub(crate) home: Home,
+    pub(crate) aligned: bool,
+    pub(crate) terms: Terms,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let said = |is: bool, word: &'static str| if is { word } else { "" };
+        let (texture, aligned) = (self.home.of("", " texture"), said(self.aligned, " aligned"));
+        let Terms { normalise, connectivity, dominance } = self.terms;
+        let [normalise, connectivity, dominance] =
+            [said(normalise, " normalised"), said(connectivity, " connectivity"), said(dominance, " dominance")];
+        write!(f, "score subgroup order {}{texture}{aligned}{normalise}{connectivity}{dominance}", self.order)
+    }
+}
+
+impl Use {
+    /// Kernel and twin for images and patches.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] where such a size has nothing of the kind, else as a check.
+    pub(crate) fn compare(self, context: &Context, size: [usize; 2], seed: u64) -> Result<Difference> {
+        compare(context, Variant::Subgroup, Some(self), size, seed)
+    }
+
+    fn includes(self, order: u32, (layout, home): (Layout, Home), terms: Terms) -> bool {
+        (self.order, self.home, self.aligned, self.terms) == (order, home, layout.aligned(), terms)
+    }
+}
+
+/// All forms, or those that `only` has.
+fn compare(
+    context: &Context,
+    variant: Variant,
+    only: Option<Use>,
+    [images, patches]: [usize; 2],
+    seed: u64,
+) -> Result<Difference> {
     let elements = images * patches;
     let mut random = Random::named("score", seed);
     let dominance = dominance(&mut random, images, patches);
@@ -44,13 +88,17 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         dominance,
     };
     let second = |alpha| Chain { order: 2, alpha, newton_steps: None };
-    let mut worst = Difference::NONE;
+    let wanted = |order, place, terms| only.is_none_or(|only| only.includes(order, place, terms));
+    let mut worst: Option<Difference> = None;
+    let mut note = |found: Difference| worst = Some(worst.unwrap_or(Difference::NONE).worse(found));
     for (offset, spread) in [(2e-3, 1.9e-3), (-3e8, 1e9)] {
         let c = random.tensor(elements, offset, spread);
         let c_buffer = upload(context, "connectivity", &c)?;
         for bits in 0..8 {
             let terms = Terms { normalise: bits & 1 > 0, connectivity: bits & 2 > 0, dominance: bits & 4 > 0 };
-            worst = worst.worse(case.compare(Connectivity::Mean(&c_buffer), &c, second(500.0), terms)?);
+            if wanted(0, (case.layout, Home::Buffer), terms) {
+                note(case.compare(Connectivity::Mean(&c_buffer), &c, second(500.0), terms)?);
+            }
         }
     }
     let w = connectivity(&mut random, images, patches);
@@ -65,13 +113,19 @@ fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Re
         let from_w = Connectivity::Second { column_sums: &sums, w: placed.matrix() };
         for (made, chain) in [(from_sums, Chain::IDENTITY), (from_w, second(500.0)), (from_w, second(0.5))] {
             let c = column_mean(&w, patches, chain);
-            for normalise in [false, true] {
-                let terms = Terms { normalise, connectivity: true, dominance: true };
-                worst = worst.worse(case.compare(made, &c, chain, terms)?);
+            for (normalise, dominance) in [(false, true), (true, true), (false, false), (true, false)] {
+                let terms = Terms { normalise, connectivity: true, dominance };
+                if only.is_none() && !dominance {
+                    // How terms add up was seen above.
+                    continue;
+                }
+                if wanted(chain.order, (layout, home), terms) {
+                    note(case.compare(made, &c, chain, terms)?);
+                }
             }
         }
     }
-    Ok(worst)
+    worst.ok_or_else(|| Error::limit("check score", format!("a size for {only:?}"), format!("{patches} patches")))
 }
 
 struct Case<'a> {

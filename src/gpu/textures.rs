@@ -233,3 +233,17 @@ pub fn download_texture<T: Pod>(context: &Context, view: &wgpu::TextureView, siz
     let packed: Vec<u8> = packed.copied().collect();
     Ok(bytemuck::pod_collect_to_vec(&packed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::uneven;
+
+    #[test]
+    fn sides_are_no_powers_of_two_where_there_is_room() {
+        for side in 1..=1000 {
+            let made = uneven(side, 1000);
+            assert!((side..=side + 2).contains(&made) && !made.is_power_of_two(), "{side}: {made}");
+        }
+        assert_eq!([512, 511].map(|side| uneven(side, 512)), [512, 511]);
+    }
+}

@@ -56,7 +56,7 @@ impl Session {
         let plan = Plan::new(config, condensation)?;
         let attention = match options.attention {
             Some(attention) => attention,
-            None => attention::fastest(&context, model.weights(), &plan, options.batch),
+            None => attention::fastest(&context, model.weights(), &plan, options.batch, options.inspect),
         };
         attention::check(&context, config, model.precision(), attention)?;
         let plan = plan.with_attention(attention);

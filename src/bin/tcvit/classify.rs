@@ -9,7 +9,7 @@ use serde_json::json;
 use tcvit::input::{load_pixels, open_image};
 use tcvit::{Prediction, Result, Session, SessionOptions, Trace, Wanted};
 
-use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions};
+use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions, Work};
 use crate::output::{describe, print, print_json, tokens, tokens_text};
 
 #[derive(Args)]
@@ -45,12 +45,16 @@ pub struct Arguments {
     json: bool,
 }
 
+/// Photographs from which on it pays to search for the fastest kernels.
+const MANY: usize = 100;
+
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let condensation = arguments.condense.condensation(&arguments.model)?;
     // Read the input before the GPU is set up: a wrong name should not take a second to be told.
     let photos: Vec<RgbImage> =
         arguments.photos.iter().take(arguments.batch).map(|path| open_image(path)).collect::<Result<_>>()?;
-    let context = arguments.device.open()?;
+    let work = if arguments.photos.len() >= MANY { Work::Long } else { Work::Short };
+    let context = arguments.device.open(work)?;
     let model = arguments.model.load(&context)?;
     let options = SessionOptions::new().batch(arguments.batch).condensation(condensation);
     let session = model.session(options.preprocess(arguments.preprocess.preprocess))?;

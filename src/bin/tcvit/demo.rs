@@ -10,7 +10,7 @@ use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Prediction, Result, Session, SessionOptions};
 
 use crate::bundled;
-use crate::options::{CondenseOptions, DeviceOptions, ModelOptions};
+use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, Work};
 use crate::output::{describe, print, print_json, tokens, tokens_text};
 
 #[derive(Args, Default)]
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         Some(path) => (open_image(path)?, path.display().to_string()),
         None => (bundled::photo()?, bundled::PHOTO.to_owned()),
     };
-    let context = arguments.device.open()?;
+    let context = arguments.device.open(Work::Short)?;
     let model = arguments.model.load(&context)?;
     let batch = arguments.batch.unwrap_or(8);
     let pixels = model.preprocess().pixels(&photo)?.repeat(batch);

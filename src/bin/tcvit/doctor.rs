@@ -6,7 +6,7 @@ use serde_json::json;
 use tcvit::doctor::{CHECKS, Finding, run as check_all};
 use tcvit::{Context, Result};
 
-use crate::options::DeviceOptions;
+use crate::options::{DeviceOptions, Work};
 use crate::output::{print, print_json};
 
 #[derive(Args)]
@@ -20,7 +20,7 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let adapters = Context::adapters();
-    let context = arguments.device.open()?;
+    let context = arguments.device.open(Work::Short)?;
     let bar = ProgressBar::new(
         CHECKS.iter().filter(|check| check.runs_on(&context)).map(|check| check.sizes.len() as u64).sum(),
     );

@@ -25,10 +25,21 @@ pub struct DeviceOptions {
     /// folder is TCVIT_CACHE, else the system's for caches.
     #[arg(long)]
     pub no_cache: bool,
-    /// Take the kernels that a fixed table says. Otherwise those that are fastest on the adapter are searched for, once for
-    /// each shape, where there is a cache to remember them in.
+    /// Search for the kernels that are fastest on the adapter, once for each shape, where there is a cache to remember them
+    /// in. Bench and eval do so anyhow, and classify with 100 photographs or more.
     #[arg(long)]
+    pub tune: bool,
+    /// Do not search, and take the kernels that a fixed table says where no earlier search found others.
+    #[arg(long, conflicts_with = "tune")]
     pub no_tune: bool,
+}
+
+/// How much a command asks of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Less than it takes to find out what would make it faster.
+    Short,
+    Long,
 }
 
 /// Where photographs are prepared.
@@ -40,12 +51,13 @@ pub struct PreprocessOptions {
 }
 
 impl DeviceOptions {
-    pub fn open(&self) -> Result<Context> {
+    pub fn open(&self, work: Work) -> Result<Context> {
         let mut options = ContextOptions::default();
         options.adapter.clone_from(&self.adapter);
         options.shaders.clone_from(&self.shaders);
         let nowhere = std::env::var_os("TCVIT_CACHE").is_some_and(|folder| folder.is_empty());
-        options.tune = !(self.no_tune || self.no_cache || nowhere);
+        let wanted = self.tune || work == Work::Long && !self.no_tune;
+        options.tune = wanted && !self.no_cache && !nowhere;
         if self.no_cache {
             options.keep = Keep::Nothing;
         }

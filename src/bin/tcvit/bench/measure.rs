@@ -13,7 +13,7 @@ use super::ceiling;
 use super::gpu_time::GpuTime;
 use super::origin::Origin;
 use super::result::{Compared, Latency, Loaded, Measured, Report};
-use crate::options::DeviceOptions;
+use crate::options::{DeviceOptions, Work};
 use crate::output::describe;
 
 /// How often things are timed, and until when.
@@ -72,7 +72,7 @@ struct Runner {
 impl<'a> Bench<'a> {
     pub fn open(device: &DeviceOptions, subject: &'a Subject, report: &mut Report) -> Result<Self> {
         let start = Instant::now();
-        let context = device.open()?;
+        let context = device.open(Work::Long)?;
         let open_seconds = start.elapsed().as_secs_f64();
         let model = subject.load(&context)?;
         report.models.push(Loaded {

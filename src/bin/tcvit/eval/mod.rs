@@ -15,7 +15,7 @@ use serde_json::json;
 use tcvit::{Condensation, Error, Model, Pending, Preprocessing, Result, Session, SessionOptions};
 
 use crate::combinations::combinations;
-use crate::options::{ChangeOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions};
+use crate::options::{ChangeOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions, Work};
 use crate::output::{describe, print, print_json, progress};
 use crate::picture::PictureFile;
 use batches::{Batch, for_each_batch};
@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         return Err(refused("a model with a classification head", arguments.model.name()));
     }
     let folder = Folder::open(&arguments.folder, &config, arguments.limit)?;
-    let context = arguments.device.open()?;
+    let context = arguments.device.open(Work::Long)?;
     let model = arguments.model.load(&context)?;
     let runners = runners(&model, &condensations, arguments.batch, arguments.preprocess.preprocess)?;
     let names: Vec<String> = runners.iter().map(|runner| runner.name.clone()).collect();

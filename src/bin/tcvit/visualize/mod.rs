@@ -14,7 +14,7 @@ use tcvit::input::open_image;
 use tcvit::trace::PRUNED;
 use tcvit::{Error, Provenance, Result, Session, SessionOptions, Trace, Wanted};
 
-use crate::options::{CondenseOptions, DeviceOptions, ModelOptions};
+use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, Work};
 use crate::output::{describe, print, print_json};
 use crate::picture::{self, PictureFile};
 
@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let condensation = options.condensation(&arguments.model)?.ok_or_else(|| nothing("--condense off"))?;
     let alpha = condensation.alpha;
     let photos = arguments.photos.iter().map(|path| open_image(path)).collect::<Result<Vec<RgbImage>>>()?;
-    let context = arguments.device.open()?;
+    let context = arguments.device.open(Work::Short)?;
     let model = arguments.model.load(&context)?;
     let options = SessionOptions::new().batch(arguments.batch).condense(condensation);
     let session = model.session(if arguments.matrix { options.inspect() } else { options })?;
