@@ -1,6 +1,7 @@
 //! A session: a model, a batch size and a condensation, recorded once and replayed for every batch.
 
 mod feeder;
+mod finite;
 mod options;
 mod pending;
 mod stream;
@@ -165,8 +166,7 @@ impl Session {
                 format!("{} numbers", pixels.len()),
             ));
         }
-        finite("input pixels", pixels)?;
-        self.submit_all(Input::Pixels(pixels), wanted)
+        self.submit_all(Input::Pixels { pixels, before: 0 }, wanted)
     }
 
     /// As [`Session::submit`], but of photographs, prepared as [`SessionOptions::preprocess`] says.
@@ -182,9 +182,10 @@ impl Session {
     fn submit_all(&self, input: Input<'_>, wanted: Wanted) -> Result<Pending<'_>> {
         let mut pending = Pending::new(self, wanted);
         match input {
-            Input::Pixels(pixels) => {
-                let mut runs = pixels.chunks(self.plan.elements().pixels * self.chunk);
-                runs.try_for_each(|run| pending.push(Input::Pixels(run)))?;
+            Input::Pixels { pixels, before } => {
+                let each = self.plan.elements().pixels * self.chunk;
+                let mut runs = pixels.chunks(each).enumerate();
+                runs.try_for_each(|(run, pixels)| pending.push(Input::Pixels { pixels, before: before + run * each }))?;
             }
             Input::Photographs(images) => {
                 images.chunks(self.chunk).try_for_each(|run| pending.push(Input::Photographs(run)))?;
@@ -285,12 +286,5 @@ impl Session {
     /// The model's configuration.
     pub fn config(&self) -> &VitConfig {
         self.model.config()
-    }
-}
-
-fn finite(what: &str, values: &[f32]) -> Result<()> {
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(at) => Err(Error::not_finite("forward", format!("finite {what}"), format!("{} at {at}", values[at]))),
     }
 }

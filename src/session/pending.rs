@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytemuck::Pod;
 
-use super::{Input, Preprocessing, Session, Wanted, finite};
+use super::finite::finite;
+use super::{Input, Preprocessing, Session, Wanted};
 use crate::condensation::Condensation;
 use crate::error::{Error, Result};
 use crate::trace::{BlockTrace, Trace};
@@ -136,7 +137,7 @@ impl Session {
         let input = match (input, self.preprocessing) {
             (Input::Photographs(images), Preprocessing::Cpu) => {
                 prepared = self.model.preprocess().pixels_batch(images)?;
-                Input::Pixels(&prepared)
+                Input::Pixels { pixels: &prepared, before: 0 }
             }
             (other, _) => other,
         };

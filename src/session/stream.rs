@@ -191,7 +191,8 @@ impl<'s, I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Answers<'s, I, F> 
             }
         }
         if !pixels.is_empty() {
-            batch.pending = Some(self.session.submit_all(Input::Pixels(&pixels), Wanted::default())?);
+            batch.pending =
+                Some(self.session.submit_all(Input::Pixels { pixels: &pixels, before: 0 }, Wanted::default())?);
         } else if !images.is_empty() {
             batch.pending = Some(self.session.submit_all(Input::Photographs(&images), Wanted::default())?);
         }

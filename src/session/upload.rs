@@ -4,6 +4,7 @@ use image::RgbImage;
 use wgpu::util::StagingBelt;
 
 use super::Session;
+use super::finite::copy_finite;
 use crate::error::{Error, Result};
 use crate::gpu::{Context, Recorder, Recording, empty};
 use crate::input::Photographs;
@@ -16,8 +17,8 @@ const MOST_BYTES: usize = 64 << 20;
 /// The images of one run.
 #[derive(Clone, Copy)]
 pub(super) enum Input<'a> {
-    /// Normalised pixels [B, 3, image, image].
-    Pixels(&'a [f32]),
+    /// Normalised pixels [B, 3, image, image], and how many numbers of the caller's come before them.
+    Pixels { pixels: &'a [f32], before: usize },
     /// To be prepared as the session prepares them.
     Photographs(&'a [RgbImage]),
 }
@@ -26,7 +27,7 @@ impl Input<'_> {
     /// B, where an image has `each` normalised pixels.
     pub(super) fn images(&self, each: usize) -> usize {
         match self {
-            Self::Pixels(pixels) => pixels.len() / each.max(1),
+            Self::Pixels { pixels, .. } => pixels.len() / each.max(1),
             Self::Photographs(images) => images.len(),
         }
     }
@@ -55,8 +56,8 @@ impl Uploads {
     pub(super) fn encode(&mut self, session: &Session, input: Input<'_>) -> Result<wgpu::CommandEncoder> {
         let mut encoder = session.model.context().device().create_command_encoder(&Default::default());
         match input {
-            Input::Pixels(pixels) => {
-                self.put_pixels(session, &mut encoder, 0, pixels)?;
+            Input::Pixels { pixels, before } => {
+                self.put_pixels(session, &mut encoder, 0, (pixels, before))?;
                 Ok(encoder)
             }
             Input::Photographs(images) => self.put_photographs(session, encoder, images),
@@ -71,18 +72,17 @@ impl Uploads {
         index
     }
 
-    /// Copies pixels to image `slot` and up.
+    /// Copies pixels to image `slot` and up. They must be finite.
     fn put_pixels(
         &mut self,
         session: &Session,
         encoder: &mut wgpu::CommandEncoder,
         slot: usize,
-        pixels: &[f32],
+        (pixels, before): (&[f32], usize),
     ) -> Result<()> {
-        let bytes: &[u8] = bytemuck::cast_slice(pixels);
         let at = slot * session.plan.elements().pixels * 4;
-        self.put(encoder, &session.workspace.pixels, at, bytes.len(), |out| {
-            out.copy_from_slice(bytes);
+        self.put(encoder, &session.workspace.pixels, at, size_of_val(pixels), |out| {
+            copy_finite("input pixels", pixels, before, out.slice(..))
         })
     }
 
@@ -93,17 +93,14 @@ impl Uploads {
         target: &wgpu::Buffer,
         at: usize,
         size: usize,
-        write: impl FnOnce(&mut wgpu::BufferViewMut),
+        write: impl FnOnce(&mut wgpu::BufferViewMut) -> Result<()>,
     ) -> Result<()> {
         // Rounded up, or batches of ever other sizes would each leave memory that none after them fits.
         let Some(room) = wgpu::BufferSize::new(size.next_power_of_two().max(8) as u64) else { return Ok(()) };
         let slice = self.belt.allocate(room, wgpu::BufferSize::MIN);
         encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), target, at as u64, size as u64);
         let mapped = slice.slice(..size as u64).get_mapped_range_mut();
-        write(
-            &mut mapped.map_err(|error| Error::device(OP, "memory of a device that is not lost", error.to_string()))?,
-        );
-        Ok(())
+        write(&mut mapped.map_err(|error| Error::device(OP, "memory of a device that is not lost", error.to_string()))?)
     }
 
     /// Lays photographs out, uploads them and prepares them on the device, in as many parts as their size asks for.
@@ -146,7 +143,7 @@ impl Uploads {
             // Too large for the device: the processor gives the same pixels.
             Ok(_) | Err(Error::Limit { .. }) => {
                 let pixels = preprocess.pixels_batch(images)?;
-                return self.put_pixels(session, encoder, slot, &pixels);
+                return self.put_pixels(session, encoder, slot, (&pixels, 0));
             }
             Err(error) => return Err(error),
         };
@@ -161,6 +158,7 @@ impl Uploads {
         let (batch, size) = (resampler.batch.clone(), photographs.words() * 4);
         self.put(encoder, &batch, 0, size, |out| {
             photographs.write(|at, run| out.slice(at..at + run.len()).copy_from_slice(run));
+            Ok(())
         })?;
         if let Some(resampler) = &self.resampler {
             resampler.passes.encode_sized(encoder, &[0, 1].map(|pass| photographs.workgroups(pass)));

@@ -207,6 +207,15 @@ fn a_result_that_is_no_number_is_the_error_of_its_batch() {
     let mut nan = good.clone();
     nan[5] = f32::NAN;
     refused(session.submit(&nan, Wanted::default()).map(drop), "NotFinite", &["input pixels", "at 5"]);
+    // Pixels are looked at as they go up, a run at a time; the place is told among all of them.
+    let mut later = [good.clone(), good.clone(), good.clone()].concat();
+    let at = 2 * good.len() + 7;
+    later[at] = f32::INFINITY;
+    let place = format!("at {at}");
+    for _ in 0..3 {
+        refused(session.submit(&later, Wanted::default()).map(drop), "NotFinite", &["input pixels", &place]);
+        assert_eq!(session.logits(&good).unwrap(), expected);
+    }
 }
 
 #[test]

@@ -1,0 +1,96 @@
+// Cooperative matrices of 8 by 8: Metal's, and those of Mesa on a CPU. (shared/cooperative_16.wgsl is the other choice.)
+// The shader that imports this says how long `left`, `right` and `sums` are, in workgroup memory: operands addressed by
+// eights, sums by fours. Matrices are loaded from scalars here, which is all that Metal takes.
+enable f16;
+enable wgpu_cooperative_matrix;
+
+const SIDE: u32 = 8u;
+alias Left = coop_mat8x8<f16, A>;
+alias Right = coop_mat8x8<f16, B>;
+alias Sum = coop_mat8x8<f32, C>;
+
+struct Eight {
+    low: vec4<f16>,
+    high: vec4<f16>,
+}
+
+// Named, because naga takes no expression for the length of an array.
+override LEFT_LENGTH: u32 = 8u * LEFT8;
+override RIGHT_LENGTH: u32 = 8u * RIGHT8;
+override SUMS_LENGTH: u32 = 4u * SUMS4;
+var<workgroup> left: array<f16, LEFT_LENGTH>;
+var<workgroup> right: array<f16, RIGHT_LENGTH>;
+var<workgroup> sums: array<f32, SUMS_LENGTH>;
+
+fn put_left(at8: u32, value: Eight) {
+    let at = at8 * 8u;
+    left[at + 0u] = value.low.x;
+    left[at + 1u] = value.low.y;
+    left[at + 2u] = value.low.z;
+    left[at + 3u] = value.low.w;
+    left[at + 4u] = value.high.x;
+    left[at + 5u] = value.high.y;
+    left[at + 6u] = value.high.z;
+    left[at + 7u] = value.high.w;
+}
+
+fn put_right(at8: u32, value: Eight) {
+    let at = at8 * 8u;
+    right[at + 0u] = value.low.x;
+    right[at + 1u] = value.low.y;
+    right[at + 2u] = value.low.z;
+    right[at + 3u] = value.low.w;
+    right[at + 4u] = value.high.x;
+    right[at + 5u] = value.high.y;
+    right[at + 6u] = value.high.z;
+    right[at + 7u] = value.high.w;
+}
+
+fn put_left4(at4: u32, value: vec4<f16>) {
+    let at = at4 * 4u;
+    left[at + 0u] = value.x;
+    left[at + 1u] = value.y;
+    left[at + 2u] = value.z;
+    left[at + 3u] = value.w;
+}
+
+fn put_right4(at4: u32, value: vec4<f16>) {
+    let at = at4 * 4u;
+    right[at + 0u] = value.x;
+    right[at + 1u] = value.y;
+    right[at + 2u] = value.z;
+    right[at + 3u] = value.w;
+}
+
+fn put_left8(at8: u32, value: mat2x4<f16>) {
+    put_left(at8, Eight(value[0], value[1]));
+}
+
+fn load_left(at8: u32, stride8: u32) -> Left {
+    return coopLoadT<Left>(&left[at8 * 8u], stride8 * 8u);
+}
+
+fn put_right8(at8: u32, value: mat2x4<f16>) {
+    put_right(at8, Eight(value[0], value[1]));
+}
+
+fn load_right(at8: u32, stride8: u32) -> Right {
+    return coopLoadT<Right>(&right[at8 * 8u], stride8 * 8u);
+}
+
+// Of what lies transposed: a column in each row.
+fn load_across(at8: u32, stride8: u32) -> Right {
+    return coopLoad<Right>(&right[at8 * 8u], stride8 * 8u);
+}
+
+fn put_sum(sum: Sum, at4: u32, stride4: u32) {
+    // In a variable each, or naga forgets to compute them.
+    let corner = &sums[at4 * 4u];
+    let stride = stride4 * 4u;
+    coopStoreT(sum, corner, stride);
+}
+
+fn take_sum(at4: u32) -> vec4<f32> {
+    let at = at4 * 4u;
+    return vec4(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]);
+}
