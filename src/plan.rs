@@ -1,21 +1,21 @@
 //! Everything about sizes, before anything runs: tokens in each block, elements of each buffer, images that fit the
 //! adapter at once. Pure arithmetic; because R is fixed by the schedule, nothing here depends on data.
 
-use crate::condensation::{Condensation, Path, Schedule};
-use crate::config::{Head, Stem, VitConfig};
+use crate::condensation::{Condensation, Schedule};
+use crate::config::{Stem, VitConfig};
 use crate::cost;
 use crate::error::{Error, Result};
 use crate::gpu::{Precision, Texels, Variant};
 use crate::kernels::attention::Emission;
-use crate::kernels::attention_connectivity::strips;
-use crate::kernels::attention_mean;
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::convolve::Window;
 use crate::kernels::top_k::MOST_PATCHES;
 
 mod attention;
+mod elements;
 
 pub use attention::Attention;
+pub use elements::Elements;
 
 /// The convolutions of [`Stem::Convolutional`], in order.
 const STEM: [Window; 3] = [
@@ -81,34 +81,6 @@ pub struct Plan {
     pub blocks: Vec<BlockPlan>,
     /// How attention runs: plain and stored, which runs everywhere, unless [`Plan::with_attention`] said otherwise.
     pub attention: Attention,
-}
-
-/// Elements (4 bytes each) of each buffer for one image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // The names are those of `Workspace`, which documents them.
-pub struct Elements {
-    pub pixels: usize,
-    pub stem: usize,
-    pub patches: usize,
-    pub tokens: usize,
-    pub qkv: usize,
-    pub probs: usize,
-    pub softmax_rows: usize,
-    pub powers: usize,
-    pub levels: usize,
-    pub hidden: usize,
-    pub sizes: usize,
-    pub pooled: usize,
-    pub logits: usize,
-    pub padded_logits: usize,
-    pub token_logits: usize,
-    pub connectivity: usize,
-    pub cosine: usize,
-    pub column_sums: usize,
-    pub keys: usize,
-    pub rows: usize,
-    pub dense: usize,
-    pub listed: usize,
 }
 
 impl Plan {
@@ -197,69 +169,6 @@ impl Plan {
         pads.then(|| [w(), Emission::texels([images, config.heads, config.tokens()], precision)])
     }
 
-    /// Elements of what cosines are taken of.
-    fn compared_width(&self) -> usize {
-        let of_tokens = self.condensation.as_ref().is_some_and(Condensation::compares_tokens);
-        if of_tokens { self.config.width } else { self.config.head_width() }
-    }
-
-    /// Elements of each buffer for one image.
-    pub fn elements(&self) -> Elements {
-        let config = &self.config;
-        let (tokens, patches) = (config.tokens(), config.patches());
-        let condensation = self.condensation.as_ref().filter(|_| self.condenses());
-        let most = |dropped: fn(&BlockPlan) -> usize| self.blocks.iter().map(dropped).max().unwrap_or(0);
-        let square = patches * patches;
-        let layout = match condensation.is_some_and(|condensation| self.pads(condensation)) {
-            true => Layout::padded(config.prefix(), patches),
-            false => Layout::packed(patches),
-        };
-        let strips = match self.attention {
-            Attention::Cooperative => attention_mean::cooperative::most_strips(tokens),
-            _ => strips(patches),
-        };
-        let when =
-            |needed: fn(&Condensation) -> bool, len: usize| condensation.filter(|c| needed(c)).map_or(0, |_| len);
-        let emitted = |len: fn(usize) -> usize| match condensation {
-            Some(condensation) if self.emits(condensation) => config.heads * len(tokens),
-            _ => 0,
-        };
-        Elements {
-            pixels: 3 * config.image * config.image,
-            stem: config.stem_elements(),
-            // The stem's layers go to and fro between `stem` and this.
-            patches: (patches * config.patch_stride()).max(config.stem_elements()),
-            tokens: tokens * config.width,
-            qkv: tokens * 3 * config.width,
-            probs: match self.attention {
-                Attention::Stored(_) => config.heads * tokens * Self::probs_stride(tokens),
-                Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => 0,
-            },
-            softmax_rows: match self.attention {
-                Attention::Stored(_) => 0,
-                Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => config.heads * tokens * 2,
-            },
-            powers: emitted(Emission::powers_len),
-            levels: emitted(Emission::levels_len),
-            hidden: tokens * config.mlp,
-            sizes: tokens,
-            pooled: config.head_rows() * config.width,
-            logits: config.classes,
-            padded_logits: config.classes.next_multiple_of(4),
-            token_logits: match config.head {
-                Head::ClassAndTokenMax => self.last_tokens() * config.classes.next_multiple_of(4),
-                _ => 0,
-            },
-            connectivity: when(Condensation::uses_own_connectivity, layout.elements(patches)),
-            column_sums: when(Condensation::uses_own_connectivity, layout.elements(strips)),
-            cosine: when(Condensation::uses_cosine, square),
-            keys: when(Condensation::uses_cosine, patches * self.compared_width()),
-            rows: when(Condensation::uses_rows, most(|block| block.dropped * block.patches)),
-            dense: when(|c| c.path == Path::Dense && c.uses_connectivity(), square),
-            listed: when(|_| true, patches),
-        }
-    }
-
     /// How many of `batch` images fit the adapter at once: the batch in the fewest, evenly filled runs.
     ///
     /// # Errors
@@ -280,31 +189,6 @@ impl Plan {
             ));
         }
         Ok(batch.div_ceil(batch.div_ceil(most)))
-    }
-}
-
-impl Elements {
-    /// The buffer that decides how many images fit.
-    pub fn largest(&self) -> (&'static str, usize) {
-        [
-            ("pixels", self.pixels),
-            ("patches", self.patches),
-            // After them: where they are as large, they are so because of it.
-            ("convolutional stem", self.stem),
-            ("tokens", self.tokens),
-            ("qkv", self.qkv),
-            ("attention probabilities", self.probs),
-            ("powers of attention", self.powers),
-            ("hidden layer", self.hidden),
-            ("logits", self.padded_logits),
-            ("logits of tokens", self.token_logits),
-            ("connectivity", self.connectivity),
-            ("cosines", self.cosine),
-            ("connectivity rows", self.rows),
-        ]
-        .into_iter()
-        .max_by_key(|&(_, len)| len)
-        .unwrap_or(("tokens", 1))
     }
 }
 
