@@ -64,7 +64,9 @@ pub(crate) fn record_norm(
     let (rows, width4) = (normed.rows as u32, (config.width / 4) as u32);
     let params = layer_norm::Params { rows, width4, epsilon: config.epsilon };
     let bindings = layer_norm::Bindings { x, weight: &norm.weight, bias: &norm.bias, y, rows: normed.gathered };
-    layer_norm::record(recorder, tune::way(recorder.context(), &["layer_norm"]), normed.precision, params, bindings)
+    let (size, gathers) = ([normed.rows, config.width], normed.gathered.is_some());
+    let variant = tune::of_norm(recorder.context(), size, normed.precision, gathers);
+    layer_norm::record(recorder, variant, normed.precision, params, bindings)
 }
 
 /// What becomes of a dense layer's products.

@@ -1,6 +1,8 @@
-// What layer_norm.wgsl makes, a row to an octet, in two passes over it. Squares are summed of differences to the mean of
-// the row's first 32 elements: near the row's mean, so that taking the square of their mean off loses nothing, unless an
-// outlier is among them. Where it lost more than a factor of 16 the squares are summed again.
+// What layer_norm.wgsl makes, a row to an octet. On a CPU, where loads are dear, a lane keeps its CHUNKS vec4s of the row in
+// registers, and weights and biases for EACH rows; elsewhere (CHUNKS 0), and for rows too long for that, the row is read
+// twice. Squares are then summed of differences to the mean of the row's first 32 elements: near the row's mean, so that
+// taking the square of their mean off loses nothing, unless an outlier is among them. Where it lost more than a factor of 16
+// the squares are summed again.
 #import shared/grid.wgsl
 #import shared/octet.wgsl
 #import shared/output.wgsl
@@ -14,12 +16,100 @@ struct Params {
 // With GATHER, row i of y is made of row rows[i] of x.
 override GATHER: bool = false;
 
+// vec4s of a row that a lane keeps, at most 24.
+override CHUNKS: u32 = 0u;
+// Rows that an octet makes one after the other, with CHUNKS only.
+override EACH: u32 = 1u;
+
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]; with GATHER as many as `rows` names
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;  // [D/4]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;    // [D/4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>;   // [rows, D/4]
 @group(0) @binding(5) var<storage, read> rows: array<u32>;          // [rows], read with GATHER only
+
+alias Kept = array<vec4<f32>, 24>;
+
+// What an octet makes a row of, and where its lane is in it.
+struct Place {
+    octet: Octet,
+    source: u32, // the row's first vec4 in x
+    out: u32,    // and in y
+    width: f32,
+}
+
+// A lane's vec4 number k of a row; the last one once more past the end.
+fn at(lane: u32, k: u32) -> u32 {
+    return min(lane + 8u * k, params.width4 - 1u);
+}
+
+fn exists(lane: u32, k: u32) -> bool {
+    return k + 1u < CHUNKS || lane + 8u * k < params.width4;
+}
+
+// The sum over the octet of what its lanes have summed.
+fn whole(sum: vec4<f32>) -> f32 {
+    return octet_sum(dot(sum, vec4(1.0)));
+}
+
+fn normalise_kept(weights: ptr<function, Kept>, biases: ptr<function, Kept>, place: Place) {
+    let lane = place.octet.lane;
+    var row: Kept;
+    for (var k = 0u; k < CHUNKS; k++) {
+        row[k] = x[place.source + at(lane, k)];
+    }
+    // Differences to the first element are exact where the mean is large.
+    let origin = subgroupShuffle(row[0].x, place.octet.first);
+    var sum = vec4<f32>(0.0);
+    for (var k = 0u; k < CHUNKS; k++) {
+        row[k] -= origin;
+        sum += select(vec4(0.0), row[k], exists(lane, k));
+    }
+    let mean = whole(sum) / place.width;
+    var squares = vec4<f32>(0.0);
+    for (var k = 0u; k < CHUNKS; k++) {
+        row[k] -= mean;
+        squares += select(vec4(0.0), row[k] * row[k], exists(lane, k));
+    }
+    let scale = 1.0 / sqrt(whole(squares) / place.width + params.epsilon);
+    for (var k = 0u; k < CHUNKS; k++) {
+        if exists(lane, k) {
+            y[place.out + lane + 8u * k] = narrow(row[k] * scale * (*weights)[k] + (*biases)[k]);
+        }
+    }
+}
+
+fn normalise_read(place: Place) {
+    let own = place.octet;
+    let base = place.source;
+    let width = place.width;
+    // Not of what is past a short row's end: the first elements twice are near the mean, too.
+    let some = x[base + own.lane % params.width4] - x[base].x;
+    let origin = x[base].x + whole(some) / 32.0;
+    var sum = vec4<f32>(0.0);
+    var squares = vec4<f32>(0.0);
+    for (var i = own.lane; i < params.width4; i += 8u) {
+        let difference = x[base + i] - origin;
+        sum += difference;
+        squares += difference * difference;
+    }
+    let mean = whole(sum) / width;
+    let about_origin = whole(squares) / width;
+    var variance = about_origin - mean * mean;
+    // NaN goes on as it is.
+    if variance < about_origin / 16.0 {
+        squares = vec4(0.0);
+        for (var i = own.lane; i < params.width4; i += 8u) {
+            let centred = x[base + i] - origin - mean;
+            squares += centred * centred;
+        }
+        variance = whole(squares) / width;
+    }
+    let scale = 1.0 / sqrt(variance + params.epsilon);
+    for (var i = own.lane; i < params.width4; i += 8u) {
+        y[place.out + i] = narrow((x[base + i] - origin - mean) * scale * weight[i] + bias[i]);
+    }
+}
 
 @compute @workgroup_size(64)
 fn main(
@@ -30,43 +120,23 @@ fn main(
     @builtin(subgroup_invocation_id) invocation: u32,
 ) {
     let own = octet(subgroup, subgroup_size, invocation);
-    let row = grid_index(group, counts) * OCTETS + own.index;
-    if row >= params.rows {
-        return;
+    let first = (grid_index(group, counts) * OCTETS + own.index) * EACH;
+    var weights: Kept;
+    var biases: Kept;
+    for (var k = 0u; k < CHUNKS; k++) {
+        weights[k] = weight[at(own.lane, k)];
+        biases[k] = bias[at(own.lane, k)];
     }
-    var source = row;
-    if GATHER {
-        source = rows[row];
-    }
-    let base = source * params.width4;
-    let out = row * params.width4;
-    let width = f32(params.width4 * 4u);
-
-    // Not of what is past a short row's end: the first elements twice are near the mean, too.
-    let some = x[base + own.lane % params.width4] - x[base].x;
-    let origin = x[base].x + octet_sum(dot(some, vec4(1.0))) / 32.0;
-    var sum = vec4<f32>(0.0);
-    var squares = vec4<f32>(0.0);
-    for (var i = own.lane; i < params.width4; i += 8u) {
-        let difference = x[base + i] - origin;
-        sum += difference;
-        squares += difference * difference;
-    }
-    let mean = octet_sum(dot(sum, vec4(1.0))) / width;
-    let about_origin = octet_sum(dot(squares, vec4(1.0))) / width;
-    var variance = about_origin - mean * mean;
-    // NaN goes on as it is.
-    if variance < about_origin / 16.0 {
-        squares = vec4(0.0);
-        for (var i = own.lane; i < params.width4; i += 8u) {
-            let centred = x[base + i] - origin - mean;
-            squares += centred * centred;
+    for (var row = first; row < min(first + EACH, params.rows); row++) {
+        var source = row;
+        if GATHER {
+            source = rows[row];
         }
-        variance = octet_sum(dot(squares, vec4(1.0))) / width;
-    }
-    let scale = 1.0 / sqrt(variance + params.epsilon);
-
-    for (var i = own.lane; i < params.width4; i += 8u) {
-        y[out + i] = narrow((x[base + i] - origin - mean) * scale * weight[i] + bias[i]);
+        let place = Place(own, source * params.width4, row * params.width4, f32(params.width4 * 4u));
+        if CHUNKS > 0u {
+            normalise_kept(&weights, &biases, place);
+        } else {
+            normalise_read(place);
+        }
     }
 }

@@ -1,4 +1,6 @@
-//! Check of `block/layer_norm.wgsl`, with the epsilons of timm, transformers and LV-ViT.
+//! Check of `block/layer_norm.wgsl` and its variant, with the epsilons of timm, transformers and LV-ViT.
+
+use std::fmt;
 
 use super::data::{download_as, rounding, storing, unset};
 use super::{Check, Difference, dimensions, execute, upload};
@@ -12,48 +14,76 @@ use crate::reference::linear::gather;
 pub(super) const CHECK: Check = Check {
     kernel: "layer_norm",
     dimensions: "rows, width",
-    sizes: &[&[1, 4], &[9, 36], &[197, 192], &[33, 768]],
-    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
+    sizes: &[&[1, 4], &[9, 36], &[197, 768], &[33, 1000], &[273, 100]],
+    compare: |context, size, seed| compare_all(context, Variant::Plain, dimensions(size)?, seed),
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "layer_norm_subgroup",
-    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    compare: |context, size, seed| compare_all(context, Variant::Subgroup, dimensions(size)?, seed),
     ..CHECK
 };
 
-fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
-    let [rows, width] = dimensions(size)?;
-    let width = width.next_multiple_of(4);
-    let mut random = Random::named("layer_norm", seed);
-    let mut x = Vec::with_capacity(rows * width);
-    for _ in 0..rows {
-        let offset = 2.0 * random.unit();
-        x.extend(random.tensor(width, offset, 1.0));
+/// What a session uses of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    pub(crate) variant: Variant,
+    pub(crate) output: Precision,
+    /// Whether rows lie elsewhere.
+    pub(crate) gathers: bool,
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (variant, gathers) = (format!("{:?}", self.variant), if self.gathers { " gathering" } else { "" });
+        write!(f, "layer_norm {} {}{gathers}", variant.to_lowercase(), self.output)
     }
-    let weight = random.tensor(width, 1.0, 0.5);
-    let bias = random.tensor(width, 0.0, 0.5);
-    let x_buffer = upload(context, "x", &x)?;
-    let (weight_buffer, bias_buffer) = (upload(context, "weight", &weight)?, upload(context, "bias", &bias)?);
-    // Rows in another order, some twice.
-    let gathered: Vec<u32> = (0..rows as u32).rev().map(|row| row * 7 % rows as u32).collect();
-    let rows_buffer = upload(context, "rows", &gathered)?;
-    let gathered_x = gather(&x, width, &gathered);
+}
+
+/// Every form.
+fn compare_all(context: &Context, variant: Variant, size: [usize; 2], seed: u64) -> Result<Difference> {
     let mut worst = Difference::NONE;
-    for (epsilon, output) in [1e-6, 1e-12, 1e-5].into_iter().flat_map(|e| Precision::ALL.map(|output| (e, output))) {
-        for (x, own_rows) in [(&x, None), (&gathered_x, Some(&rows_buffer))] {
-            let y = unset(context, "y", rows * width)?;
-            let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
-            let bindings = Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y, rows: own_rows };
-            execute(context, |recorder| record(recorder, variant, output, params, bindings))?;
-            let got = download_as(context, &y, rows * width, output)?;
-            let twin = layer_norm(x, &weight, &bias, epsilon);
-            // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
-            let tolerance = rounding(width.div_ceil(32) + 12) * condition(x, width, epsilon) + storing(output);
-            worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
-        }
+    for (output, gathers) in Precision::ALL.into_iter().flat_map(|output| [(output, false), (output, true)]) {
+        worst = worst.worse(Use { variant, output, gathers }.compare(context, size, seed)?);
     }
     Ok(worst)
+}
+
+impl Use {
+    /// Kernel and twin for rows of about so many numbers.
+    pub(crate) fn compare(self, context: &Context, [rows, width]: [usize; 2], seed: u64) -> Result<Difference> {
+        let Self { variant, output, gathers } = self;
+        let width = width.next_multiple_of(4);
+        let mut random = Random::named("layer_norm", seed);
+        let mut x = Vec::with_capacity(rows * width);
+        for _ in 0..rows {
+            let offset = 2.0 * random.unit();
+            x.extend(random.tensor(width, offset, 1.0));
+        }
+        let weight = random.tensor(width, 1.0, 0.5);
+        let bias = random.tensor(width, 0.0, 0.5);
+        let x_buffer = upload(context, "x", &x)?;
+        let (weight_buffer, bias_buffer) = (upload(context, "weight", &weight)?, upload(context, "bias", &bias)?);
+        // Rows in another order, some twice.
+        let gathered: Vec<u32> = (0..rows as u32).rev().map(|row| row * 7 % rows as u32).collect();
+        let rows_buffer = upload(context, "rows", &gathered)?;
+        let x = if gathers { gather(&x, width, &gathered) } else { x };
+        let mut worst = Difference::NONE;
+        for epsilon in [1e-6, 1e-12, 1e-5] {
+            let y = unset(context, "y", rows * width)?;
+            let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
+            let rows_buffer = gathers.then_some(&rows_buffer);
+            let bindings =
+                Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y, rows: rows_buffer };
+            execute(context, |recorder| record(recorder, variant, output, params, bindings))?;
+            let got = download_as(context, &y, rows * width, output)?;
+            let twin = layer_norm(&x, &weight, &bias, epsilon);
+            // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
+            let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon) + storing(output);
+            worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
+        }
+        Ok(worst)
+    }
 }
 
 /// How much larger than the deviation the numbers are that lose bits: differences to a row's first element.

@@ -40,6 +40,7 @@ pub(crate) use assign::Use as AssignUse;
 pub(crate) use attention::{Use as AttentionUse, Way as AttentionWay};
 pub(crate) use attention_mean::Use as MeanUse;
 pub use difference::Difference;
+pub(crate) use layer_norm::Use as NormUse;
 pub(crate) use linear::compare as compare_linear;
 pub(crate) use query_key::Use as ProductsUse;
 pub(crate) use score::Use as ScoreUse;

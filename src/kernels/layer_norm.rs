@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, Variant, grid};
+use crate::gpu::{Binding, Context, Kernel, Operand, Precision, Recorder, Types, Variant, grid, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -58,9 +58,36 @@ pub struct Bindings<'a> {
     pub rows: Option<&'a wgpu::Buffer>,
 }
 
-/// Eight rows to a workgroup, of either variant.
-pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid((params.rows as usize).div_ceil(8))
+/// How octets make rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Keeping {
+    /// vec4s of a row that a lane keeps; 0 where rows are read again.
+    chunks: u32,
+    /// Rows that an octet makes with the weights that it has loaded.
+    each: u32,
+}
+
+/// Rows from which on an octet makes several: fewer would leave cores of a CPU idle.
+pub(crate) const MANY: u32 = 256;
+
+impl Keeping {
+    /// The most that fits a lane's registers.
+    const MOST: u32 = 24;
+
+    /// On a CPU that emulates a GPU loads are what a norm costs. (Elsewhere nobody has measured it.)
+    fn of(context: &Context, params: &Params) -> Self {
+        let chunks = params.width4.div_ceil(octet::OCTETS as u32);
+        match context.info().device_type == wgpu::DeviceType::Cpu && chunks <= Self::MOST {
+            true => Self { chunks, each: if params.rows >= MANY { 8 } else { 2 } },
+            false => Self { chunks: 0, each: 1 },
+        }
+    }
+}
+
+/// Eight rows to a workgroup, of either variant; in octets that keep them, 16 or 64.
+pub fn workgroups(context: &Context, params: &Params, variant: Variant) -> [u32; 3] {
+    let each = if variant == Variant::Subgroup { Keeping::of(context, params).each } else { 1 };
+    grid((params.rows as usize).div_ceil(octet::OCTETS * each as usize))
 }
 
 impl Params {
@@ -91,10 +118,16 @@ pub fn record(
         // Not read, but bound: something.
         None => (elements, Operand::buffer(bindings.weight, 1)),
     };
+    let mut constants = vec![("GATHER", f64::from(u8::from(bindings.rows.is_some())))];
+    if variant == Variant::Subgroup {
+        let Keeping { chunks, each } = Keeping::of(recorder.context(), &params);
+        constants.extend([("CHUNKS", f64::from(chunks)), ("EACH", f64::from(each))]);
+    }
+    let workgroups = workgroups(recorder.context(), &params, variant);
     recorder.dispatch_typed(
         kernel,
         Types::new(Precision::F32, output),
-        &[("GATHER", f64::from(u8::from(bindings.rows.is_some())))],
+        &constants,
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.x, x),
@@ -103,6 +136,6 @@ pub fn record(
             Operand::buffer(bindings.y, output.words(elements)),
             rows,
         ],
-        workgroups(&params),
+        workgroups,
     )
 }

@@ -4,9 +4,10 @@
 
 use std::time::Instant;
 
-use crate::doctor::{self, AssignUse, AttentionUse, AttentionWay, Difference, MeanUse, ProductsUse, ScoreUse};
+use crate::doctor::{self, AssignUse, AttentionUse, AttentionWay, Difference, MeanUse, NormUse, ProductsUse, ScoreUse};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Precision, Types, octet};
+use crate::kernels::layer_norm;
 use crate::kernels::linear::{Epilogue, Variant};
 use crate::kernels::query_key::Products;
 
@@ -45,6 +46,16 @@ pub(super) fn of_product(context: &Context, variant: Variant, types: Types, epil
     let what =
         format!("linear {} {} {}", variant.name(), super::name_of(types), format!("{epilogue:?}").to_lowercase());
     believed(context, &what, || proven(PRODUCTS.iter().map(compare)))
+}
+
+/// Which variant is to norm `rows` rows of `width` numbers: the subgroups' where it has.
+pub(crate) fn of_norm(context: &Context, [rows, width]: [usize; 2], output: Precision, gathers: bool) -> gpu::Variant {
+    let used = NormUse { variant: gpu::Variant::Subgroup, output, gathers };
+    let many = rows >= layer_norm::MANY as usize;
+    let rows: &[usize] = if many { &[layer_norm::MANY as usize + 17] } else { &[1, 9, 33] };
+    let compare = |&rows: &usize| used.compare(context, [rows, width], 1);
+    let what = format!("{used} {width} wide{}", if many { " many rows" } else { "" });
+    subgroups_if(context, || believed(context, &what, || proven(rows.iter().map(compare))))
 }
 
 /// Whether attention has, for `tokens` tokens and heads of `head` dimensions.

@@ -77,6 +77,18 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
     ),
     ("layer_norm", "block/layer_norm.wgsl", "source = rows[within];", "source = rows[0u];"),
     ("layer_norm_subgroup", "block/layer_norm_subgroup.wgsl", "source = rows[row];", "source = rows[0u];"),
+    (
+        "layer_norm_subgroup",
+        "block/layer_norm_subgroup.wgsl",
+        "row[k] * row[k], exists(lane, k)",
+        "row[k] * row[k], true",
+    ),
+    (
+        "layer_norm_subgroup",
+        "block/layer_norm_subgroup.wgsl",
+        "min(first + EACH, params.rows)",
+        "min(first + 2u, params.rows)",
+    ),
     ("linear", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
     ("linear_subgroup", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
     ("linear_tiled", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
