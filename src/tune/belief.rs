@@ -134,10 +134,11 @@ fn believed(context: &Context, what: &str, compare: impl FnOnce() -> bool) -> bo
         return known == "yes";
     }
     let start = Instant::now();
+    tracing::debug!(what, "comparing with its twin");
     let right = compare();
     tracing::debug!(what, right, seconds = start.elapsed().as_secs_f64(), "compared with its twin");
     if !right {
-        tracing::warn!(what, "a kernel is wrong on this device and not used");
+        tracing::warn!(what, right, "a kernel is wrong on this device and not used");
     }
     // A device that is lost says nothing about the kernel.
     if context.healthy("").is_ok() {

@@ -7,6 +7,7 @@ mod combinations;
 mod demo;
 mod doctor;
 mod eval;
+mod first_use;
 mod flops;
 mod hub;
 mod options;
@@ -18,6 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tcvit::Error;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Vision Transformers with token condensation on any GPU. Without a subcommand: the demo.
 #[derive(Parser)]
@@ -54,7 +57,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logging(cli.verbose);
+    // These show how far they are by themselves.
+    let shows_progress = matches!(cli.command, Some(Command::Bench(_) | Command::Eval(_) | Command::Doctor(_)));
+    start_logging(cli.verbose, shows_progress);
     let outcome = match cli.command {
         Some(Command::Classify(arguments)) => classify::run(&arguments),
         Some(Command::Visualize(arguments)) => visualize::run(&arguments),
@@ -82,8 +87,8 @@ fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// Quiet unless asked: wgpu's own warnings are for its developers.
-fn start_logging(verbose: u8) {
+/// Quiet unless asked: wgpu's own warnings are for its developers. With `shows_progress` no line tells of a first use.
+fn start_logging(verbose: u8, shows_progress: bool) {
     let default = match verbose {
         0 => "error,wgpu_hal=off,wgpu_core=off",
         1 => "warn,tcvit=info",
@@ -91,5 +96,8 @@ fn start_logging(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("TCVIT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    // Whoever reads the log reads of it there.
+    let first_use = first_use::layer(shows_progress || verbose > 0);
+    tracing_subscriber::registry().with(log).with(first_use).init();
 }
