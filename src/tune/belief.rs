@@ -12,7 +12,7 @@ use crate::kernels::linear::{Epilogue, Variant};
 use crate::kernels::query_key::Products;
 
 /// Sizes at which a dense layer must give the twin's result: below, at and past every tile's edge.
-const PRODUCTS: [[usize; 3]; 3] = [[6, 20, 12], [65, 64, 68], [130, 72, 192]];
+const PRODUCTS: [[usize; 3]; 3] = [[7, 20, 12], [65, 64, 68], [130, 72, 192]];
 
 /// Images, tokens and heads at which attention must: tiles of one, two and three groups of eight queries, full or not.
 const ATTENTIONS: [[usize; 3]; 6] = [[2, 1, 1], [2, 7, 3], [2, 9, 3], [1, 31, 2], [1, 65, 2], [1, 197, 3]];
