@@ -5,6 +5,7 @@
 //   1   C = W, its rows found in W
 //   2   C = W + a W^2, at the scale of `connectivity.wgsl`: row q is (ratio W[q, :] + inverse e_q) W, made here. A thread
 //       makes four columns of eight rows, so that an element of W that was read serves eight products.
+//       Four slices of 64 threads share the rows of W that are added up.
 // With DIAGONAL (and ORDER 1 or 2) C[p, p] is made as well.
 #import shared/float.wgsl
 
@@ -31,6 +32,21 @@ override DIAGONAL: bool = false;
 
 const DROPPED: u32 = 0xffffffffu;
 const NONE: u32 = 0xffffffffu;
+
+const SLICES: u32 = 4u;
+
+// [SLICES - 1, 64]: sums of one of the eight, for the first slice.
+var<workgroup> parts: array<vec4<f32>, 192>;
+
+// The sum over slices, in their order. All threads take part; it is right in the first slice.
+fn over_slices(own: vec4<f32>, thread: u32, slice: u32) -> vec4<f32> {
+    workgroupBarrier();
+    if slice > 0u {
+        parts[(slice - 1u) * 64u + thread] = own;
+    }
+    workgroupBarrier();
+    return own + parts[thread] + parts[64u + thread] + parts[128u + thread];
+}
 
 // [8, 64]: what each thread found best for each of the eight; then parts of sums.
 var<workgroup> values: array<f32, 512>;
@@ -67,8 +83,10 @@ fn take(at: u32, found: vec4<f32>, column: u32, allowed: vec4<bool>) {
     items[at] = item;
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+@compute @workgroup_size(256)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
+    let thread = index % 64u;
+    let slice = index / 64u;
     let n = params.patches;
     let image = group.y;
     let first = group.x * 8u;
@@ -106,10 +124,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         r6 = (made + min(6u, end)) * stride + params.shift;
         r7 = (made + min(7u, end)) * stride + params.shift;
     }
-    for (var r = 0u; r < 8u; r++) {
+    for (var r = slice; r < 8u; r += SLICES) {
         items[r * 64u + thread] = NONE;
     }
-    for (var column = thread * 4u; column < n; column += 256u) {
+    workgroupBarrier();
+    // As often for every thread, because all of them wait for each other within.
+    for (var start = 0u; start < n; start += 256u) {
+        let column = min(start + thread * 4u, last);
+        let is_new = start + thread * 4u <= last;
         var c0 = four(r0, column, last);
         var c1 = four(r1, column, last);
         var c2 = four(r2, column, last);
@@ -127,7 +149,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var s5 = vec4<f32>(0.0);
             var s6 = vec4<f32>(0.0);
             var s7 = vec4<f32>(0.0);
-            for (var i = 0u; i < n; i++) {
+            let length = (n + SLICES - 1u) / SLICES;
+            for (var i = slice * length; i < min((slice + 1u) * length, n); i++) {
                 let line = four(matrix + i * stride, column, last);
                 s0 += w[r0 + i] * line;
                 s1 += w[r1 + i] * line;
@@ -138,14 +161,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 s6 += w[r6 + i] * line;
                 s7 += w[r7 + i] * line;
             }
-            c0 = params.ratio * s0 + params.inverse * c0;
-            c1 = params.ratio * s1 + params.inverse * c1;
-            c2 = params.ratio * s2 + params.inverse * c2;
-            c3 = params.ratio * s3 + params.inverse * c3;
-            c4 = params.ratio * s4 + params.inverse * c4;
-            c5 = params.ratio * s5 + params.inverse * c5;
-            c6 = params.ratio * s6 + params.inverse * c6;
-            c7 = params.ratio * s7 + params.inverse * c7;
+            c0 = params.ratio * over_slices(s0, thread, slice) + params.inverse * c0;
+            c1 = params.ratio * over_slices(s1, thread, slice) + params.inverse * c1;
+            c2 = params.ratio * over_slices(s2, thread, slice) + params.inverse * c2;
+            c3 = params.ratio * over_slices(s3, thread, slice) + params.inverse * c3;
+            c4 = params.ratio * over_slices(s4, thread, slice) + params.inverse * c4;
+            c5 = params.ratio * over_slices(s5, thread, slice) + params.inverse * c5;
+            c6 = params.ratio * over_slices(s6, thread, slice) + params.inverse * c6;
+            c7 = params.ratio * over_slices(s7, thread, slice) + params.inverse * c7;
         }
         let columns = column + vec4(0u, 1u, 2u, 3u);
         let slots = vec4(
@@ -154,23 +177,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             slot[image * n + min(column + 2u, last)],
             slot[image * n + min(column + 3u, last)],
         );
-        var allowed = (columns < vec4(n)) & (slots != vec4(DROPPED));
+        var allowed = vec4(is_new) & (columns < vec4(n)) & (slots != vec4(DROPPED));
         if PARITY < 2u {
             allowed = allowed & ((columns % vec4(2u)) == vec4(PARITY));
         }
-        take(thread, c0, column, allowed);
-        take(64u + thread, c1, column, allowed);
-        take(128u + thread, c2, column, allowed);
-        take(192u + thread, c3, column, allowed);
-        take(256u + thread, c4, column, allowed);
-        take(320u + thread, c5, column, allowed);
-        take(384u + thread, c6, column, allowed);
-        take(448u + thread, c7, column, allowed);
+        // One writes what the others would only write back.
+        if slice == 0u {
+            take(thread, c0, column, allowed);
+            take(64u + thread, c1, column, allowed);
+            take(128u + thread, c2, column, allowed);
+            take(192u + thread, c3, column, allowed);
+            take(256u + thread, c4, column, allowed);
+            take(320u + thread, c5, column, allowed);
+            take(384u + thread, c6, column, allowed);
+            take(448u + thread, c7, column, allowed);
+        }
     }
     workgroupBarrier();
     // Eight threads look through what 64 found for one dropped token, then one through what they found.
+    // The other slices look on.
     let own = thread / 8u;
     let lane = thread % 8u;
+    let leads = slice == 0u;
     let start = own * 64u + lane;
     var value = values[start];
     var item = items[start];
@@ -180,9 +208,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             item = items[other];
         }
     }
-    // No other thread reads this place before the barrier.
-    values[start] = value;
-    items[start] = item;
+    // No other thread of the slice reads this place before the barrier.
+    workgroupBarrier();
+    if leads {
+        values[start] = value;
+        items[start] = item;
+    }
     workgroupBarrier();
     let begin = own * 64u;
     for (var other = begin; other < begin + 8u; other++) {
@@ -192,7 +223,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     let out = image * params.dropped + first + own;
-    if lane == 0u && own < count {
+    if leads && lane == 0u && own < count {
         assigned[out] = item;
         connection[out] = value;
         if DIAGONAL && ORDER == 1u {
@@ -207,9 +238,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             sum += w[matrix + p * stride + i] * w[matrix + i * stride + p];
         }
         workgroupBarrier();
-        values[thread] = sum;
+        if leads {
+            values[thread] = sum;
+        }
         workgroupBarrier();
-        if lane == 0u && own < count {
+        if leads && lane == 0u && own < count {
             sum = values[thread];
             for (var other = thread + 1u; other < thread + 8u; other++) {
                 sum += values[other];

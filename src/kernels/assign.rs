@@ -20,7 +20,8 @@ pub const KERNEL: Kernel = Kernel {
         Binding::write("diagonal"),
     ],
     params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
+    // Four slices of 64.
+    workgroup_size: [256, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
 };
@@ -37,6 +38,7 @@ pub const SUBGROUP: Kernel = Kernel {
         Binding::write("connection"),
         Binding::write("diagonal"),
     ],
+    workgroup_size: [64, 1, 1],
     features: wgpu::Features::SUBGROUP,
     variant_of: Some("assign"),
     ..KERNEL
