@@ -1,8 +1,8 @@
-// What layer_norm.wgsl makes, a row to an octet. On a CPU, where loads are dear, a lane keeps its CHUNKS vec4s of the row in
-// registers, and weights and biases for EACH rows; elsewhere (CHUNKS 0), and for rows too long for that, the row is read
-// twice. Squares are then summed of differences to the mean of the row's first 32 elements: near the row's mean, so that
-// taking the square of their mean off loses nothing, unless an outlier is among them. Where it lost more than a factor of 16
-// the squares are summed again.
+// What layer_norm.wgsl makes, a row to an octet, or with SPREAD to a whole subgroup, whose lanes' loads lie side by side. A
+// lane keeps its CHUNKS vec4s of the row in registers, and weights and biases for EACH rows; rows too long for that
+// (CHUNKS 0, of octets only) are read twice. Squares are then summed of differences to the mean of the row's first 32
+// elements: near the row's mean, so that taking the square of their mean off loses nothing, unless an outlier is among them.
+// Where it lost more than a factor of 16 the squares are summed again.
 #import shared/grid.wgsl
 #import shared/octet.wgsl
 #import shared/output.wgsl
@@ -16,9 +16,12 @@ struct Params {
 // With GATHER, row i of y is made of row rows[i] of x.
 override GATHER: bool = false;
 
+// Lanes that share a row: an octet, or with SPREAD all of a subgroup, which then has so many.
+override LANES: u32 = 8u;
+override SPREAD: bool = false;
 // vec4s of a row that a lane keeps, at most 24.
 override CHUNKS: u32 = 0u;
-// Rows that an octet makes one after the other, with CHUNKS only.
+// Rows that the lanes make one after the other, with CHUNKS only.
 override EACH: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -30,9 +33,9 @@ override EACH: u32 = 1u;
 
 alias Kept = array<vec4<f32>, 24>;
 
-// What an octet makes a row of, and where its lane is in it.
+// What lanes make a row of, and where this one is among them.
 struct Place {
-    octet: Octet,
+    octet: Octet, // or the subgroup
     source: u32, // the row's first vec4 in x
     out: u32,    // and in y
     width: f32,
@@ -40,16 +43,20 @@ struct Place {
 
 // A lane's vec4 number k of a row; the last one once more past the end.
 fn at(lane: u32, k: u32) -> u32 {
-    return min(lane + 8u * k, params.width4 - 1u);
+    return min(lane + LANES * k, params.width4 - 1u);
 }
 
 fn exists(lane: u32, k: u32) -> bool {
-    return k + 1u < CHUNKS || lane + 8u * k < params.width4;
+    return k + 1u < CHUNKS || lane + LANES * k < params.width4;
 }
 
-// The sum over the octet of what its lanes have summed.
+// The sum over the lanes of a row of what they have summed.
 fn whole(sum: vec4<f32>) -> f32 {
-    return octet_sum(dot(sum, vec4(1.0)));
+    let own = dot(sum, vec4(1.0));
+    if SPREAD {
+        return subgroupAdd(own);
+    }
+    return octet_sum(own);
 }
 
 fn normalise_kept(weights: ptr<function, Kept>, biases: ptr<function, Kept>, place: Place) {
@@ -74,7 +81,7 @@ fn normalise_kept(weights: ptr<function, Kept>, biases: ptr<function, Kept>, pla
     let scale = 1.0 / sqrt(whole(squares) / place.width + params.epsilon);
     for (var k = 0u; k < CHUNKS; k++) {
         if exists(lane, k) {
-            y[place.out + lane + 8u * k] = narrow(row[k] * scale * (*weights)[k] + (*biases)[k]);
+            y[place.out + lane + LANES * k] = narrow(row[k] * scale * (*weights)[k] + (*biases)[k]);
         }
     }
 }
@@ -119,8 +126,11 @@ fn main(
     @builtin(subgroup_size) subgroup_size: u32,
     @builtin(subgroup_invocation_id) invocation: u32,
 ) {
-    let own = octet(subgroup, subgroup_size, invocation);
-    let first = (grid_index(group, counts) * OCTETS + own.index) * EACH;
+    var own = octet(subgroup, subgroup_size, invocation);
+    if SPREAD {
+        own = Octet(subgroup, 0u, invocation);
+    }
+    let first = (grid_index(group, counts) * (64u / LANES) + own.index) * EACH;
     var weights: Kept;
     var biases: Kept;
     for (var k = 0u; k < CHUNKS; k++) {

@@ -6,7 +6,7 @@ use super::data::{download_as, rounding, storing, unset};
 use super::{Check, Difference, dimensions, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Variant};
-use crate::kernels::layer_norm::{Bindings, Params, record};
+use crate::kernels::layer_norm::{Bindings, Params, Sharing, record, record_shared};
 use crate::random::Random;
 use crate::reference::layer_norm::layer_norm;
 use crate::reference::linear::gather;
@@ -44,14 +44,38 @@ impl fmt::Display for Use {
 fn compare_all(context: &Context, variant: Variant, size: [usize; 2], seed: u64) -> Result<Difference> {
     let mut worst = Difference::NONE;
     for (output, gathers) in Precision::ALL.into_iter().flat_map(|output| [(output, false), (output, true)]) {
-        worst = worst.worse(Use { variant, output, gathers }.compare(context, size, seed)?);
+        let form = Use { variant, output, gathers };
+        match variant {
+            Variant::Plain => worst = worst.worse(form.compare(context, size, seed)?),
+            Variant::Subgroup => {
+                for sharing in Sharing::all(context, &params_of(size, 0.0)) {
+                    worst = worst.worse(form.compare_shared(context, Some(sharing), size, seed)?);
+                }
+            }
+        }
     }
     Ok(worst)
 }
 
+/// Of rows of about so many numbers.
+fn params_of([rows, width]: [usize; 2], epsilon: f32) -> Params {
+    Params { rows: rows as u32, width4: width.div_ceil(4) as u32, epsilon }
+}
+
 impl Use {
     /// Kernel and twin for rows of about so many numbers.
-    pub(crate) fn compare(self, context: &Context, [rows, width]: [usize; 2], seed: u64) -> Result<Difference> {
+    pub(crate) fn compare(self, context: &Context, size: [usize; 2], seed: u64) -> Result<Difference> {
+        self.compare_shared(context, None, size, seed)
+    }
+
+    /// The same with rows made as `sharing` says, where it does.
+    fn compare_shared(
+        self,
+        context: &Context,
+        sharing: Option<Sharing>,
+        [rows, width]: [usize; 2],
+        seed: u64,
+    ) -> Result<Difference> {
         let Self { variant, output, gathers } = self;
         let width = width.next_multiple_of(4);
         let mut random = Random::named("layer_norm", seed);
@@ -71,14 +95,18 @@ impl Use {
         let mut worst = Difference::NONE;
         for epsilon in [1e-6, 1e-12, 1e-5] {
             let y = unset(context, "y", rows * width)?;
-            let params = Params { rows: rows as u32, width4: (width / 4) as u32, epsilon };
+            let params = params_of([rows, width], epsilon);
             let rows_buffer = gathers.then_some(&rows_buffer);
             let bindings =
                 Bindings { x: &x_buffer, weight: &weight_buffer, bias: &bias_buffer, y: &y, rows: rows_buffer };
-            execute(context, |recorder| record(recorder, variant, output, params, bindings))?;
+            execute(context, |recorder| match sharing {
+                Some(sharing) => record_shared(recorder, sharing, output, params, bindings),
+                None => record(recorder, variant, output, params, bindings),
+            })?;
             let got = download_as(context, &y, rows * width, output)?;
             let twin = layer_norm(&x, &weight, &bias, epsilon);
-            // A lane adds an eighth of the row as vec4s, then four elements, then eight lanes: sums of so many roundings.
+            // A lane adds an eighth of the row as vec4s (or less), then four elements, then the lanes (in up to six steps where
+            // there are more of them): sums of so many roundings.
             let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon) + storing(output);
             worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, tolerance));
         }

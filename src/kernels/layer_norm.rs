@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Context, Kernel, Operand, Precision, Recorder, Types, Variant, grid, octet};
+use crate::gpu::{Binding, Constants, Context, Kernel, Operand, Precision, Recorder, Types, Variant, grid, octet};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -58,36 +58,78 @@ pub struct Bindings<'a> {
     pub rows: Option<&'a wgpu::Buffer>,
 }
 
-/// How octets make rows.
+/// How [`Variant::Subgroup`] makes rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Keeping {
+pub struct Sharing {
+    /// Lanes that share a row.
+    lanes: u32,
+    /// Whether they are all of a subgroup, else an octet.
+    spread: bool,
     /// vec4s of a row that a lane keeps; 0 where rows are read again.
     chunks: u32,
-    /// Rows that an octet makes with the weights that it has loaded.
+    /// Rows that the lanes make with the weights that they have loaded.
     each: u32,
 }
 
 /// Rows from which on an octet makes several: fewer would leave cores of a CPU idle.
 pub(crate) const MANY: u32 = 256;
 
-impl Keeping {
-    /// The most that fits a lane's registers.
+impl Sharing {
+    /// The most vec4s that fit a lane's registers.
     const MOST: u32 = 24;
 
-    /// On a CPU that emulates a GPU loads are what a norm costs. (Elsewhere nobody has measured it.)
-    fn of(context: &Context, params: &Params) -> Self {
-        let chunks = params.width4.div_ceil(octet::OCTETS as u32);
-        match context.info().device_type == wgpu::DeviceType::Cpu && chunks <= Self::MOST {
-            true => Self { chunks, each: if params.rows >= MANY { 8 } else { 2 } },
-            false => Self { chunks: 0, each: 1 },
-        }
-    }
-}
+    /// Rows that octets read twice.
+    const READ: Self = Self { lanes: octet::OCTETS as u32, spread: false, chunks: 0, each: 1 };
 
-/// Eight rows to a workgroup, of either variant; in octets that keep them, 16 or 64.
-pub fn workgroups(context: &Context, params: &Params, variant: Variant) -> [u32; 3] {
-    let each = if variant == Variant::Subgroup { Keeping::of(context, params).each } else { 1 };
-    grid((params.rows as usize).div_ceil(octet::OCTETS * each as usize))
+    /// Octets that keep rows as short as that.
+    fn kept(params: &Params) -> Option<Self> {
+        let chunks = params.width4.div_ceil(Self::READ.lanes);
+        let each = if params.rows >= MANY { 8 } else { 2 };
+        (chunks <= Self::MOST).then_some(Self { chunks, each, ..Self::READ })
+    }
+
+    /// Subgroups that keep a row each, where all of them are of one size, on a workgroup of 64 threads.
+    fn spread(context: &Context, params: &Params) -> Option<Self> {
+        let (lanes, most) = (context.info().subgroup_min_size, context.info().subgroup_max_size);
+        let chunks = params.width4.div_ceil(lanes.max(1));
+        let fits = lanes == most && (8..=64).contains(&lanes) && chunks <= Self::MOST;
+        fits.then_some(Self { lanes, spread: true, chunks, each: 1 })
+    }
+
+    /// The one that suits `context`: on a CPU that emulates a GPU loads are what a norm costs, and each is of 8 lanes'
+    /// numbers at most; a GPU loads what lies side by side at once.
+    fn of(context: &Context, params: &Params) -> Self {
+        let best = match context.info().device_type {
+            wgpu::DeviceType::Cpu => Self::kept(params),
+            _ => Self::spread(context, params),
+        };
+        best.unwrap_or(Self::READ)
+    }
+
+    /// All that `context` can run for `params`, the one that suits it first.
+    pub fn all(context: &Context, params: &Params) -> Vec<Self> {
+        let mut all = vec![Self::of(context, params)];
+        for sharing in [Self::spread(context, params), Self::kept(params), Some(Self::READ)].into_iter().flatten() {
+            if !all.contains(&sharing) {
+                all.push(sharing);
+            }
+        }
+        all
+    }
+
+    /// Rows of a workgroup of 64 threads.
+    fn rows(self) -> u32 {
+        64 / self.lanes * self.each
+    }
+
+    fn constants(self) -> [(&'static str, f64); 4] {
+        [
+            ("LANES", f64::from(self.lanes)),
+            ("SPREAD", f64::from(u8::from(self.spread))),
+            ("CHUNKS", f64::from(self.chunks)),
+            ("EACH", f64::from(self.each)),
+        ]
+    }
 }
 
 impl Params {
@@ -107,10 +149,39 @@ pub fn record(
     params: Params,
     bindings: Bindings<'_>,
 ) -> Result<()> {
-    let kernel = match variant {
-        Variant::Plain => &KERNEL,
-        Variant::Subgroup => &SUBGROUP,
-    };
+    match variant {
+        Variant::Plain => dispatch(recorder, &KERNEL, &[], octet::OCTETS as u32, output, params, bindings),
+        Variant::Subgroup => {
+            let sharing = Sharing::of(recorder.context(), &params);
+            record_shared(recorder, sharing, output, params, bindings)
+        }
+    }
+}
+
+/// Records one dispatch of [`Variant::Subgroup`], rows made as `sharing` says, which is one of [`Sharing::all`].
+///
+/// # Errors
+/// As [`Recorder::dispatch`].
+pub fn record_shared(
+    recorder: &mut Recorder<'_>,
+    sharing: Sharing,
+    output: Precision,
+    params: Params,
+    bindings: Bindings<'_>,
+) -> Result<()> {
+    dispatch(recorder, &SUBGROUP, &sharing.constants(), sharing.rows(), output, params, bindings)
+}
+
+/// Of workgroups that make so many rows each.
+fn dispatch(
+    recorder: &mut Recorder<'_>,
+    kernel: &'static Kernel,
+    constants: &Constants,
+    rows_each: u32,
+    output: Precision,
+    params: Params,
+    bindings: Bindings<'_>,
+) -> Result<()> {
     let elements = params.rows as usize * params.width();
     let (x, rows) = match bindings.rows {
         // All of x: rows may lie anywhere.
@@ -118,12 +189,8 @@ pub fn record(
         // Not read, but bound: something.
         None => (elements, Operand::buffer(bindings.weight, 1)),
     };
-    let mut constants = vec![("GATHER", f64::from(u8::from(bindings.rows.is_some())))];
-    if variant == Variant::Subgroup {
-        let Keeping { chunks, each } = Keeping::of(recorder.context(), &params);
-        constants.extend([("CHUNKS", f64::from(chunks)), ("EACH", f64::from(each))]);
-    }
-    let workgroups = workgroups(recorder.context(), &params, variant);
+    let mut constants = constants.to_vec();
+    constants.push(("GATHER", f64::from(u8::from(bindings.rows.is_some()))));
     recorder.dispatch_typed(
         kernel,
         Types::new(Precision::F32, output),
@@ -136,6 +203,6 @@ pub fn record(
             Operand::buffer(bindings.y, output.words(elements)),
             rows,
         ],
-        workgroups,
+        grid(params.rows.div_ceil(rows_each) as usize),
     )
 }
