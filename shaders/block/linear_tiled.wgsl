@@ -1,7 +1,8 @@
 // linear.wgsl for GPUs, whose workgroup memory is close and whose storage is far: 64 threads make 64 (or 32) rows by 64
 // columns, in steps of 16 along K. Both operands come through workgroup memory, so each is read from storage once for 64
-// rows or columns instead of 8. A thread makes every 8th row and two vec4 columns, 8 apart: its neighbours' reads lie side
-// by side. Rows of x are 5 vec4s apart, not 4, so that those of 4 neighbouring threads fall into different banks.
+// rows or columns instead of 8; what the next step needs is fetched into registers, all of it at once, while one is
+// multiplied. A thread makes every 8th row and two vec4 columns, 8 apart: its neighbours' reads lie side by side. Rows of x
+// are 5 vec4s apart, not 4, so that those of 4 neighbouring threads fall into different banks.
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
@@ -65,6 +66,67 @@ fn store_rows(row: u32, columns: vec2<u32>, tile: ptr<function, Tile>, biases: a
     store_two(row + 24u, columns, (*tile)[3], (*tile)[7], biases);
 }
 
+// A thread's vec4 number i of a step's rows of x, from vec4 k0 of them on. What lies past K is zero in x and in w, so it
+// adds nothing; rows and columns past the end repeat the last.
+fn fetch_x(i: u32, thread: u32, row0: u32, k0: u32) -> vec4<f32> {
+    let at = thread + 64u * i;
+    let k = k0 + at % 4u;
+    let source = min(row0 + at / 4u, params.rows - 1u) * params.inner4 + min(k, params.inner4 - 1u);
+    return select(vec4(0.0), widen(x[source]), k < params.inner4);
+}
+
+fn fetch_w(i: u32, thread: u32, column0: u32, k0: u32) -> vec4<f32> {
+    let at = thread + 64u * i;
+    let k = 4u * k0 + at / 16u;
+    let source = min(k, 4u * params.inner4 - 1u) * params.columns4 + min(column0 + at % 16u, params.columns4 - 1u);
+    return select(vec4(0.0), widen(w[source]), k < 4u * params.inner4);
+}
+
+fn stage_x(i: u32, thread: u32, value: vec4<f32>) {
+    let at = thread + 64u * i;
+    x_tile[at / 4u * STRIDE + at % 4u] = value;
+}
+
+// What a thread brings of a step.
+struct Part {
+    x0: vec4<f32>,
+    x1: vec4<f32>,
+    x2: vec4<f32>, // with 8 ROWS only
+    x3: vec4<f32>,
+    w0: vec4<f32>,
+    w1: vec4<f32>,
+    w2: vec4<f32>,
+    w3: vec4<f32>,
+}
+
+fn fetch(thread: u32, row0: u32, column0: u32, k0: u32) -> Part {
+    var part: Part;
+    part.x0 = fetch_x(0u, thread, row0, k0);
+    part.x1 = fetch_x(1u, thread, row0, k0);
+    if ROWS > 4u {
+        part.x2 = fetch_x(2u, thread, row0, k0);
+        part.x3 = fetch_x(3u, thread, row0, k0);
+    }
+    part.w0 = fetch_w(0u, thread, column0, k0);
+    part.w1 = fetch_w(1u, thread, column0, k0);
+    part.w2 = fetch_w(2u, thread, column0, k0);
+    part.w3 = fetch_w(3u, thread, column0, k0);
+    return part;
+}
+
+fn stage(thread: u32, part: Part) {
+    stage_x(0u, thread, part.x0);
+    stage_x(1u, thread, part.x1);
+    if ROWS > 4u {
+        stage_x(2u, thread, part.x2);
+        stage_x(3u, thread, part.x3);
+    }
+    w_tile[thread] = part.w0;
+    w_tile[64u + thread] = part.w1;
+    w_tile[128u + thread] = part.w2;
+    w_tile[192u + thread] = part.w3;
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -83,20 +145,13 @@ fn main(
     let row = thread / 8u;
     var top: Tile;
     var bottom: Tile;
+    var next = fetch(thread, row0, column0, 0u);
     for (var k0 = 0u; k0 < params.inner4; k0 += 4u) {
         workgroupBarrier();
-        // What lies past K is zero in both, so it adds nothing; rows and columns past the end repeat the last.
-        for (var i = thread; i < 32u * ROWS; i += 64u) {
-            let k = k0 + i % 4u;
-            let at = min(row0 + i / 4u, params.rows - 1u) * params.inner4 + min(k, params.inner4 - 1u);
-            x_tile[i / 4u * STRIDE + i % 4u] = select(vec4(0.0), widen(x[at]), k < params.inner4);
-        }
-        for (var i = thread; i < 256u; i += 64u) {
-            let k = 4u * k0 + i / 16u;
-            let at = min(k, 4u * params.inner4 - 1u) * params.columns4 + min(column0 + i % 16u, params.columns4 - 1u);
-            w_tile[i] = select(vec4(0.0), widen(w[at]), k < 4u * params.inner4);
-        }
+        stage(thread, next);
         workgroupBarrier();
+        // Zeros, after the last step.
+        next = fetch(thread, row0, column0, k0 + 4u);
         for (var k = 0u; k < 4u; k++) {
             multiply(&top, row, column, k);
             if ROWS > 4u {
