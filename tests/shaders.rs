@@ -53,7 +53,10 @@ fn is_for_dx12(kernel: &Kernel) -> bool {
 fn all_types(kernel: &Kernel) -> Vec<Types> {
     let types = match is_for_dx12(kernel) {
         true => Types::ALL.to_vec(),
-        false => Tile::ALL.iter().flat_map(|&tile| Types::ALL.map(|types| types.tiled(tile))).collect(),
+        false => {
+            let tiled = Tile::ALL.iter().flat_map(|&tile| Types::ALL.map(|types| types.tiled(tile)));
+            tiled.flat_map(|types| [types, types.stored(true)]).collect()
+        }
     };
     homes(kernel).into_iter().flat_map(|home| types.iter().map(move |types| types.at(home))).collect()
 }
@@ -88,6 +91,7 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
             {
                 vec![1, 2, 4]
             }
+            TypeInner::Scalar(naga::Scalar::U32) if name == "SPLIT" => vec![1, 2],
             TypeInner::Scalar(naga::Scalar::U32) => vec![0, 1, 2, 3],
             ref other => panic!("an override of type {other:?}"),
         };

@@ -4,6 +4,8 @@
 #import shared/cooperative.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
+#import shared/slabs.wgsl
+#import shared/sums.wgsl
 
 struct Params {
     rows: u32,     // M
@@ -19,12 +21,17 @@ override DEPTH: u32 = 2u;
 // Subgroups of a workgroup that make different sums.
 override DOWN: u32 = 2u;
 override ACROSS: u32 = 2u;
-// DOWN * ACROSS times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more than
-// that: the others repeat what these do, but store nothing. Enough that 8 fetches of each fill a slab, and a multiple of the
-// vec4s in a slab's rows.
+// 1 or 2: how many subgroups make each sum, of a part of every slab's depth. Two where there are few workgroups, which then
+// wait half as often for twice as much.
+override SPLIT: u32 = 1u;
+// DOWN * ACROSS * SPLIT times the most threads that a subgroup may have here. Where subgroups turn out smaller there are
+// more than that: the others repeat what these do, but store nothing. Enough that 8 fetches of each fill a slab, and a
+// multiple of the vec4s in a slab's rows.
 override THREADS: u32 = 128u;
 // K is a whole number of slabs.
 override WHOLE: bool = true;
+// No subgroup repeats what another does.
+override ALIKE: bool = false;
 
 override DEPTH4: u32 = DEPTH * SIDE / 4u;
 override SLAB_ROWS: u32 = DOWN * HEIGHT * SIDE;
@@ -35,7 +42,7 @@ override RIGHT_STRIDE8: u32 = SLAB_COLUMNS4 / 2u + 1u;
 override LEFT8: u32 = SLAB_ROWS * LEFT_STRIDE8;
 override RIGHT8: u32 = 4u * DEPTH4 * RIGHT_STRIDE8;
 // Sums on their way from matrix to y: a slot for each subgroup that stores, and one for all the others.
-override SLOTS: u32 = DOWN * ACROSS + 1u;
+override SLOTS: u32 = DOWN * ACROSS * SPLIT + 1u;
 const SLOT4: u32 = SIDE * SIDE / 4u;
 override SUMS4: u32 = SLOTS * SLOT4;
 
@@ -46,65 +53,6 @@ override SUMS4: u32 = SLOTS * SLOT4;
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
 @group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
 @group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
-
-// A thread's vec4s of a slab with rows of `width4`, neighbouring threads' next to each other: where its fetch of index `i`
-// lies.
-struct Spot {
-    row: u32,
-    column4: u32,
-}
-
-fn spot(i: u32, thread: u32, width4: u32) -> Spot {
-    return Spot(thread / width4 + i * (THREADS / width4), thread % width4);
-}
-
-// Where a fetch comes from, less what changes from slab to slab. What lies past the last row or column is the last one once
-// more, since that is never stored.
-fn left_source(i: u32, thread: u32, first_row: u32) -> u32 {
-    let at = spot(i, thread, DEPTH4);
-    return min(first_row + at.row, params.rows - 1u) * params.inner4 + at.column4;
-}
-
-fn right_source(i: u32, thread: u32, first_column4: u32) -> u32 {
-    let at = spot(i, thread, SLAB_COLUMNS4);
-    return at.row * params.columns4 + min(first_column4 + at.column4, params.columns4 - 1u);
-}
-
-fn left_exists(i: u32) -> bool {
-    return i * THREADS < SLAB_ROWS * DEPTH4;
-}
-
-fn right_exists(i: u32) -> bool {
-    return i * THREADS < 4u * DEPTH4 * SLAB_COLUMNS4;
-}
-
-fn fetch_left(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
-    if left_exists(i) && (WHOLE || first4 + spot(i, thread, DEPTH4).column4 < params.inner4) {
-        return x[source + first4];
-    }
-    return vec4<f16>();
-}
-
-fn fetch_right(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
-    if right_exists(i) && (WHOLE || first4 * 4u + spot(i, thread, SLAB_COLUMNS4).row < params.inner4 * 4u) {
-        return w[source + first4 * 4u * params.columns4];
-    }
-    return vec4<f16>();
-}
-
-fn stage_left(i: u32, thread: u32, value: vec4<f16>) {
-    if left_exists(i) {
-        let at = spot(i, thread, DEPTH4);
-        put_left4(at.row * 2u * LEFT_STRIDE8 + at.column4, value);
-    }
-}
-
-fn stage_right(i: u32, thread: u32, value: vec4<f16>) {
-    if right_exists(i) {
-        let at = spot(i, thread, SLAB_COLUMNS4);
-        put_right4(at.row * 2u * RIGHT_STRIDE8 + at.column4, value);
-    }
-}
 
 // A thread's place among those of its subgroup.
 struct Lane {
@@ -127,6 +75,37 @@ fn store_sum(sum: Sum, lane: Lane, first_row: u32, first_column4: u32) {
     subgroupBarrier();
 }
 
+// A sum over all of the depth, from parts that lie in slots for a moment.
+fn whole(part: Sum, slot: u32, other: u32) -> Sum {
+    if SPLIT == 1u {
+        return part;
+    }
+    put_sum(part, slot * SLOT4, SIDE / 4u);
+    workgroupBarrier();
+    let sum = part + load_sum(other * SLOT4, SIDE / 4u);
+    workgroupBarrier();
+    return sum;
+}
+
+// A row of a subgroup's sums.
+fn store_sums(s0: Sum, s1: Sum, s2: Sum, s3: Sum, lane: Lane, row: u32, column4: u32) {
+    store_sum(s0, lane, row, column4);
+    store_sum(s1, lane, row, column4 + SIDE / 4u);
+    if WIDTH > 2u {
+        store_sum(s2, lane, row, column4 + 2u * SIDE / 4u);
+        store_sum(s3, lane, row, column4 + 3u * SIDE / 4u);
+    }
+}
+
+fn store_sums_direct(s0: Sum, s1: Sum, s2: Sum, s3: Sum, row: u32, column4: u32) {
+    store_direct(s0, row, column4);
+    store_direct(s1, row, column4 + SIDE / 4u);
+    if WIDTH > 2u {
+        store_direct(s2, row, column4 + 2u * SIDE / 4u);
+        store_direct(s3, row, column4 + 3u * SIDE / 4u);
+    }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -145,6 +124,7 @@ fn main(
     let inner4 = select(0u, params.inner4, first_row < params.rows);
     let row = subgroup / ACROSS % DOWN * HEIGHT * SIDE;
     let column8 = subgroup % ACROSS * WIDTH * SIDE / 8u;
+    let own_depth8 = subgroup / (DOWN * ACROSS) % SPLIT * (DEPTH4 / 2u / SPLIT);
 
     var c00: Sum;
     var c01: Sum;
@@ -232,7 +212,8 @@ fn main(
         w5 = fetch_right(5u, thread, r5, next4);
         w6 = fetch_right(6u, thread, r6, next4);
         w7 = fetch_right(7u, thread, r7, next4);
-        for (var k8 = 0u; k8 < DEPTH4 / 2u; k8 += SIDE / 8u) {
+        for (var step8 = 0u; step8 < DEPTH4 / 2u / SPLIT; step8 += SIDE / 8u) {
+            let k8 = own_depth8 + step8;
             let l = row * LEFT_STRIDE8 + k8;
             let r = k8 * 8u * RIGHT_STRIDE8 + column8;
             let a0 = load_left(l, LEFT_STRIDE8);
@@ -272,29 +253,47 @@ fn main(
         }
     }
 
-    let lane = Lane(min(subgroup, DOWN * ACROSS), index, count);
-    let i = first_row + row;
-    let j = first_column4 + column8 * 2u;
-    store_sum(c00, lane, i, j);
-    store_sum(c01, lane, i, j + SIDE / 4u);
-    store_sum(c10, lane, i + SIDE, j);
-    store_sum(c11, lane, i + SIDE, j + SIDE / 4u);
+    let lane = Lane(min(subgroup, DOWN * ACROSS * SPLIT), index, count);
+    let other = (subgroup + DOWN * ACROSS) % (DOWN * ACROSS * SPLIT);
+    c00 = whole(c00, lane.slot, other);
+    c01 = whole(c01, lane.slot, other);
+    c10 = whole(c10, lane.slot, other);
+    c11 = whole(c11, lane.slot, other);
     if WIDTH > 2u {
-        store_sum(c02, lane, i, j + 2u * SIDE / 4u);
-        store_sum(c03, lane, i, j + 3u * SIDE / 4u);
-        store_sum(c12, lane, i + SIDE, j + 2u * SIDE / 4u);
-        store_sum(c13, lane, i + SIDE, j + 3u * SIDE / 4u);
+        c02 = whole(c02, lane.slot, other);
+        c03 = whole(c03, lane.slot, other);
+        c12 = whole(c12, lane.slot, other);
+        c13 = whole(c13, lane.slot, other);
     }
     if HEIGHT > 2u {
-        store_sum(c20, lane, i + 2u * SIDE, j);
-        store_sum(c21, lane, i + 2u * SIDE, j + SIDE / 4u);
-        store_sum(c30, lane, i + 3u * SIDE, j);
-        store_sum(c31, lane, i + 3u * SIDE, j + SIDE / 4u);
+        c20 = whole(c20, lane.slot, other);
+        c21 = whole(c21, lane.slot, other);
+        c30 = whole(c30, lane.slot, other);
+        c31 = whole(c31, lane.slot, other);
     }
     if (HEIGHT > 2u) & (WIDTH > 2u) {
-        store_sum(c22, lane, i + 2u * SIDE, j + 2u * SIDE / 4u);
-        store_sum(c23, lane, i + 2u * SIDE, j + 3u * SIDE / 4u);
-        store_sum(c32, lane, i + 3u * SIDE, j + 2u * SIDE / 4u);
-        store_sum(c33, lane, i + 3u * SIDE, j + 3u * SIDE / 4u);
+        c22 = whole(c22, lane.slot, other);
+        c23 = whole(c23, lane.slot, other);
+        c32 = whole(c32, lane.slot, other);
+        c33 = whole(c33, lane.slot, other);
+    }
+    let i = first_row + row;
+    let j = first_column4 + column8 * 2u;
+    // All of the workgroup's sums lie within y.
+    let is_whole = (first_row + SLAB_ROWS <= params.rows) & (first_column4 + SLAB_COLUMNS4 <= params.columns4);
+    if DIRECT & ALIKE & (SPLIT == 1u) & !GELU & !GATHER & is_whole {
+        store_sums_direct(c00, c01, c02, c03, i, j);
+        store_sums_direct(c10, c11, c12, c13, i + SIDE, j);
+        if HEIGHT > 2u {
+            store_sums_direct(c20, c21, c22, c23, i + 2u * SIDE, j);
+            store_sums_direct(c30, c31, c32, c33, i + 3u * SIDE, j);
+        }
+    } else {
+        store_sums(c00, c01, c02, c03, lane, i, j);
+        store_sums(c10, c11, c12, c13, lane, i + SIDE, j);
+        if HEIGHT > 2u {
+            store_sums(c20, c21, c22, c23, lane, i + 2u * SIDE, j);
+            store_sums(c30, c31, c32, c33, lane, i + 3u * SIDE, j);
+        }
     }
 }

@@ -58,6 +58,10 @@ fn put_sum(sum: Sum, at4: u32, stride4: u32) {
     coopStoreT(sum, corner, stride4);
 }
 
+fn load_sum(at4: u32, stride4: u32) -> Sum {
+    return coopLoadT<Sum>(&sums[at4], stride4);
+}
+
 fn take_sum(at4: u32) -> vec4<f32> {
     return sums[at4];
 }

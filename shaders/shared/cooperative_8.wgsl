@@ -82,6 +82,10 @@ fn put_sum(sum: Sum, at4: u32, stride4: u32) {
     coopStoreT(sum, corner, stride);
 }
 
+fn load_sum(at4: u32, stride4: u32) -> Sum {
+    return coopLoadT<Sum>(&sums[at4 * 4u], stride4 * 4u);
+}
+
 fn take_sum(at4: u32) -> vec4<f32> {
     let at = at4 * 4u;
     return vec4(sums[at], sums[at + 1u], sums[at + 2u], sums[at + 3u]);

@@ -66,6 +66,8 @@ pub struct Types {
     pub tile: Tile,
     /// Where the matrices lie that are read or written by vec4s.
     pub home: Home,
+    /// Whether cooperative matrices of f32 may be stored to vec4s.
+    pub direct: bool,
 }
 
 impl Types {
@@ -79,12 +81,17 @@ impl Types {
 
     /// From `input` to `output`.
     pub const fn new(input: Precision, output: Precision) -> Self {
-        Self { input, output, tile: Tile::Eight, home: Home::Buffer }
+        Self { input, output, tile: Tile::Eight, home: Home::Buffer, direct: false }
     }
 
     /// The same with cooperative matrices of `tile`.
     pub const fn tiled(self, tile: Tile) -> Self {
         Self { tile, ..self }
+    }
+
+    /// The same with sums stored to vec4s, if `direct`.
+    pub const fn stored(self, direct: bool) -> Self {
+        Self { direct, ..self }
     }
 
     /// The same with the matrix in `home`.
@@ -103,6 +110,8 @@ impl Types {
                 Tile::Eight => "shared/cooperative_8.wgsl",
                 Tile::Sixteen => "shared/cooperative_16.wgsl",
             },
+            ("shared/sums.wgsl", _, Precision::F32) if self.direct => "shared/sums_direct.wgsl",
+            ("shared/sums.wgsl", ..) => "shared/sums_staged.wgsl",
             ("shared/matrix.wgsl", ..) => self.home.of("shared/matrix_buffer.wgsl", "shared/matrix_texture.wgsl"),
             ("shared/made.wgsl", ..) => self.home.of("shared/made_buffer.wgsl", "shared/made_texture.wgsl"),
             ("shared/powers.wgsl", ..) => self.home.of("shared/powers_buffer.wgsl", "shared/powers_texture.wgsl"),

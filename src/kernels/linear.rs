@@ -218,7 +218,7 @@ pub fn record(
         _ => [Operand::buffer(bindings.bias, 4), Operand::buffer(bindings.bias, 1)],
     };
     let types = match variant {
-        Variant::Cooperative(_) => types.tiled(cooperative::tile(recorder.context())?),
+        Variant::Cooperative(_) => cooperative::types(recorder.context(), types)?,
         _ => types,
     };
     let mut constants = variant.constants(recorder.context(), &params);

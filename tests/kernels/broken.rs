@@ -89,6 +89,16 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "min(first + EACH, params.rows)",
         "min(first + 2u, params.rows)",
     ),
+    (
+        "layer_norm_subgroup",
+        "block/layer_norm_subgroup.wgsl",
+        "own = Octet(subgroup, 0u, invocation);",
+        "own = Octet(0u, 0u, invocation);",
+    ),
+    ("linear_tiled", "block/linear_tiled.wgsl", "w_tile[192u + thread] = part.w3;", "w_tile[192u + thread] = part.w2;"),
+    ("linear_cooperative", "shared/sums_direct.wgsl", "&bias[column4]", "&bias[0]"),
+    ("linear_cooperative", "shared/slabs.wgsl", "return w[source + first4", "return w[first4"),
+    ("linear_cooperative", "block/linear_cooperative.wgsl", "let sum = part + load_sum(", "let sum = load_sum("),
     ("linear", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
     ("linear_subgroup", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
     ("linear_tiled", "shared/epilogue.wgsl", "return rows[min(row, params.rows - 1u)];", "return row;"),
@@ -127,6 +137,7 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "sum, columns.real)",
     ),
     ("fuse", "condense/fuse.wgsl", "rows[index] = row;", "rows[index] = index;"),
+    ("fuse", "condense/fuse.wgsl", "return matched[r];", "return matched[0];"),
     ("fuse", "condense/fuse.wgsl", "if r < place {", "if r + 1u < place {"),
 ];
 

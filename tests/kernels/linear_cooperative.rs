@@ -179,11 +179,16 @@ fn product(gpu: &Context) -> Vec<u32> {
     bits
 }
 
-/// One text of one shader replaced by another that means the same gives the same.
-fn agrees_with(path: &str, text: &str, other: &str) {
+/// Texts of shaders replaced by others that mean the same give the same.
+fn agrees_with(changes: &[(&str, &str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
-    write_shaders(folder.path(), &[(path, text, other)]);
-    assert_eq!(product(&open(folder.path())), product(gpu()));
+    write_shaders(folder.path(), changes);
+    assert!(product(&open(folder.path())) == product(gpu()), "other bits");
+}
+
+/// A shader's text.
+fn text_of(path: &str) -> &'static str {
+    SHADERS.iter().find(|shader| shader.0 == path).unwrap().1
 }
 
 /// What the other header does differently is right, whatever the tile that the adapter has: here is that header at 8.
@@ -192,11 +197,10 @@ fn slabs_of_vectors_are_as_good_as_slabs_of_scalars() {
     if !supported() || gpu().cooperative_tile() != Some(Tile::Eight) {
         return;
     }
-    let text = |path| SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
     let vectors =
-        text("shared/cooperative_16.wgsl").replace("16x16<", "8x8<").replace("SIDE: u32 = 16u", "SIDE: u32 = 8u");
+        text_of("shared/cooperative_16.wgsl").replace("16x16<", "8x8<").replace("SIDE: u32 = 16u", "SIDE: u32 = 8u");
     assert_eq!(vectors.matches("8x8<").count(), 3, "Left, Right and Sum");
-    agrees_with("shared/cooperative_8.wgsl", text("shared/cooperative_8.wgsl"), &vectors);
+    agrees_with(&[("shared/cooperative_8.wgsl", text_of("shared/cooperative_8.wgsl"), &vectors)]);
 }
 
 /// Where a driver makes subgroups smaller than the largest, there are more of them than the block has parts.
@@ -205,12 +209,13 @@ fn more_subgroups_than_needed_change_nothing() {
     if !supported() {
         return;
     }
-    let path = "block/linear_cooperative.wgsl";
-    let text = SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
+    let (block, slabs) = ("block/linear_cooperative.wgsl", "shared/slabs.wgsl");
     let given = "override THREADS: u32 = 128u;";
-    assert_eq!(text.matches(given).count(), 1);
-    let twice = text
-        .replace("THREADS", "TWICE")
-        .replace(&given.replace("THREADS", "TWICE"), &format!("{given}\noverride TWICE: u32 = 2u * THREADS;"));
-    agrees_with(path, text, &twice);
+    let alike = "DIRECT & ALIKE &";
+    assert_eq!([given, alike].map(|part| text_of(block).matches(part).count()), [1, 1]);
+    let twice = |path| text_of(path).replace("THREADS", "TWICE");
+    let block_twice = twice(block)
+        .replace(&given.replace("THREADS", "TWICE"), &format!("{given}\noverride TWICE: u32 = 2u * THREADS;"))
+        .replace(alike, "DIRECT & !ALIKE &");
+    agrees_with(&[(block, text_of(block), &block_twice), (slabs, text_of(slabs), &twice(slabs))]);
 }

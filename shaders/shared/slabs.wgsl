@@ -1,0 +1,62 @@
+// Slabs of x and w on their way through registers into workgroup memory, of a product by cooperative matrices. The shader
+// that imports this says what a slab is (SLAB_ROWS, SLAB_COLUMNS4, DEPTH4), how far its rows are apart, whether K is WHOLE
+// and how many THREADS there are; it binds `params`, `x` and `w`.
+
+// A thread's vec4s of a slab with rows of `width4`, neighbouring threads' next to each other: where its fetch of index `i`
+// lies.
+struct Spot {
+    row: u32,
+    column4: u32,
+}
+
+fn spot(i: u32, thread: u32, width4: u32) -> Spot {
+    return Spot(thread / width4 + i * (THREADS / width4), thread % width4);
+}
+
+// Where a fetch comes from, less what changes from slab to slab. What lies past the last row or column is the last one once
+// more, since that is never stored.
+fn left_source(i: u32, thread: u32, first_row: u32) -> u32 {
+    let at = spot(i, thread, DEPTH4);
+    return min(first_row + at.row, params.rows - 1u) * params.inner4 + at.column4;
+}
+
+fn right_source(i: u32, thread: u32, first_column4: u32) -> u32 {
+    let at = spot(i, thread, SLAB_COLUMNS4);
+    return at.row * params.columns4 + min(first_column4 + at.column4, params.columns4 - 1u);
+}
+
+fn left_exists(i: u32) -> bool {
+    return i * THREADS < SLAB_ROWS * DEPTH4;
+}
+
+fn right_exists(i: u32) -> bool {
+    return i * THREADS < 4u * DEPTH4 * SLAB_COLUMNS4;
+}
+
+fn fetch_left(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
+    if left_exists(i) && (WHOLE || first4 + spot(i, thread, DEPTH4).column4 < params.inner4) {
+        return x[source + first4];
+    }
+    return vec4<f16>();
+}
+
+fn fetch_right(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
+    if right_exists(i) && (WHOLE || first4 * 4u + spot(i, thread, SLAB_COLUMNS4).row < params.inner4 * 4u) {
+        return w[source + first4 * 4u * params.columns4];
+    }
+    return vec4<f16>();
+}
+
+fn stage_left(i: u32, thread: u32, value: vec4<f16>) {
+    if left_exists(i) {
+        let at = spot(i, thread, DEPTH4);
+        put_left4(at.row * 2u * LEFT_STRIDE8 + at.column4, value);
+    }
+}
+
+fn stage_right(i: u32, thread: u32, value: vec4<f16>) {
+    if right_exists(i) {
+        let at = spot(i, thread, SLAB_COLUMNS4);
+        put_right4(at.row * 2u * RIGHT_STRIDE8 + at.column4, value);
+    }
+}
