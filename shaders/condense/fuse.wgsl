@@ -30,19 +30,6 @@ override WEIGHTS: u32 = 1u;
 // Threads that share a token: few on a CPU, where every thread of a subgroup costs; on a GPU enough to wait for memory once.
 override LANES: u32 = 8u;
 
-// Whether the matches of an image are looked up once for the whole workgroup, the first SHARED of them.
-override SHARES: bool = false;
-const SHARED: u32 = 256u;
-var<workgroup> matched: array<u32, SHARED>;
-
-// Where dropped token number r of an image goes, whose matches begin at `matches`.
-fn match_of(matches: u32, r: u32) -> u32 {
-    if SHARES && r < SHARED {
-        return matched[r];
-    }
-    return assigned[matches + r];
-}
-
 // Makes the token that dropped token number `place` of an image goes to, if that is the first to go there. Members lie
 // where no one writes: they were dropped.
 fn fuse(image: u32, place: u32, lane: u32) {
@@ -50,12 +37,12 @@ fn fuse(image: u32, place: u32, lane: u32) {
     let listed = image * params.patches + params.patches - params.dropped;
     let matches = image * params.dropped;
     let index = matches + place;
-    let own = match_of(matches, place);
+    let own = assigned[index];
     // One past the last match, and how many there are.
     var end = place;
     var members = 1.0;
     for (var r = 0u; r < params.dropped; r++) {
-        if match_of(matches, r) == own {
+        if assigned[matches + r] == own {
             if r < place {
                 return;
             }
@@ -67,7 +54,7 @@ fn fuse(image: u32, place: u32, lane: u32) {
     let own_weight = select(sizes[own_row], diagonal[index], WEIGHTS != 2u);
     var weights = own_weight;
     for (var r = place; r < end; r++) {
-        if match_of(matches, r) == own {
+        if assigned[matches + r] == own {
             weights += select(sizes[incoming + order[listed + r]], connection[matches + r], WEIGHTS != 2u);
         }
     }
@@ -88,7 +75,7 @@ fn fuse(image: u32, place: u32, lane: u32) {
     for (var element = lane; element < params.width4; element += LANES) {
         var sum = tokens[target4 + element] * kept_weight + tokens[source4 + element] * match_weight;
         for (var r = place + 1u; r < end; r++) {
-            if match_of(matches, r) == own {
+            if assigned[matches + r] == own {
                 let member = incoming + order[listed + r];
                 var weight = 1.0;
                 if !plain {
@@ -118,7 +105,7 @@ fn list(image: u32, place: u32) {
     var size = sizes[row];
     if WEIGHTS != 0u {
         for (var r = 0u; r < params.dropped; r++) {
-            if match_of(matches, r) == own {
+            if assigned[matches + r] == own {
                 size += sizes[incoming + params.prefix + order[listed + kept + r]];
             }
         }
@@ -135,12 +122,6 @@ fn main(
     let image = group.y;
     let index = group.x * 64u + thread;
     let fusing = params.dropped * LANES;
-    if SHARES {
-        for (var r = thread; r < min(params.dropped, SHARED); r += 64u) {
-            matched[r] = assigned[image * params.dropped + r];
-        }
-        workgroupBarrier();
-    }
     if index < fusing {
         if WEIGHTS != 0u {
             fuse(image, index / LANES, index % LANES);

@@ -1,11 +1,11 @@
-//! Check of `condense/fuse.wgsl`, by connectivity, by size, as a sum and not at all, with threads shared either way. Groups
-//! are of several sizes, and some have weights whose sum is zero, infinite or NaN, which calls for the plain mean.
+//! Check of `condense/fuse.wgsl`, by connectivity, by size, as a sum and not at all. Groups are of several sizes, and some have
+//! weights whose sum is zero, infinite or NaN, which calls for the plain mean.
 
 use super::data::{kept, rounding, selection, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
-use crate::kernels::fuse::{Bindings, Fusion, Params, Sharing, record_shared};
+use crate::kernels::fuse::{Bindings, Fusion, Params, record};
 use crate::random::Random;
 use crate::reference::fuse::{Inputs, fuse};
 
@@ -40,8 +40,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         width4: (width / 4) as u32,
     };
     let mut worst = Difference::NONE;
-    let fusions = [Fusion::None, Fusion::Connectivity, Fusion::Size, Fusion::Sum];
-    for (fusion, sharing) in fusions.into_iter().flat_map(|fusion| Sharing::ALL.map(|sharing| (fusion, sharing))) {
+    for fusion in [Fusion::None, Fusion::Connectivity, Fusion::Size, Fusion::Sum] {
         let fused = upload(context, "tokens", &tokens)?;
         let rows = unset(context, "rows", outgoing)?;
         let fused_sizes = unset(context, "fused sizes", outgoing)?;
@@ -55,7 +54,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
             fused_sizes: &fused_sizes,
             rows: &rows,
         };
-        execute(context, |recorder| record_shared(recorder, sharing, params, fusion, bindings))?;
+        execute(context, |recorder| record(recorder, params, fusion, bindings))?;
         let got: Vec<f32> = download(context, &fused, incoming * width)?;
         let got_rows: Vec<u32> = download(context, &rows, outgoing)?;
         let got_sizes: Vec<f32> = download(context, &fused_sizes, outgoing)?;

@@ -85,58 +85,22 @@ impl Params {
     }
 }
 
-/// How threads share the tokens that change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// Eight to a token: what suits a CPU, where every thread of a subgroup costs.
-    Octets,
-    /// A workgroup to a token, which looks its image's matches up once: what suits a GPU, where all of them wait for memory
-    /// together.
-    Workgroups,
-}
-
-impl Sharing {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Octets, Self::Workgroups];
-
-    fn of(context: &Context) -> Self {
-        if context.info().device_type == wgpu::DeviceType::Cpu { Self::Octets } else { Self::Workgroups }
-    }
-
-    fn lanes(self) -> u32 {
-        match self {
-            Self::Octets => 8,
-            Self::Workgroups => 64,
-        }
-    }
+/// Threads that share a token.
+fn lanes(context: &Context) -> u32 {
+    if context.info().device_type == wgpu::DeviceType::Cpu { 8 } else { 64 }
 }
 
 /// Several threads for each dropped token, and one for each that goes on, of each image.
-fn workgroups(sharing: Sharing, params: &Params) -> [u32; 3] {
+pub fn workgroups(context: &Context, params: &Params) -> [u32; 3] {
     let remaining = params.prefix + params.patches - params.dropped;
-    [(params.dropped * sharing.lanes() + remaining).div_ceil(64), params.images, 1]
+    [(params.dropped * lanes(context) + remaining).div_ceil(64), params.images, 1]
 }
 
-/// Records one dispatch, threads shared as suits the device.
+/// Records one dispatch.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, fusion: Fusion, bindings: Bindings<'_>) -> Result<()> {
-    let sharing = Sharing::of(recorder.context());
-    record_shared(recorder, sharing, params, fusion, bindings)
-}
-
-/// Records one dispatch, threads shared as `sharing` says.
-///
-/// # Errors
-/// As [`Recorder::dispatch`].
-pub fn record_shared(
-    recorder: &mut Recorder<'_>,
-    sharing: Sharing,
-    params: Params,
-    fusion: Fusion,
-    bindings: Bindings<'_>,
-) -> Result<()> {
     let width = params.width4 as usize * 4;
     let dropped = params.images as usize * params.dropped as usize;
     let variant = match fusion {
@@ -145,13 +109,10 @@ pub fn record_shared(
         Fusion::Size => 2.0,
         Fusion::Sum => 3.0,
     };
+    let (lanes, workgroups) = (f64::from(lanes(recorder.context())), workgroups(recorder.context(), &params));
     recorder.dispatch(
         &KERNEL,
-        &[
-            ("WEIGHTS", variant),
-            ("LANES", f64::from(sharing.lanes())),
-            ("SHARES", f64::from(u8::from(sharing == Sharing::Workgroups))),
-        ],
+        &[("WEIGHTS", variant), ("LANES", lanes)],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.tokens, params.incoming() * width),
@@ -163,6 +124,6 @@ pub fn record_shared(
             Operand::buffer(bindings.fused_sizes, params.outgoing()),
             Operand::buffer(bindings.rows, params.outgoing()),
         ],
-        workgroups(sharing, &params),
+        workgroups,
     )
 }
