@@ -1,7 +1,8 @@
 // attention.wgsl by cooperative matrices, of f16 with f32 sums, for heads of up to 8 whole matrices. A workgroup takes one
-// head of one image, and each of its subgroups as many queries as a matrix has rows. It goes over the keys twice: once for
-// the largest logit of every query, since rows of a matrix cannot be shrunk afterwards, and once for powers and sums.
-// Logits pass through workgroup memory, which is where threads can see them; powers are rounded to f16 on their way back.
+// head of one image, and each of its subgroups as many queries as a matrix has rows. Rows of a matrix cannot be shrunk once
+// they are summed up, so powers are of differences to the largest logit of the first chunk of keys; where a later logit is
+// so much larger that f16 has no room for its power, the workgroup begins again with the largest of all. Logits pass through
+// workgroup memory, which is where threads can see them; powers are rounded to f16 on their way back.
 #import shared/cooperative.wgsl
 #import shared/cooperative_rows.wgsl
 #import shared/grid.wgsl
@@ -19,6 +20,11 @@ struct Params {
 }
 
 override PROPORTIONAL: bool = false;
+
+// Logits may be so much larger than the first chunk's: the power is 22,026 then, of 65,504.
+const ROOM: f32 = 10.0;
+// Whether a query has a logit that is larger.
+var<workgroup> has_no_room: u32;
 
 // Queries, and afterwards powers; keys, then values of one chunk.
 override LEFT8: u32 = SUBGROUPS * SIDE * (max(HEAD8, KEYS8) + 1u);
@@ -109,22 +115,8 @@ fn main(
     let place = place_of(subgroup, index, count);
     let row4 = place.slot * SLOT4 + place.row * STRIDE4;
     var most = LOWEST;
-    for (var chunk = 0u; chunk < params.tokens; chunk += KEYS) {
-        workgroupBarrier();
-        stage_chunk(thread, keys8, chunk, 0u, next_keys);
-        workgroupBarrier();
-        // After the last chunk the first, for the second time over.
-        next_keys = fetch_ahead(thread, keys8, select(0u, chunk + KEYS, chunk + KEYS < params.tokens));
-        multiply_keys(q, 0u, place.slot);
-        subgroupBarrier();
-        for (var at = place.first; at < place.end; at++) {
-            let values = logits(row4 + at, image, chunk + at * 4u);
-            most = max(most, max(max(values.x, values.y), max(values.z, values.w)));
-        }
-        subgroupBarrier();
-    }
-    most = row_max(most, place.lanes);
-
+    // What powers are of differences to.
+    var origin = 0.0;
     var sum = 0.0;
     var o0: Sum;
     var o1: Sum;
@@ -136,45 +128,79 @@ fn main(
     var o7: Sum;
     var next_values = fetch_ahead(thread, values8, 0u);
     let powers4 = own * SIDE * 2u * (KEYS8 + 1u);
-    for (var chunk = 0u; chunk < params.tokens; chunk += KEYS) {
-        workgroupBarrier();
-        stage_chunk(thread, keys8, chunk, 0u, next_keys);
-        stage_chunk(thread, values8, chunk, VALUES8, next_values);
-        workgroupBarrier();
-        // Past the last chunk there are zeros.
-        next_keys = fetch_ahead(thread, keys8, chunk + KEYS);
-        next_values = fetch_ahead(thread, values8, chunk + KEYS);
-        multiply_keys(q, 0u, place.slot);
-        subgroupBarrier();
-        for (var at = place.first; at < place.end; at++) {
-            let power = vec4<f16>(exp(logits(row4 + at, image, chunk + at * 4u) - most));
-            // As rounded: what weighs the values must sum up to one.
-            let rounded = vec4<f32>(power);
-            sum += rounded.x + rounded.y + rounded.z + rounded.w;
-            if place.stores {
-                put_left4(powers4 + place.row * 2u * (KEYS8 + 1u) + at, power);
+    if thread == 0u {
+        has_no_room = 0u;
+    }
+    for (var attempt = 0u; attempt < 2u; attempt++) {
+        if attempt > 0u {
+            origin = row_max(most, place.lanes);
+            sum = 0.0;
+            o0 = nothing();
+            if HEAD > 1u { o1 = nothing(); }
+            if HEAD > 2u { o2 = nothing(); }
+            if HEAD > 3u { o3 = nothing(); }
+            if HEAD > 4u { o4 = nothing(); }
+            if HEAD > 5u { o5 = nothing(); }
+            if HEAD > 6u { o6 = nothing(); }
+            if HEAD > 7u { o7 = nothing(); }
+        }
+        for (var chunk = 0u; chunk < params.tokens; chunk += KEYS) {
+            workgroupBarrier();
+            stage_chunk(thread, keys8, chunk, 0u, next_keys);
+            stage_chunk(thread, values8, chunk, VALUES8, next_values);
+            workgroupBarrier();
+            // After the last chunk the first, for another attempt.
+            let next = select(0u, chunk + KEYS, chunk + KEYS < params.tokens);
+            next_keys = fetch_ahead(thread, keys8, next);
+            next_values = fetch_ahead(thread, values8, next);
+            multiply_keys(q, 0u, place.slot);
+            subgroupBarrier();
+            if chunk == 0u && attempt == 0u {
+                for (var at = place.first; at < place.end; at++) {
+                    let values = logits(row4 + at, image, at * 4u);
+                    most = max(most, max(max(values.x, values.y), max(values.z, values.w)));
+                }
+                origin = row_max(most, place.lanes);
+            }
+            for (var at = place.first; at < place.end; at++) {
+                let values = logits(row4 + at, image, chunk + at * 4u);
+                most = max(most, max(max(values.x, values.y), max(values.z, values.w)));
+                let power = vec4<f16>(exp(values - origin));
+                // As rounded: what weighs the values must sum up to one.
+                let rounded = vec4<f32>(power);
+                sum += rounded.x + rounded.y + rounded.z + rounded.w;
+                if place.stores {
+                    put_left4(powers4 + place.row * 2u * (KEYS8 + 1u) + at, power);
+                }
+            }
+            subgroupBarrier();
+            for (var k8 = 0u; k8 < KEYS8; k8 += SIDE / 8u) {
+                let p = load_left(own * SIDE * (KEYS8 + 1u) + k8, KEYS8 + 1u);
+                let v = VALUES8 + k8 * 8u * (HEAD8 + 1u);
+                o0 = coopMultiplyAdd(p, load_right(v, HEAD8 + 1u), o0);
+                if HEAD > 1u { o1 = coopMultiplyAdd(p, load_right(v + 1u * SIDE / 8u, HEAD8 + 1u), o1); }
+                if HEAD > 2u { o2 = coopMultiplyAdd(p, load_right(v + 2u * SIDE / 8u, HEAD8 + 1u), o2); }
+                if HEAD > 3u { o3 = coopMultiplyAdd(p, load_right(v + 3u * SIDE / 8u, HEAD8 + 1u), o3); }
+                if HEAD > 4u { o4 = coopMultiplyAdd(p, load_right(v + 4u * SIDE / 8u, HEAD8 + 1u), o4); }
+                if HEAD > 5u { o5 = coopMultiplyAdd(p, load_right(v + 5u * SIDE / 8u, HEAD8 + 1u), o5); }
+                if HEAD > 6u { o6 = coopMultiplyAdd(p, load_right(v + 6u * SIDE / 8u, HEAD8 + 1u), o6); }
+                if HEAD > 7u { o7 = coopMultiplyAdd(p, load_right(v + 7u * SIDE / 8u, HEAD8 + 1u), o7); }
             }
         }
-        subgroupBarrier();
-        for (var k8 = 0u; k8 < KEYS8; k8 += SIDE / 8u) {
-            let p = load_left(own * SIDE * (KEYS8 + 1u) + k8, KEYS8 + 1u);
-            let v = VALUES8 + k8 * 8u * (HEAD8 + 1u);
-            o0 = coopMultiplyAdd(p, load_right(v, HEAD8 + 1u), o0);
-            if HEAD > 1u { o1 = coopMultiplyAdd(p, load_right(v + 1u * SIDE / 8u, HEAD8 + 1u), o1); }
-            if HEAD > 2u { o2 = coopMultiplyAdd(p, load_right(v + 2u * SIDE / 8u, HEAD8 + 1u), o2); }
-            if HEAD > 3u { o3 = coopMultiplyAdd(p, load_right(v + 3u * SIDE / 8u, HEAD8 + 1u), o3); }
-            if HEAD > 4u { o4 = coopMultiplyAdd(p, load_right(v + 4u * SIDE / 8u, HEAD8 + 1u), o4); }
-            if HEAD > 5u { o5 = coopMultiplyAdd(p, load_right(v + 5u * SIDE / 8u, HEAD8 + 1u), o5); }
-            if HEAD > 6u { o6 = coopMultiplyAdd(p, load_right(v + 6u * SIDE / 8u, HEAD8 + 1u), o6); }
-            if HEAD > 7u { o7 = coopMultiplyAdd(p, load_right(v + 7u * SIDE / 8u, HEAD8 + 1u), o7); }
+        if most - origin > ROOM {
+            has_no_room = 1u;
+        }
+        if workgroupUniformLoad(&has_no_room) == 0u {
+            break;
         }
     }
+    most = row_max(most, place.lanes);
 
     let inverse = 1.0 / row_sum(sum, place.lanes);
     let query = first_query + own * SIDE + place.row;
     let stores = place.stores && query < params.tokens;
     if stores && place.first == 0u {
-        rows[(image * params.heads + head) * params.tokens + query] = vec2(most, inverse);
+        rows[(image * params.heads + head) * params.tokens + query] = vec2(most, inverse * exp(most - origin));
     }
     let out = Target(
         stores,
@@ -190,6 +216,11 @@ fn main(
     if HEAD > 5u { store_sum(o5, place, out, 5u); }
     if HEAD > 6u { store_sum(o6, place, out, 6u); }
     if HEAD > 7u { store_sum(o7, place, out, 7u); }
+}
+
+fn nothing() -> Sum {
+    var sum: Sum;
+    return sum;
 }
 
 // Where a thread's part of a row goes.

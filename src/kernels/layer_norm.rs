@@ -71,7 +71,7 @@ pub struct Sharing {
     each: u32,
 }
 
-/// Rows from which on an octet makes several: fewer would leave cores of a CPU idle.
+/// Rows that keep every core busy, even if lanes make several of them.
 pub(crate) const MANY: u32 = 256;
 
 impl Sharing {
@@ -96,12 +96,15 @@ impl Sharing {
         fits.then_some(Self { lanes, spread: true, chunks, each: 1 })
     }
 
-    /// The one that suits `context`: on a CPU that emulates a GPU loads are what a norm costs, and each is of 8 lanes'
-    /// numbers at most; a GPU loads what lies side by side at once.
+    /// The one that suits `context`: on a CPU that emulates a GPU loads are what a norm costs. A GPU waits for each of them
+    /// when rows are few (197 rows of 768 took 20 us in octets on an H100, 12 spread); of many rows it has enough to do
+    /// meanwhile, and they are read again from its caches (25,216 rows: 74 us; spread 608, since its compiler has a lane's
+    /// row in memory instead of registers).
     fn of(context: &Context, params: &Params) -> Self {
         let best = match context.info().device_type {
             wgpu::DeviceType::Cpu => Self::kept(params),
-            _ => Self::spread(context, params),
+            _ if params.rows < MANY => Self::spread(context, params),
+            _ => None,
         };
         best.unwrap_or(Self::READ)
     }

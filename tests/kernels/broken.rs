@@ -70,6 +70,13 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "bias = log(vec4(sizes[place.x], sizes[place.x]",
     ),
     (
+        "attention_cooperative",
+        "block/attention_cooperative.wgsl",
+        "if workgroupUniformLoad(&has_no_room) == 0u {",
+        "if workgroupUniformLoad(&has_no_room) < 2u {",
+    ),
+    ("attention_cooperative", "block/attention_cooperative.wgsl", "o2 = nothing();", "o2 = o1;"),
+    (
         "attention_mean_cooperative",
         "block/attention_mean_cooperative.wgsl",
         "var sum = select(vec4(0.0), mean, is_patch);",
@@ -137,7 +144,6 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "sum, columns.real)",
     ),
     ("fuse", "condense/fuse.wgsl", "rows[index] = row;", "rows[index] = index;"),
-    ("fuse", "condense/fuse.wgsl", "return matched[r];", "return matched[0];"),
     ("fuse", "condense/fuse.wgsl", "if r < place {", "if r + 1u < place {"),
 ];
 
