@@ -1,6 +1,6 @@
 // What layer_norm.wgsl makes, a row to an octet, or with SPREAD to a whole subgroup, whose lanes' loads lie side by side. A
-// lane keeps its CHUNKS vec4s of the row in registers, and weights and biases for EACH rows; rows too long for that
-// (CHUNKS 0, of octets only) are read twice. Squares are then summed of differences to the mean of the row's first 32
+// lane keeps its CHUNKS vec4s of the row in registers, and with octets weights and biases for EACH rows; rows too long for
+// that (CHUNKS 0, of octets only) are read twice. Squares are then summed of differences to the mean of the row's first 32
 // elements: near the row's mean, so that taking the square of their mean off loses nothing, unless an outlier is among them.
 // Where it lost more than a factor of 16 the squares are summed again.
 #import shared/grid.wgsl
@@ -19,7 +19,7 @@ override GATHER: bool = false;
 // Lanes that share a row: an octet, or with SPREAD all of a subgroup, which then has so many.
 override LANES: u32 = 8u;
 override SPREAD: bool = false;
-// vec4s of a row that a lane keeps, at most 24.
+// vec4s of a row that a lane keeps, at most 24 in octets, 8 spread.
 override CHUNKS: u32 = 0u;
 // Rows that the lanes make one after the other, with CHUNKS only.
 override EACH: u32 = 1u;
@@ -86,6 +86,62 @@ fn normalise_kept(weights: ptr<function, Kept>, biases: ptr<function, Kept>, pla
     }
 }
 
+// vec4 number k of a row less `origin`; nothing past the end.
+fn spread_of(place: Place, k: u32, origin: f32) -> vec4<f32> {
+    return select(vec4(0.0), x[place.source + at(place.octet.lane, k)] - origin, exists(place.octet.lane, k));
+}
+
+fn centred(value: vec4<f32>, mean: f32, lane: u32, k: u32) -> vec4<f32> {
+    return select(vec4(0.0), value - mean, k < CHUNKS && exists(lane, k));
+}
+
+fn store_spread(place: Place, k: u32, value: vec4<f32>, scale: f32) {
+    let column = at(place.octet.lane, k);
+    if exists(place.octet.lane, k) {
+        y[place.out + column] = narrow(value * scale * weight[column] + bias[column]);
+    }
+}
+
+// Written out: a driver for GPUs does not unroll such loops, and keeps what is indexed in memory.
+fn normalise_spread(place: Place) {
+    let lane = place.octet.lane;
+    let origin = x[place.source].x;
+    var v0 = spread_of(place, 0u, origin);
+    var v1: vec4<f32>;
+    var v2: vec4<f32>;
+    var v3: vec4<f32>;
+    var v4: vec4<f32>;
+    var v5: vec4<f32>;
+    var v6: vec4<f32>;
+    var v7: vec4<f32>;
+    if CHUNKS > 1u { v1 = spread_of(place, 1u, origin); }
+    if CHUNKS > 2u { v2 = spread_of(place, 2u, origin); }
+    if CHUNKS > 3u { v3 = spread_of(place, 3u, origin); }
+    if CHUNKS > 4u { v4 = spread_of(place, 4u, origin); }
+    if CHUNKS > 5u { v5 = spread_of(place, 5u, origin); }
+    if CHUNKS > 6u { v6 = spread_of(place, 6u, origin); }
+    if CHUNKS > 7u { v7 = spread_of(place, 7u, origin); }
+    let mean = whole(((v0 + v1) + (v2 + v3)) + ((v4 + v5) + (v6 + v7))) / place.width;
+    v0 = centred(v0, mean, lane, 0u);
+    v1 = centred(v1, mean, lane, 1u);
+    v2 = centred(v2, mean, lane, 2u);
+    v3 = centred(v3, mean, lane, 3u);
+    v4 = centred(v4, mean, lane, 4u);
+    v5 = centred(v5, mean, lane, 5u);
+    v6 = centred(v6, mean, lane, 6u);
+    v7 = centred(v7, mean, lane, 7u);
+    let squares = ((v0 * v0 + v1 * v1) + (v2 * v2 + v3 * v3)) + ((v4 * v4 + v5 * v5) + (v6 * v6 + v7 * v7));
+    let scale = 1.0 / sqrt(whole(squares) / place.width + params.epsilon);
+    store_spread(place, 0u, v0, scale);
+    if CHUNKS > 1u { store_spread(place, 1u, v1, scale); }
+    if CHUNKS > 2u { store_spread(place, 2u, v2, scale); }
+    if CHUNKS > 3u { store_spread(place, 3u, v3, scale); }
+    if CHUNKS > 4u { store_spread(place, 4u, v4, scale); }
+    if CHUNKS > 5u { store_spread(place, 5u, v5, scale); }
+    if CHUNKS > 6u { store_spread(place, 6u, v6, scale); }
+    if CHUNKS > 7u { store_spread(place, 7u, v7, scale); }
+}
+
 fn normalise_read(place: Place) {
     let own = place.octet;
     let base = place.source;
@@ -133,9 +189,11 @@ fn main(
     let first = (grid_index(group, counts) * (64u / LANES) + own.index) * EACH;
     var weights: Kept;
     var biases: Kept;
-    for (var k = 0u; k < CHUNKS; k++) {
-        weights[k] = weight[at(own.lane, k)];
-        biases[k] = bias[at(own.lane, k)];
+    if !SPREAD {
+        for (var k = 0u; k < CHUNKS; k++) {
+            weights[k] = weight[at(own.lane, k)];
+            biases[k] = bias[at(own.lane, k)];
+        }
     }
     for (var row = first; row < min(first + EACH, params.rows); row++) {
         var source = row;
@@ -143,7 +201,9 @@ fn main(
             source = rows[row];
         }
         let place = Place(own, source * params.width4, row * params.width4, f32(params.width4 * 4u));
-        if CHUNKS > 0u {
+        if SPREAD {
+            normalise_spread(place);
+        } else if CHUNKS > 0u {
             normalise_kept(&weights, &biases, place);
         } else {
             normalise_read(place);

@@ -75,8 +75,8 @@ pub struct Sharing {
 pub(crate) const MANY: u32 = 256;
 
 impl Sharing {
-    /// The most vec4s that fit a lane's registers.
-    const MOST: u32 = 24;
+    /// The most vec4s that a lane keeps in octets, and spread.
+    const MOST: [u32; 2] = [24, 8];
 
     /// Rows that octets read twice.
     const READ: Self = Self { lanes: octet::OCTETS as u32, spread: false, chunks: 0, each: 1 };
@@ -85,21 +85,21 @@ impl Sharing {
     fn kept(params: &Params) -> Option<Self> {
         let chunks = params.width4.div_ceil(Self::READ.lanes);
         let each = if params.rows >= MANY { 8 } else { 2 };
-        (chunks <= Self::MOST).then_some(Self { chunks, each, ..Self::READ })
+        (chunks <= Self::MOST[0]).then_some(Self { chunks, each, ..Self::READ })
     }
 
     /// Subgroups that keep a row each, where all of them are of one size, on a workgroup of 64 threads.
     fn spread(context: &Context, params: &Params) -> Option<Self> {
         let (lanes, most) = (context.info().subgroup_min_size, context.info().subgroup_max_size);
         let chunks = params.width4.div_ceil(lanes.max(1));
-        let fits = lanes == most && (8..=64).contains(&lanes) && chunks <= Self::MOST;
+        let fits = lanes == most && (8..=64).contains(&lanes) && chunks <= Self::MOST[1];
         fits.then_some(Self { lanes, spread: true, chunks, each: 1 })
     }
 
     /// The one that suits `context`: on a CPU that emulates a GPU loads are what a norm costs. A GPU waits for each of them
-    /// when rows are few (197 rows of 768 took 20 us in octets on an H100, 12 spread); of many rows it has enough to do
-    /// meanwhile, and they are read again from its caches (25,216 rows: 74 us; spread 608, since its compiler has a lane's
-    /// row in memory instead of registers).
+    /// when rows are few (197 rows of 768 took 20 us in octets on an H100, 12 spread); of many it has enough to do
+    /// meanwhile (25,216 rows: 74 us; spread with a lane's row in memory, where a compiler had put it, 608; as it is now
+    /// nobody has measured it).
     fn of(context: &Context, params: &Params) -> Self {
         let best = match context.info().device_type {
             wgpu::DeviceType::Cpu => Self::kept(params),

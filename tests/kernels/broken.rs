@@ -75,7 +75,7 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "if workgroupUniformLoad(&has_no_room) == 0u {",
         "if workgroupUniformLoad(&has_no_room) < 2u {",
     ),
-    ("attention_cooperative", "block/attention_cooperative.wgsl", "o2 = nothing();", "o2 = o1;"),
+    ("attention_cooperative", "block/attention_cooperative.wgsl", "o2 = nothing();", "o2 = o3;"),
     (
         "attention_mean_cooperative",
         "block/attention_mean_cooperative.wgsl",
