@@ -32,7 +32,7 @@ override DIAGONAL: bool = false;
 
 const DROPPED: u32 = 0xffffffffu;
 const NONE: u32 = 0xffffffffu;
-
+// Of 64 threads each.
 const SLICES: u32 = 4u;
 
 // [SLICES - 1, 64]: sums of one of the eight, for the first slice.

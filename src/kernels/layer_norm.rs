@@ -109,10 +109,13 @@ impl Sharing {
         best.unwrap_or(Self::READ)
     }
 
-    /// All that `context` can run for `params`, the one that suits it first.
+    /// All that `context` can run for `params`, the one that suits it first; without what is for CPUs elsewhere, which takes
+    /// a driver for GPUs its time to compile.
     pub fn all(context: &Context, params: &Params) -> Vec<Self> {
+        let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+        let kept = Self::kept(params).filter(|_| emulated);
         let mut all = vec![Self::of(context, params)];
-        for sharing in [Self::spread(context, params), Self::kept(params), Some(Self::READ)].into_iter().flatten() {
+        for sharing in [Self::spread(context, params), kept, Some(Self::READ)].into_iter().flatten() {
             if !all.contains(&sharing) {
                 all.push(sharing);
             }

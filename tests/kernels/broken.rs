@@ -102,6 +102,12 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "own = Octet(subgroup, 0u, invocation);",
         "own = Octet(0u, 0u, invocation);",
     ),
+    (
+        "assign",
+        "condense/assign.wgsl",
+        "own + parts[thread] + parts[64u + thread]",
+        "own + parts[thread] + parts[thread]",
+    ),
     ("linear_tiled", "block/linear_tiled.wgsl", "w_tile[192u + thread] = part.w3;", "w_tile[192u + thread] = part.w2;"),
     ("linear_cooperative", "shared/sums_direct.wgsl", "&bias[column4]", "&bias[0]"),
     ("linear_cooperative", "shared/slabs.wgsl", "return w[source + first4", "return w[first4"),
