@@ -1,9 +1,11 @@
 // Four numbers as they are written: f16, packed in pairs and rounded to nearest. What is past 65,504 becomes infinite, so
 // that it is found at the end and not taken for a number.
+#import shared/pack.wgsl
+
 alias Output4 = vec2<u32>;
 
 fn narrow(value: vec4<f32>) -> Output4 {
-    return vec2(pack2x16float(value.xy), pack2x16float(value.zw));
+    return vec2(pack(value.xy), pack(value.zw));
 }
 
 fn widen_output(stored: Output4) -> vec4<f32> {

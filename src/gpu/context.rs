@@ -141,6 +141,13 @@ impl Context {
             }
     }
 
+    /// Whether the driver's `pack2x16float` rounds to nearest, which WGSL leaves open: those for which the doctor has shown
+    /// it, on an H200 and on CPUs. (AMD's by Mesa cuts, as its machine code shows.)
+    pub(super) fn packs_to_nearest(&self) -> bool {
+        const SHOWN: [&str; 2] = ["NVIDIA", "llvmpipe"];
+        self.info().backend == wgpu::Backend::Vulkan && SHOWN.contains(&self.info().driver.as_str())
+    }
+
     /// What numbers are stored in unless the caller says otherwise: f16 where the device computes with it, for there it is
     /// the faster; else f32.
     pub fn preferred_precision(&self) -> Precision {

@@ -152,7 +152,7 @@ fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constan
             format!("{} without", context.info().name),
         ));
     }
-    let source = context.shaders().compose(kernel.shader, types)?;
+    let source = context.shaders().compose(kernel.shader, types.packed(context.packs_to_nearest()))?;
     let device = context.device();
     let compiled = context.checked(&op, || {
         let descriptor = wgpu::ShaderModuleDescriptor {

@@ -68,6 +68,8 @@ pub struct Types {
     pub home: Home,
     /// Whether cooperative matrices of f32 may be stored to vec4s.
     pub direct: bool,
+    /// Whether the driver's `pack2x16float` rounds to nearest, and need not be given what is rounded already.
+    pub rounding: bool,
 }
 
 impl Types {
@@ -81,7 +83,7 @@ impl Types {
 
     /// From `input` to `output`.
     pub const fn new(input: Precision, output: Precision) -> Self {
-        Self { input, output, tile: Tile::Eight, home: Home::Buffer, direct: false }
+        Self { input, output, tile: Tile::Eight, home: Home::Buffer, direct: false, rounding: false }
     }
 
     /// The same with cooperative matrices of `tile`.
@@ -92,6 +94,11 @@ impl Types {
     /// The same with sums stored to vec4s, if `direct`.
     pub const fn stored(self, direct: bool) -> Self {
         Self { direct, ..self }
+    }
+
+    /// The same for a driver that rounds to nearest by itself, if `rounding`.
+    pub const fn packed(self, rounding: bool) -> Self {
+        Self { rounding, ..self }
     }
 
     /// The same with the matrix in `home`.
@@ -106,6 +113,8 @@ impl Types {
             ("shared/input.wgsl", Precision::F16, _) => "shared/input_f16.wgsl",
             ("shared/output.wgsl", _, Precision::F32) => "shared/output_f32.wgsl",
             ("shared/output.wgsl", _, Precision::F16) => "shared/output_f16.wgsl",
+            ("shared/pack.wgsl", ..) if self.rounding => "shared/pack_rounding.wgsl",
+            ("shared/pack.wgsl", ..) => "shared/pack_cutting.wgsl",
             ("shared/cooperative.wgsl", ..) => match self.tile {
                 Tile::Eight => "shared/cooperative_8.wgsl",
                 Tile::Sixteen => "shared/cooperative_16.wgsl",

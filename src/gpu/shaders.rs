@@ -36,6 +36,8 @@ pub const SHADERS: &[(&str, &str)] = table![
     "shared/octet.wgsl",
     "shared/output_f16.wgsl",
     "shared/output_f32.wgsl",
+    "shared/pack_cutting.wgsl",
+    "shared/pack_rounding.wgsl",
     "shared/powers_buffer.wgsl",
     "shared/powers_texture.wgsl",
     "shared/row_reduce.wgsl",

@@ -21,6 +21,7 @@ mod linear;
 mod linear_cooperative;
 mod matrix_product;
 mod newton_start;
+mod pack;
 mod patchify;
 mod pool;
 mod query_key;
