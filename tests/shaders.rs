@@ -52,7 +52,7 @@ fn is_for_dx12(kernel: &Kernel) -> bool {
 /// Everything that a kernel may be composed for.
 fn all_types(kernel: &Kernel) -> Vec<Types> {
     let types = match is_for_dx12(kernel) {
-        true => Types::ALL.iter().flat_map(|&types| [types, types.packed(true)]).collect(),
+        true => Types::ALL.into_iter().flat_map(|types| [types, types.packed(true)]).collect(),
         false => {
             let tiled = Tile::ALL.iter().flat_map(|&tile| Types::ALL.map(|types| types.tiled(tile)));
             tiled.flat_map(|types| [types, types.stored(true)]).collect()

@@ -1,7 +1,7 @@
 // linear.wgsl for GPUs, whose workgroup memory is close and whose storage is far: 64 threads make 64 (or 32) rows by 64
 // columns, in steps of 16 along K. Both operands come through workgroup memory, so each is read from storage once for 64
-// rows or columns instead of 8; what the next step needs is fetched into registers, all of it at once, while one is
-// multiplied. A thread makes every 8th row and two vec4 columns, 8 apart: its neighbours' reads lie side by side. Rows of x
+// rows or columns instead of 8; what a step needs is fetched into registers, all of it at once: AHEAD, while the step before
+// is multiplied. A thread makes every 8th row and two vec4 columns, 8 apart: its neighbours' reads lie side by side. Rows of x
 // are 5 vec4s apart, not 4, so that those of 4 neighbouring threads fall into different banks.
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
@@ -15,6 +15,8 @@ struct Params {
 
 // Rows of a thread: 4 or 8, for products of few rows and of many.
 override ROWS: u32 = 8u;
+// Fetch a step early, for as many registers more.
+override AHEAD: bool = true;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Input4>;        // [M, K/4]
@@ -145,13 +147,21 @@ fn main(
     let row = thread / 8u;
     var top: Tile;
     var bottom: Tile;
-    var next = fetch(thread, row0, column0, 0u);
+    var next: Part;
+    if AHEAD {
+        next = fetch(thread, row0, column0, 0u);
+    }
     for (var k0 = 0u; k0 < params.inner4; k0 += 4u) {
+        if !AHEAD {
+            next = fetch(thread, row0, column0, k0);
+        }
         workgroupBarrier();
         stage(thread, next);
         workgroupBarrier();
-        // Zeros, after the last step.
-        next = fetch(thread, row0, column0, k0 + 4u);
+        if AHEAD {
+            // Zeros, after the last step.
+            next = fetch(thread, row0, column0, k0 + 4u);
+        }
         for (var k = 0u; k < 4u; k++) {
             multiply(&top, row, column, k);
             if ROWS > 4u {

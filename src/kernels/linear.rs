@@ -169,7 +169,7 @@ impl Variant {
         match self {
             Self::Plain => Vec::new(),
             Self::Subgroup { eights } => subgroup::constants(context, eights),
-            Self::Tiled { rows } => vec![("ROWS", f64::from(rows))],
+            Self::Tiled { rows } => tiled::constants(context, rows),
             Self::Cooperative(shape) => cooperative::constants(context, shape, params),
         }
     }

@@ -1,8 +1,10 @@
+use tcvit::doctor;
 use tcvit::gpu::Types;
 use tcvit::kernels::linear::{Bindings, Epilogue, Params, Variant, record};
 use tcvit::random::Random;
 use tcvit::reference::linear::gelu;
 
+use crate::broken::{open, write_shaders};
 use crate::{buffer, gpu, read, run, sweep_variants};
 
 #[test]
@@ -17,6 +19,25 @@ fn agrees_around_tiles_powers_of_two_and_real_widths() {
     let columns = [10, 63, 64, 65, 192, 1000];
     sweep_variants("linear", rows.into_iter().flat_map(|m| columns.map(|n| [m, 4 * (m % 7 + 1), n])));
     sweep_variants("linear", [[577, 384, 384], [197, 768, 192], [1370, 64, 192], [1, 1024, 1000], [13, 588, 29]]);
+}
+
+#[test]
+fn tiles_agree_whether_they_are_fetched_ahead_or_not() {
+    // Which of them a device gets depends on whose it is.
+    let path = "block/linear_tiled.wgsl";
+    let text = tcvit::gpu::SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
+    assert_eq!([text.matches("if AHEAD").count(), text.matches("if !AHEAD").count()], [2, 1]);
+    let folder = tempfile::tempdir().unwrap();
+    write_shaders(folder.path(), &[]);
+    for ahead in [true, false] {
+        let forced = text.replace("if AHEAD", &format!("if {ahead}")).replace("if !AHEAD", &format!("if {}", !ahead));
+        std::fs::write(folder.path().join(path), forced).unwrap();
+        let gpu = open(folder.path());
+        for size in [[7, 20, 12], [33, 16, 65], [64, 4, 64], [65, 64, 68], [130, 72, 192]] {
+            let finding = doctor::check(&gpu, "linear_tiled", &size, 1).unwrap();
+            assert!(finding.passed(), "ahead {ahead}: {finding:?}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! [`Variant::Tiled`](super::Variant::Tiled): operands through workgroup memory.
 
 use super::{BINDINGS, Params};
-use crate::gpu::{Kernel, grid};
+use crate::gpu::{Context, Kernel, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -13,6 +13,14 @@ pub const KERNEL: Kernel = Kernel {
     features: wgpu::Features::empty(),
     variant_of: Some("linear"),
 };
+
+pub(super) fn constants(context: &Context, rows: u32) -> Vec<(&'static str, f64)> {
+    /// Intel's threads have 128 numbers of each lane in registers, of which 8 rows take most: fetched ahead, a step's
+    /// numbers would go to memory and back (by Mesa's compiler 96 are stored and 174 loaded, else none).
+    const INTEL: u32 = 0x8086;
+    let ahead = context.info().vendor != INTEL;
+    vec![("ROWS", f64::from(rows)), ("AHEAD", f64::from(u8::from(ahead)))]
+}
 
 /// One workgroup for 8 * `rows` rows by 64 columns.
 pub(super) fn workgroups(rows: u32, params: &Params) -> [u32; 3] {
