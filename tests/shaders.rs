@@ -1,11 +1,12 @@
 //! What WGSL says against what Rust says, and every shader through naga to each language that a driver may read.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, ImageClass, Module, ShaderStage, StorageAccess, TypeInner};
-use tcvit::gpu::{Access, Home, Kernel, SHADERS, Shaders, Tile, Types};
+use tcvit::gpu::{Access, Home, Kernel, Precision, SHADERS, Shaders, Tile, Types};
 use tcvit::kernels::KERNELS;
 
 /// What every adapter has, by WebGPU's default limits.
@@ -51,8 +52,11 @@ fn is_for_dx12(kernel: &Kernel) -> bool {
 
 /// Everything that a kernel may be composed for.
 fn all_types(kernel: &Kernel) -> Vec<Types> {
-    let types = match is_for_dx12(kernel) {
-        true => Types::ALL.into_iter().flat_map(|types| [types, types.packed(true)]).collect(),
+    let types: Vec<Types> = match is_for_dx12(kernel) {
+        true => {
+            let written = |types: Types| [types, types.packed(types.output == Precision::F16)];
+            Types::ALL.into_iter().flat_map(written).collect::<HashSet<_>>().into_iter().collect()
+        }
         false => {
             let tiled = Tile::ALL.iter().flat_map(|&tile| Types::ALL.map(|types| types.tiled(tile)));
             tiled.flat_map(|types| [types, types.stored(true)]).collect()
