@@ -11,10 +11,10 @@ use crate::kernels::assign::{self, Candidates, Rows};
 use crate::kernels::attention_powers::Layout;
 use crate::kernels::connectivity::{self, Part};
 use crate::kernels::fuse::{self, Fusion};
-use crate::kernels::query_key::{self, Products};
+use crate::kernels::query_key::{self, Products, cooperative};
 use crate::kernels::top_k::{self, Listing};
 use crate::kernels::{assign_lowest, key_mean};
-use crate::tune;
+use crate::tune::{self, Cosines};
 use crate::workspace::{CondenseBuffers, Selection};
 
 mod baselines;
@@ -149,7 +149,17 @@ impl Step<'_> {
     ) -> Result<()> {
         let (patches, head4) = (self.stage.patches as u32, params.head4);
         let CondenseBuffers { keys, cosine, .. } = self.buffers;
-        key_mean::record(recorder, input, params, key_mean::Bindings { qkv: x, keys })?;
+        let size = [self.stage.patches, head4 as usize * 4];
+        let way = tune::of_cosines(recorder.context(), size, self.stage.precision());
+        let output = if way == Cosines::Cooperative { Precision::F16 } else { Precision::F32 };
+        key_mean::record(recorder, Types::new(input, output), params, key_mean::Bindings { qkv: x, keys })?;
+        let variant = match way {
+            Cosines::Of(variant) => variant,
+            Cosines::Cooperative => {
+                let params = cooperative::Params { tokens: patches, inner8: head4 / 2, images: self.images() };
+                return cooperative::record(recorder, params, cooperative::Bindings { x: keys, y: cosine });
+            }
+        };
         // Unit keys are both queries and keys of one head.
         let params = query_key::Params {
             tokens: patches,
@@ -161,7 +171,6 @@ impl Step<'_> {
             scale: 1.0,
         };
         let bindings = query_key::Bindings { x: keys, sizes: self.stage.sizes(), y: cosine };
-        let variant = tune::of_cosines(recorder.context(), self.stage.patches);
         query_key::record(recorder, variant, Types::default(), params, self.images(), Products::Cosines, bindings)
     }
 

@@ -76,7 +76,8 @@ fn homes(kernel: &Kernel) -> Vec<Home> {
 fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
     let mut variants = vec![naga::back::PipelineConstants::default()];
     let is_given = |constant: &naga::Override| {
-        constant.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
+        !constant.name.as_ref().is_some_and(|name| name.ends_with("_LENGTH"))
+            && constant.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
     };
     for (_, constant) in module.overrides.iter().filter(|(_, constant)| is_given(constant)) {
         let name = constant.name.clone().unwrap();

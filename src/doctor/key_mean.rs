@@ -1,9 +1,9 @@
 //! Check of `condense/key_mean.wgsl`, some keys of length 0 among the others.
 
-use super::data::{rounding, stored, unset, upload_as};
-use super::{Check, Difference, dimensions, download, execute};
+use super::data::{download_as, rounding, stored, storing, unset, upload_as};
+use super::{Check, Difference, dimensions, execute};
 use crate::error::Result;
-use crate::gpu::{Context, Precision};
+use crate::gpu::{Context, Types};
 use crate::kernels::key_mean::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::key_mean::key_mean;
@@ -11,7 +11,7 @@ use crate::reference::key_mean::key_mean;
 pub(super) const CHECK: Check = Check {
     kernel: "key_mean",
     dimensions: "images, patches, prefix, heads, head",
-    sizes: &[&[1, 1, 1, 1, 4], &[3, 7, 2, 3, 20], &[2, 64, 5, 12, 64], &[1, 196, 1, 3, 64]],
+    sizes: &[&[1, 1, 1, 1, 4], &[3, 7, 2, 3, 20], &[2, 64, 5, 12, 64], &[1, 196, 1, 3, 64], &[2, 33, 1, 1, 384]],
     compare,
 };
 
@@ -37,17 +37,17 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         head4: (head / 4) as u32,
     };
     let mut worst = Difference::NONE;
-    for input in Precision::ALL {
+    for Types { input, output, .. } in Types::ALL {
         let qkv = stored(numbers.clone(), input);
         let keys = unset(context, "keys", elements)?;
         let bindings = Bindings { qkv: &upload_as(context, "qkv", &qkv, input)?, keys: &keys };
-        execute(context, |recorder| record(recorder, input, params, bindings))?;
-        let got: Vec<f32> = download(context, &keys, elements)?;
+        execute(context, |recorder| record(recorder, Types::new(input, output), params, bindings))?;
+        let got = download_as(context, &keys, elements, output)?;
         let twin = key_mean(&qkv, &params);
         // Rounding of the mean is relative to the usual mean of `heads` numbers between -1 and 1; one key may be shorter.
         let usual = (head as f64 / (3.0 * heads as f64)).sqrt();
         let shortest = lengths(&qkv, &params).filter(|&length| length > 0.0).fold(usual, f64::min);
-        let tolerance = rounding(heads) * usual / shortest + rounding(head);
+        let tolerance = rounding(heads) * usual / shortest + rounding(head) + storing(output);
         worst = worst.worse(Difference::of_floats(&got, &twin, tolerance));
     }
     Ok(worst)

@@ -42,7 +42,7 @@ pub(crate) use attention_mean::Use as MeanUse;
 pub use difference::Difference;
 pub(crate) use layer_norm::Use as NormUse;
 pub(crate) use linear::compare as compare_linear;
-pub(crate) use query_key::Use as ProductsUse;
+pub(crate) use query_key::{Use as ProductsUse, compare_cosines};
 pub(crate) use score::Use as ScoreUse;
 
 use crate::error::{Error, Result};
@@ -88,6 +88,7 @@ pub const CHECKS: &[Check] = &[
     linear::COOPERATIVE,
     query_key::CHECK,
     query_key::SUBGROUP,
+    query_key::COOPERATIVE,
     softmax::CHECK,
     softmax::SUBGROUP,
     attention_mix::CHECK,

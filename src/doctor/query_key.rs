@@ -3,11 +3,12 @@
 
 use std::fmt;
 
-use super::data::{ULP, rounding, stored, upload_as};
+use super::data::{ULP, UNIT, rounding, stored, unset, upload_as};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Types, Variant};
-use crate::kernels::query_key::{Bindings, Params, Products, record};
+use crate::kernels::linear::cooperative::tile;
+use crate::kernels::query_key::{Bindings, Params, Products, cooperative, record};
 use crate::random::Random;
 use crate::reference::query_key::query_key;
 
@@ -21,6 +22,15 @@ pub(super) const CHECK: Check = Check {
 pub(super) const SUBGROUP: Check = Check {
     kernel: "query_key_subgroup",
     compare: |context, size, seed| compare_all(context, Variant::Subgroup, dimensions(size)?, seed),
+    ..CHECK
+};
+
+pub(super) const COOPERATIVE: Check = Check {
+    kernel: "query_key_cooperative",
+    compare: |context, size, seed| {
+        let [images, tokens, _, head] = dimensions(size)?;
+        compare_cosines(context, [images, tokens, head], seed)
+    },
     ..CHECK
 };
 
@@ -52,6 +62,26 @@ fn compare_all(context: &Context, variant: Variant, size: [usize; 4], seed: u64)
         worst = worst.worse(Use { variant, precision, products }.compare(context, size, seed)?);
     }
     Ok(worst)
+}
+
+/// Cosines by cooperative matrices, and twin, of about `inner` dimensions of a key.
+pub(crate) fn compare_cosines(context: &Context, [images, tokens, inner]: [usize; 3], seed: u64) -> Result<Difference> {
+    let inner = inner.next_multiple_of(2 * tile(context)?.side() as usize);
+    let mut random = Random::named("query_key_cooperative", seed);
+    let x = stored(random.tensor(images * tokens * inner, 0.0, 1.0), Precision::F16);
+    let x_buffer = upload_as(context, "x", &x, Precision::F16)?;
+    let mut twin = vec![f32::NAN; images * tokens * tokens];
+    let y = unset(context, "y", twin.len())?;
+    let params = cooperative::Params { tokens: tokens as u32, inner8: (inner / 8) as u32, images: images as u32 };
+    execute(context, |recorder| cooperative::record(recorder, params, cooperative::Bindings { x: &x_buffer, y: &y }))?;
+    let got: Vec<f32> = download(context, &y, twin.len())?;
+    let (row4, n) = ((inner / 4) as u32, tokens as u32);
+    let params = Params { tokens: n, heads: 1, row4, key_offset4: 0, head4: row4, stride: n, scale: 1.0 };
+    query_key(&x, None, &params, &mut twin);
+    let usual = (inner as f64).sqrt() / 3.0;
+    // As for dense layers by such matrices: their adders may cut.
+    let sum = 4.0 * (rounding(inner) + 2.0 * UNIT * (inner as f64 / 8.0));
+    Ok(Difference::of_floats_near(&got, &twin, usual, sum))
 }
 
 impl Use {

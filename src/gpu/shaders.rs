@@ -61,6 +61,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "block/linear_cooperative.wgsl",
     "block/query_key.wgsl",
     "block/query_key_subgroup.wgsl",
+    "block/query_key_cooperative.wgsl",
     "block/softmax.wgsl",
     "block/softmax_subgroup.wgsl",
     "block/attention_mix.wgsl",

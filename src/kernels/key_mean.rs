@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, grid};
+use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -39,9 +39,9 @@ pub struct Params {
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4]
+    /// [B, T, row4 * 4], of the input type.
     pub qkv: &'a wgpu::Buffer,
-    /// [B, N, Dh]
+    /// [B, N, Dh], of the output type.
     pub keys: &'a wgpu::Buffer,
 }
 
@@ -51,25 +51,25 @@ impl Params {
     }
 }
 
-/// One thread for each patch token.
+/// Eight threads for each patch token.
 pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid(params.rows().div_ceil(64))
+    grid(params.rows().div_ceil(8))
 }
 
-/// Records one dispatch; `qkv` is stored in `input`.
+/// Records one dispatch; `qkv` is stored in the input type, unit keys in that of the output.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, input: Precision, params: Params, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(recorder: &mut Recorder<'_>, types: Types, params: Params, bindings: Bindings<'_>) -> Result<()> {
     let qkv = params.images as usize * params.tokens as usize * params.row4 as usize * 4;
     recorder.dispatch_typed(
         &KERNEL,
-        Types::new(input, Precision::F32),
+        types,
         &[],
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.qkv, input.words(qkv)),
-            Operand::buffer(bindings.keys, params.rows() * params.head4 as usize * 4),
+            Operand::buffer(bindings.qkv, types.input.words(qkv)),
+            Operand::buffer(bindings.keys, types.output.words(params.rows() * params.head4 as usize * 4)),
         ],
         workgroups(&params),
     )

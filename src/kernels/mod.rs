@@ -67,6 +67,7 @@ pub const KERNELS: &[Kernel] = &[
     pool::KERNEL,
     query_key::KERNEL,
     query_key::SUBGROUP,
+    query_key::cooperative::KERNEL,
     resample::KERNEL,
     score::KERNEL,
     score::SUBGROUP,

@@ -5,6 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::error::Result;
 use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant, octet};
 
+pub mod cooperative;
+
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "query_key",

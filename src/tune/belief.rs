@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Precision, Types, octet};
 use crate::kernels::layer_norm;
 use crate::kernels::linear::{Epilogue, Variant};
-use crate::kernels::query_key::Products;
+use crate::kernels::query_key::{self, Products};
 
 /// Sizes at which a dense layer must give the twin's result: below, at and past every tile's edge.
 const PRODUCTS: [[usize; 3]; 3] = [[7, 20, 12], [65, 64, 68], [130, 72, 192]];
@@ -79,13 +79,34 @@ pub(crate) fn of_means(context: &Context, used: MeanUse, patches: usize) -> bool
     believed(context, &format!("{used}{tile}"), || proven(sizes.map(compare)))
 }
 
-/// Which variant is to make the cosines of `tokens` unit rows: the subgroups' where it has.
-pub(crate) fn of_cosines(context: &Context, tokens: usize) -> gpu::Variant {
+/// How cosines of unit rows are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cosines {
+    /// Of f32.
+    Of(gpu::Variant),
+    /// Of f16, by cooperative matrices.
+    Cooperative,
+}
+
+/// How the cosines of `tokens` unit rows of `inner` dimensions are to be made, where weights and activations are stored in
+/// `precision`: by cooperative matrices, else the subgroups' variant, where it has.
+pub(crate) fn of_cosines(context: &Context, [tokens, inner]: [usize; 2], precision: Precision) -> Cosines {
+    // On CPUs they are emulated, and slow.
+    let is_cooperative = precision == Precision::F16
+        && context.info().device_type != wgpu::DeviceType::Cpu
+        && query_key::cooperative::takes(context, inner);
+    let compare = |&[images, tokens, _]: &[usize; 3]| doctor::compare_cosines(context, [images, tokens, inner], 1);
+    if is_cooperative
+        && believed(context, &format!("query_key cooperative of {inner}"), || proven(ATTENTIONS.iter().map(compare)))
+    {
+        return Cosines::Cooperative;
+    }
     let used = ProductsUse { variant: gpu::Variant::Subgroup, precision: Precision::F32, products: Products::Cosines };
     let groups = octet::groups(tokens);
     let sizes = ATTENTIONS.iter().filter(|size| octet::groups(size[1]) == groups);
     let compare = |&[images, tokens, _]: &[usize; 3]| used.compare(context, [images, tokens, 1, 64], 1);
-    subgroups_if(context, || believed(context, &format!("{used} {} rows", 8 * groups), || proven(sizes.map(compare))))
+    let believed = || believed(context, &format!("{used} {} rows", 8 * groups), || proven(sizes.map(compare)));
+    Cosines::Of(subgroups_if(context, believed))
 }
 
 /// Which variant is to make the score: the subgroups' where it has.

@@ -19,6 +19,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("block/linear_tiled.wgsl", "x_tile[(first + 8u * 3u) * STRIDE + k]", "x_tile[(first + 8u * 2u) * STRIDE + k]"),
     ("block/linear_cooperative.wgsl", "c33 = coopMultiplyAdd(a3, b3, c33)", "c33 = coopMultiplyAdd(a3, b2, c33)"),
     ("block/query_key.wgsl", "a3 += vec4(dot(c3, b0)", "a3 += vec4(dot(c2, b0)"),
+    ("block/query_key_cooperative.wgsl", "c11 = coopMultiplyAdd(a1, b1, c11)", "c11 = coopMultiplyAdd(a1, b0, c11)"),
     ("block/softmax.wgsl", "1.0 / row_sum(sum, thread)", "1.0 / (row_sum(sum, thread) + 1e-4)"),
     ("block/attention_mix.wgsl", "if rest > 7u { y[out + 7u * width] = narrow(a7); }", ""),
     ("block/query_key_subgroup.wgsl", "key + i >= query", "key + i > query"),
@@ -82,6 +83,14 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "var sum = select(vec4(0.0), mean, is_patch);",
         "var sum = mean;",
     ),
+    (
+        "query_key_cooperative",
+        "block/query_key_cooperative.wgsl",
+        "if row < column && column < params.tokens {",
+        "if row + 1u < column && column < params.tokens {",
+    ),
+    ("query_key_cooperative", "block/query_key_cooperative.wgsl", "length -= 1u) {", "length -= 0u) {"),
+    ("key_mean", "condense/key_mean.wgsl", "mean_at(source, d) * scale", "mean_at(source, lane) * scale"),
     ("layer_norm", "block/layer_norm.wgsl", "source = rows[within];", "source = rows[0u];"),
     ("layer_norm_subgroup", "block/layer_norm_subgroup.wgsl", "source = rows[row];", "source = rows[0u];"),
     (

@@ -1,0 +1,178 @@
+// What query_key.wgsl makes of unit keys, their cosines, by cooperative matrices, of f16 with f32 sums: four subgroups make
+// a square of ROWS keys by ROWS others, 2 by 2 matrices each, of slabs that pass through workgroup memory; while one is
+// multiplied the next is fetched into registers. Squares below the diagonal have no workgroup, and elements below it come
+// from those above.
+#import shared/cooperative.wgsl
+#import shared/grid.wgsl
+
+struct Params {
+    tokens: u32, // N
+    inner8: u32, // D / 8, of whole slabs
+    images: u32, // B
+}
+
+// Four times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more of them: the
+// others repeat what these do, but store nothing. Enough that two fetches of each fill a slab.
+override THREADS: u32 = 128u;
+
+const SUBGROUPS: u32 = 4u;
+const ROWS: u32 = 4u * SIDE;
+// Eights of a slab's row: it is two matrices deep. In workgroup memory rows are one further apart, so that those of one
+// matrix lie in different banks.
+const DEPTH8: u32 = 2u * SIDE / 8u;
+const STRIDE8: u32 = DEPTH8 + 1u;
+const LEFT8: u32 = ROWS * STRIDE8;
+const RIGHT8: u32 = ROWS * STRIDE8;
+// Sums on their way from matrix to y: a slot for each subgroup that stores, and one for all the others.
+const SLOT4: u32 = SIDE * SIDE / 4u;
+const SUMS4: u32 = (SUBGROUPS + 1u) * SLOT4;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Eight>;     // [B, N, D / 8]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [B, N, N]
+
+// A thread's eight number i of a slab, from eight `first8` of its rows on; past the last key it is that one once more, of
+// which nothing is stored.
+fn fetch(i: u32, thread: u32, origin8: u32, first_row: u32, first8: u32) -> Eight {
+    let at = thread + i * THREADS;
+    if at < ROWS * DEPTH8 {
+        return x[origin8 + min(first_row + at / DEPTH8, params.tokens - 1u) * params.inner8 + first8 + at % DEPTH8];
+    }
+    return Eight();
+}
+
+fn stage_left(i: u32, thread: u32, value: Eight) {
+    let at = thread + i * THREADS;
+    if at < ROWS * DEPTH8 {
+        put_left(at / DEPTH8 * STRIDE8 + at % DEPTH8, value);
+    }
+}
+
+fn stage_right(i: u32, thread: u32, value: Eight) {
+    let at = thread + i * THREADS;
+    if at < ROWS * DEPTH8 {
+        put_right(at / DEPTH8 * STRIDE8 + at % DEPTH8, value);
+    }
+}
+
+// A thread's place among those of its subgroup.
+struct Lane {
+    slot: u32,
+    index: u32,
+    count: u32,
+}
+
+// One cosine, on or above the diagonal.
+fn store_above(base: u32, row: u32, column: u32, value: f32) {
+    if row <= column && column < params.tokens {
+        y[base + row * params.tokens + column] = value;
+    }
+}
+
+// And its like below.
+fn store_below(base: u32, row: u32, column: u32, value: f32) {
+    if row < column && column < params.tokens {
+        y[base + column * params.tokens + row] = value;
+    }
+}
+
+// Neighbouring lanes write neighbouring elements, either way.
+fn store(sum: Sum, lane: Lane, base: u32, first_row: u32, first_column: u32) {
+    let slot = lane.slot * SLOT4;
+    put_sum(sum, slot, SIDE / 4u);
+    subgroupBarrier();
+    if lane.slot < SUBGROUPS && base < params.images * params.tokens * params.tokens {
+        for (var i = lane.index; i < SLOT4; i += lane.count) {
+            let four = take_sum(slot + i);
+            let row = first_row + i / (SIDE / 4u);
+            let column = first_column + i % (SIDE / 4u) * 4u;
+            store_above(base, row, column, four.x);
+            store_above(base, row, column + 1u, four.y);
+            store_above(base, row, column + 2u, four.z);
+            store_above(base, row, column + 3u, four.w);
+        }
+        for (var i = lane.index; i < SLOT4; i += lane.count) {
+            let four = take_sum(slot + i % SIDE * (SIDE / 4u) + i / SIDE);
+            let row = first_row + i % SIDE;
+            let column = first_column + i / SIDE * 4u;
+            store_below(base, row, column, four.x);
+            store_below(base, row, column + 1u, four.y);
+            store_below(base, row, column + 2u, four.z);
+            store_below(base, row, column + 3u, four.w);
+        }
+    }
+    subgroupBarrier();
+}
+
+// The square's place in the triangle of those on and above the diagonal, of `across` to a side: row, column.
+fn square(index: u32, across: u32) -> vec2<u32> {
+    var row = 0u;
+    var rest = index;
+    for (var length = across; rest >= length; length -= 1u) {
+        rest -= length;
+        row += 1u;
+    }
+    return vec2(row, row + rest);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) counts: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) index: u32,
+    @builtin(subgroup_size) count: u32,
+) {
+    let across = (params.tokens + ROWS - 1u) / ROWS;
+    let squares = across * (across + 1u) / 2u;
+    let unit = grid_index(group, counts);
+    let image = unit / squares;
+    let place = square(unit % squares, across) * ROWS;
+    // What a folded grid has past the last image reads the last one, and stores nothing.
+    let origin8 = min(image, params.images - 1u) * params.tokens * params.inner8;
+    let row = subgroup / 2u % 2u * 2u * SIDE;
+    let column = subgroup % 2u * 2u * SIDE;
+
+    var c00: Sum;
+    var c01: Sum;
+    var c10: Sum;
+    var c11: Sum;
+    var l0 = fetch(0u, thread, origin8, place.x, 0u);
+    var l1 = fetch(1u, thread, origin8, place.x, 0u);
+    var r0 = fetch(0u, thread, origin8, place.y, 0u);
+    var r1 = fetch(1u, thread, origin8, place.y, 0u);
+    for (var first8 = 0u; first8 < params.inner8; first8 += DEPTH8) {
+        workgroupBarrier();
+        stage_left(0u, thread, l0);
+        stage_left(1u, thread, l1);
+        stage_right(0u, thread, r0);
+        stage_right(1u, thread, r1);
+        workgroupBarrier();
+        // After the last slab it comes once more, for nothing.
+        let next8 = select(first8, first8 + DEPTH8, first8 + DEPTH8 < params.inner8);
+        l0 = fetch(0u, thread, origin8, place.x, next8);
+        l1 = fetch(1u, thread, origin8, place.x, next8);
+        r0 = fetch(0u, thread, origin8, place.y, next8);
+        r1 = fetch(1u, thread, origin8, place.y, next8);
+        for (var k8 = 0u; k8 < DEPTH8; k8 += SIDE / 8u) {
+            let a0 = load_left(row * STRIDE8 + k8, STRIDE8);
+            let a1 = load_left((row + SIDE) * STRIDE8 + k8, STRIDE8);
+            let b0 = load_across(column * STRIDE8 + k8, STRIDE8);
+            let b1 = load_across((column + SIDE) * STRIDE8 + k8, STRIDE8);
+            c00 = coopMultiplyAdd(a0, b0, c00);
+            c01 = coopMultiplyAdd(a0, b1, c01);
+            c10 = coopMultiplyAdd(a1, b0, c10);
+            c11 = coopMultiplyAdd(a1, b1, c11);
+        }
+    }
+
+    let lane = Lane(min(subgroup, SUBGROUPS), index, count);
+    let base = image * params.tokens * params.tokens;
+    let i = place.x + row;
+    let j = place.y + column;
+    store(c00, lane, base, i, j);
+    store(c01, lane, base, i, j + SIDE);
+    store(c10, lane, base, i + SIDE, j);
+    store(c11, lane, base, i + SIDE, j + SIDE);
+}
