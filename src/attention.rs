@@ -100,7 +100,7 @@ fn record_stored(recorder: &mut Recorder<'_>, stage: &Stage<'_>, variant: Varian
         stride: shape.stride,
         scale: shape.scale,
     };
-    let bindings = query_key::Bindings { x: &workspace.qkv, sizes: stage.sizes(), y: &workspace.probs };
+    let bindings = query_key::Bindings { x: (&workspace.qkv).into(), sizes: stage.sizes(), y: &workspace.probs };
     let products = if stage.proportional() { Products::ProportionalLogits } else { Products::Logits };
     query_key::record(recorder, variant, types, logits, shape.images, products, bindings)?;
 

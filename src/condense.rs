@@ -150,14 +150,16 @@ impl Step<'_> {
         let (patches, head4) = (self.stage.patches as u32, params.head4);
         let CondenseBuffers { keys, cosine, .. } = self.buffers;
         let size = [self.stage.patches, head4 as usize * 4];
-        let way = tune::of_cosines(recorder.context(), size, self.stage.precision());
+        let keys = keys.matrix();
+        let way = tune::of_cosines(recorder.context(), size, self.stage.precision(), keys.home());
         let output = if way == Cosines::Cooperative { Precision::F16 } else { Precision::F32 };
         key_mean::record(recorder, Types::new(input, output), params, key_mean::Bindings { qkv: x, keys })?;
         let variant = match way {
             Cosines::Of(variant) => variant,
             Cosines::Cooperative => {
                 let params = cooperative::Params { tokens: patches, inner8: head4 / 2, images: self.images() };
-                return cooperative::record(recorder, params, cooperative::Bindings { x: keys, y: cosine });
+                let x = keys.buffer(cooperative::KERNEL.name)?;
+                return cooperative::record(recorder, params, cooperative::Bindings { x, y: cosine });
             }
         };
         // Unit keys are both queries and keys of one head.

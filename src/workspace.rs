@@ -58,7 +58,7 @@ pub(crate) struct CondenseBuffers {
     /// Cosines of keys or of tokens [B, N, N], and the W that is made of them.
     pub(crate) cosine: wgpu::Buffer,
     /// Unit keys [B, N, Dh], or unit tokens [B, N, D].
-    pub(crate) keys: wgpu::Buffer,
+    pub(crate) keys: Placed,
     /// D [B, N].
     pub(crate) dominance: wgpu::Buffer,
     /// Sums of the columns of W by attention, over strips of its rows [B, strips, N].
@@ -145,7 +145,7 @@ impl Workspace {
                     texels.map(|[w, _]| w),
                 )?,
                 cosine: new("cosine", elements.cosine)?,
-                keys: new("keys", elements.keys)?,
+                keys: Placed::empty(context, "keys", elements.keys * images, texels_of_keys(context, plan, images))?,
                 dominance: new("dominance", elements.listed)?,
                 column_sums: new("column sums", elements.column_sums)?,
                 mean: new("mean connectivity", elements.listed)?,
@@ -218,6 +218,22 @@ pub(crate) fn texels(
             && condensing.all(|block| tune::of_matching(context, matching, block.dropped) == Variant::Subgroup)
     };
     (sizes.iter().all(|&size| fits(context, size)) && readable()).then_some(sizes)
+}
+
+/// The size of a texture that holds unit keys of `images` images, where a CPU emulates a GPU, which reads them faster there,
+/// and what reads them can have them there.
+fn texels_of_keys(context: &Context, plan: &Plan, images: usize) -> Option<Texels> {
+    let condensing: Vec<usize> =
+        plan.blocks.iter().filter(|block| block.dropped > 0).map(|block| block.patches).collect();
+    let patches = condensing.iter().copied().max()?;
+    let width = plan.elements().keys / patches;
+    let texels = [(width / 4) as u32, patches as u32, images as u32];
+    let believed = |&patches: &usize| {
+        let octets = tune::Cosines::Of(Variant::Subgroup);
+        tune::of_cosines(context, [patches, width], Precision::F32, Home::Texture) == octets
+    };
+    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+    (emulated && width >= 4 && fits(context, texels) && condensing.iter().all(believed)).then_some(texels)
 }
 
 impl Selection {

@@ -55,7 +55,7 @@ pub fn block(bench: &mut Bench<'_>, tokens: usize) {
             params,
             1,
             Products::Logits,
-            query_key::Bindings { x: &qkv, sizes: &sizes, y: &probs },
+            query_key::Bindings { x: (&qkv).into(), sizes: &sizes, y: &probs },
         )
     });
     bench.run("softmax", tokens, HEADS * tokens * tokens, |recorder| {

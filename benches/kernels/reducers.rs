@@ -29,7 +29,7 @@ pub fn reducers(bench: &mut Bench<'_>, tokens: usize) {
             key_offset4: width4,
             head4,
         };
-        key_mean::record(recorder, Types::default(), params, key_mean::Bindings { qkv: &qkv, keys: &keys })
+        key_mean::record(recorder, Types::default(), params, key_mean::Bindings { qkv: &qkv, keys: (&keys).into() })
     });
     bench.run("similarity", tokens, patches * patches * WIDTH, |recorder| {
         let params = similarity::Params { prefix: 1, patches: n, width4 };

@@ -1,7 +1,7 @@
 // What query_key.wgsl makes, in octets: 8 GROUPS queries by 32 keys to each, of which a lane has 4. With SYMMETRIC, tiles
 // below the diagonal have nothing to do, and elements below it come from those above.
-#import shared/input.wgsl
 #import shared/octet.wgsl
+#import shared/rows.wgsl
 
 struct Params {
     tokens: u32,     // T, queries and keys alike
@@ -18,9 +18,8 @@ override SYMMETRIC: bool = false;
 override GROUPS: u32 = 3u; // of 8 queries, at most 3
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Input4>;        // [B, T, row4]
-@group(0) @binding(2) var<storage, read> sizes: array<f32>;       // [B, T], read with PROPORTIONAL only
-@group(0) @binding(3) var<storage, read_write> y: array<f32>;     // [B, H, T, stride]
+@group(0) @binding(2) var<storage, read> sizes: array<f32>;   // [B, T], read with PROPORTIONAL only
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [B, H, T, stride]
 
 fn store(products: vec4<f32>, base: u32, query: u32, key: u32, bias: vec4<f32>) {
     if query >= params.tokens {
@@ -67,21 +66,25 @@ fn main(
     let head = group.y;
     let image = group.z;
     let last = params.tokens - 1u;
-    let origin = image * params.tokens * params.row4 + head * params.head4;
-    let q0 = origin + min(query + own.lane, last) * params.row4;
-    let q1 = origin + min(query + 8u + own.lane, last) * params.row4;
-    let q2 = origin + min(query + 16u + own.lane, last) * params.row4;
+    let own4 = head * params.head4;
+    let q0 = row_of(image, min(query + own.lane, last), own4);
+    let q1 = row_of(image, min(query + 8u + own.lane, last), own4);
+    let q2 = row_of(image, min(query + 16u + own.lane, last), own4);
     let key = first_key + own.lane * 4u;
     let keys = min(vec4(key) + vec4(0u, 1u, 2u, 3u), vec4(last));
-    let k = origin + params.key_offset4 + keys * params.row4;
+    let key4 = params.key_offset4 + own4;
+    let k0 = row_of(image, keys.x, key4);
+    let k1 = row_of(image, keys.y, key4);
+    let k2 = row_of(image, keys.z, key4);
+    let k3 = row_of(image, keys.w, key4);
     var a0 = Rows();
     var a1 = Rows();
     var a2 = Rows();
     for (var d = 0u; d < params.head4; d++) {
-        let b = transpose(mat4x4(widen(x[k.x + d]), widen(x[k.y + d]), widen(x[k.z + d]), widen(x[k.w + d])));
-        multiply(&a0, b, widen(x[q0 + d]), first);
-        if GROUPS > 1u { multiply(&a1, b, widen(x[q1 + d]), first); }
-        if GROUPS > 2u { multiply(&a2, b, widen(x[q2 + d]), first); }
+        let b = transpose(mat4x4(four(k0, d), four(k1, d), four(k2, d), four(k3, d)));
+        multiply(&a0, b, four(q0, d), first);
+        if GROUPS > 1u { multiply(&a1, b, four(q1, d), first); }
+        if GROUPS > 2u { multiply(&a2, b, four(q2, d), first); }
     }
     var bias = vec4(0.0);
     if PROPORTIONAL {

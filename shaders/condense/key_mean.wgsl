@@ -2,8 +2,8 @@
 // key of length 0 stays 0, so its cosine to anything is 0. A whole token counts as one key of one head.
 #import shared/grid.wgsl
 #import shared/input.wgsl
-#import shared/output.wgsl
 #import shared/row_reduce.wgsl
+#import shared/units.wgsl
 
 struct Params {
     images: u32,      // B
@@ -16,8 +16,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<Input4>;         // [B, T, row4]
-@group(0) @binding(2) var<storage, read_write> keys: array<Output4>; // [B, N, Dh/4]
+@group(0) @binding(1) var<storage, read> qkv: array<Input4>; // [B, T, row4]
 
 // Four dimensions of a token's mean key; past the last there is nothing.
 fn mean_at(source: u32, d: u32) -> vec4<f32> {
@@ -32,7 +31,8 @@ fn mean_at(source: u32, d: u32) -> vec4<f32> {
 
 fn store(index: u32, d: u32, value: vec4<f32>) {
     if d < params.head4 {
-        keys[index * params.head4 + d] = narrow(value);
+        let patches = params.tokens - params.prefix;
+        put(index / patches, patches, index % patches, d, value);
     }
 }
 

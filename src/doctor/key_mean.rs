@@ -1,9 +1,9 @@
 //! Check of `condense/key_mean.wgsl`, some keys of length 0 among the others.
 
-use super::data::{download_as, rounding, stored, storing, unset, upload_as};
+use super::data::{UNSET, download_as, rounding, stored, storing, upload_as};
 use super::{Check, Difference, dimensions, execute};
 use crate::error::Result;
-use crate::gpu::{Context, Types};
+use crate::gpu::{Context, Home, Placed, Precision, Types, download_texture};
 use crate::kernels::key_mean::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::key_mean::key_mean;
@@ -37,12 +37,19 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         head4: (head / 4) as u32,
     };
     let mut worst = Difference::NONE;
-    for Types { input, output, .. } in Types::ALL {
+    let in_buffers = Types::ALL.map(|types| (types, Home::Buffer));
+    let in_textures = Precision::ALL.map(|input| (Types::new(input, Precision::F32), Home::Texture));
+    for (types, home) in in_buffers.into_iter().chain(in_textures) {
+        let Types { input, output, .. } = types;
         let qkv = stored(numbers.clone(), input);
-        let keys = unset(context, "keys", elements)?;
-        let bindings = Bindings { qkv: &upload_as(context, "qkv", &qkv, input)?, keys: &keys };
-        execute(context, |recorder| record(recorder, Types::new(input, output), params, bindings))?;
-        let got = download_as(context, &keys, elements, output)?;
+        let texels = [params.head4, patches as u32, images as u32];
+        let keys = Placed::upload(context, "keys", &vec![UNSET; elements], texels, home)?;
+        let bindings = Bindings { qkv: &upload_as(context, "qkv", &qkv, input)?, keys: keys.matrix() };
+        execute(context, |recorder| record(recorder, types, params, bindings))?;
+        let got = match &keys {
+            Placed::Buffer(buffer) => download_as(context, buffer, elements, output)?,
+            Placed::Texture(view) => download_texture(context, view, texels)?,
+        };
         let twin = key_mean(&qkv, &params);
         // Rounding of the mean is relative to the usual mean of `heads` numbers between -1 and 1; one key may be shorter.
         let usual = (head as f64 / (3.0 * heads as f64)).sqrt();

@@ -3,10 +3,10 @@
 
 use std::fmt;
 
-use super::data::{ULP, UNIT, rounding, stored, unset, upload_as};
+use super::data::{ULP, UNIT, place, rounding, stored, unset, upload_as};
 use super::{Check, Difference, dimensions, download, execute, upload};
 use crate::error::Result;
-use crate::gpu::{Context, Precision, Types, Variant};
+use crate::gpu::{Context, Home, Precision, Types, Variant};
 use crate::kernels::linear::cooperative::tile;
 use crate::kernels::query_key::{Bindings, Params, Products, cooperative, record};
 use crate::random::Random;
@@ -40,12 +40,15 @@ pub(crate) struct Use {
     pub(crate) variant: Variant,
     pub(crate) precision: Precision,
     pub(crate) products: Products,
+    /// Where rows lie: of cosines also in a texture.
+    pub(crate) home: Home,
 }
 
 impl fmt::Display for Use {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [variant, products] = [format!("{:?}", self.variant), format!("{:?}", self.products)];
-        write!(f, "query_key {} {} {}", variant.to_lowercase(), self.precision, products.to_lowercase())
+        let texture = self.home.of("", " texture");
+        write!(f, "query_key {} {} {}{texture}", variant.to_lowercase(), self.precision, products.to_lowercase())
     }
 }
 
@@ -59,7 +62,11 @@ fn compare_all(context: &Context, variant: Variant, size: [usize; 4], seed: u64)
     ];
     let mut worst = Difference::NONE;
     for (precision, products) in forms {
-        worst = worst.worse(Use { variant, precision, products }.compare(context, size, seed)?);
+        worst = worst.worse(Use { variant, precision, products, home: Home::Buffer }.compare(context, size, seed)?);
+    }
+    if variant == Variant::Subgroup {
+        let used = Use { variant, precision: Precision::F32, products: Products::Cosines, home: Home::Texture };
+        worst = worst.worse(used.compare(context, size, seed)?);
     }
     Ok(worst)
 }
@@ -92,7 +99,7 @@ impl Use {
         [images, tokens, heads, head]: [usize; 4],
         seed: u64,
     ) -> Result<Difference> {
-        let Self { variant, precision, products } = self;
+        let Self { variant, precision, products, home } = self;
         let head = head.next_multiple_of(4);
         let mut params = Params {
             tokens: tokens as u32,
@@ -113,11 +120,12 @@ impl Use {
         let sizes_buffer = upload(context, "sizes", &sizes)?;
         let proportional = products == Products::ProportionalLogits;
         let x = stored(numbers, precision);
-        let x_buffer = upload_as(context, "x", &x, precision)?;
+        let texels = [params.row4, params.tokens, images as u32];
+        let placed = place(context, "x", &x, precision, (texels, home))?;
         // What is past T stays as it was.
         let mut twin = random.tensor(images * params.heads as usize * tokens * params.stride as usize, 0.0, 1.0);
         let y = upload(context, "y", &twin)?;
-        let bindings = Bindings { x: &x_buffer, sizes: &sizes_buffer, y: &y };
+        let bindings = Bindings { x: placed.matrix(), sizes: &sizes_buffer, y: &y };
         let types = Types::new(precision, Precision::F32);
         execute(context, |recorder| record(recorder, variant, types, params, images as u32, products, bindings))?;
         let got: Vec<f32> = download(context, &y, twin.len())?;

@@ -125,6 +125,8 @@ impl Types {
             ("shared/made.wgsl", ..) => self.home.of("shared/made_buffer.wgsl", "shared/made_texture.wgsl"),
             ("shared/powers.wgsl", ..) => self.home.of("shared/powers_buffer.wgsl", "shared/powers_texture.wgsl"),
             ("shared/emitted.wgsl", ..) => self.home.of("shared/emitted_buffer.wgsl", "shared/emitted_texture.wgsl"),
+            ("shared/rows.wgsl", ..) => self.home.of("shared/rows_buffer.wgsl", "shared/rows_texture.wgsl"),
+            ("shared/units.wgsl", ..) => self.home.of("shared/units_buffer.wgsl", "shared/units_texture.wgsl"),
             ("shared/weights.wgsl", ..) => self.home.of("shared/weights_buffer.wgsl", "shared/weights_texture.wgsl"),
             (path, ..) => path,
         }

@@ -11,7 +11,7 @@ pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Uint;
 const TEXEL: u32 = 16;
 
 /// Where a matrix lies that kernels read or write by vec4s: which of `shared/matrix_*.wgsl`, `made_*`, `powers_*`,
-/// `emitted_*` and `weights_*` an `#import` stands for. A texel is loaded at once where an element of a
+/// `emitted_*`, `rows_*`, `units_*` and `weights_*` an `#import` stands for. A texel is loaded at once where an element of a
 /// buffer is loaded lane by lane, as on llvmpipe: there eight lanes' vec4s take an eighteenth of the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Home {

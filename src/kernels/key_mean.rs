@@ -2,14 +2,14 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, grid};
+use crate::error::{Error, Result};
+use crate::gpu::{Binding, Kernel, Matrix, Operand, Precision, Recorder, Types, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "key_mean",
     shader: "condense/key_mean.wgsl",
-    bindings: &[Binding::read("qkv"), Binding::write("keys")],
+    bindings: &[Binding::read("qkv"), Binding::made("keys")],
     params_size: size_of::<Params>(),
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
@@ -41,8 +41,8 @@ pub struct Params {
 pub struct Bindings<'a> {
     /// [B, T, row4 * 4], of the input type.
     pub qkv: &'a wgpu::Buffer,
-    /// [B, N, Dh], of the output type.
-    pub keys: &'a wgpu::Buffer,
+    /// [B, N, Dh], of the output type, which is f32 in a texture.
+    pub keys: Matrix<'a>,
 }
 
 impl Params {
@@ -59,18 +59,23 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch; `qkv` is stored in the input type, unit keys in that of the output.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// As [`Recorder::dispatch`]; [`Error::Config`] for f16 in a texture.
 pub fn record(recorder: &mut Recorder<'_>, types: Types, params: Params, bindings: Bindings<'_>) -> Result<()> {
     let qkv = params.images as usize * params.tokens as usize * params.row4 as usize * 4;
+    let [images, patches, width] = [params.images, params.tokens - params.prefix, params.head4 * 4].map(|n| n as usize);
+    let keys = match bindings.keys {
+        Matrix::Buffer(buffer) => Operand::buffer(buffer, types.output.words(images * patches * width)),
+        Matrix::Texture(_) if types.output != Precision::F32 => {
+            return Err(Error::config(KERNEL.name, "f32 in a texture", types.output.to_string()));
+        }
+        Matrix::Texture(_) => bindings.keys.operand(KERNEL.name, [images, patches, width])?,
+    };
     recorder.dispatch_typed(
         &KERNEL,
-        types,
+        types.at(bindings.keys.home()),
         &[],
         bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.qkv, types.input.words(qkv)),
-            Operand::buffer(bindings.keys, types.output.words(params.rows() * params.head4 as usize * 4)),
-        ],
+        &[Operand::buffer(bindings.qkv, types.input.words(qkv)), keys],
         workgroups(&params),
     )
 }

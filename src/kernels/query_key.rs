@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant, octet};
+use crate::error::{Error, Result};
+use crate::gpu::{Binding, Home, Kernel, Matrix, Operand, Precision, Recorder, Types, Variant, octet};
 
 pub mod cooperative;
 
@@ -22,6 +22,7 @@ pub const KERNEL: Kernel = Kernel {
 pub const SUBGROUP: Kernel = Kernel {
     name: "query_key_subgroup",
     shader: "block/query_key_subgroup.wgsl",
+    bindings: &[Binding::matrix("x"), Binding::read("sizes"), Binding::write("y")],
     features: wgpu::Features::SUBGROUP,
     variant_of: Some("query_key"),
     ..KERNEL
@@ -50,8 +51,8 @@ pub struct Params {
 /// The buffers, in the shader's order.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type.
-    pub x: &'a wgpu::Buffer,
+    /// [B, T, row4 * 4], of the input type; in a texture unit rows of f32 only, which the plain kernel does not read
+    pub x: Matrix<'a>,
     /// [B, T], read with [`Products::ProportionalLogits`] only
     pub sizes: &'a wgpu::Buffer,
     /// [B, H, T, stride]
@@ -84,7 +85,7 @@ pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// As [`Recorder::dispatch`]; [`Error::Config`] for rows in a texture that are for something else.
 pub fn record(
     recorder: &mut Recorder<'_>,
     variant: Variant,
@@ -107,13 +108,25 @@ pub fn record(
             &SUBGROUP
         }
     };
+    let home = bindings.x.home();
+    if home == Home::Texture
+        && (variant, products, types.input) != (Variant::Subgroup, Products::Cosines, Precision::F32)
+    {
+        let got = format!("{products:?} of {} by {variant:?}", types.input);
+        return Err(Error::config(kernel.name, "cosines of f32 by subgroups, of rows in a texture", got));
+    }
+    let width = params.row4 as usize * 4;
+    let x = match bindings.x {
+        Matrix::Buffer(buffer) => Operand::buffer(buffer, types.input.words(rows * width)),
+        Matrix::Texture(_) => bindings.x.operand(kernel.name, [images as usize, params.tokens as usize, width])?,
+    };
     recorder.dispatch_typed(
         kernel,
-        types,
+        types.at(home),
         &constants,
         bytemuck::bytes_of(&params),
         &[
-            Operand::buffer(bindings.x, types.input.words(rows * params.row4 as usize * 4)),
+            x,
             Operand::buffer(bindings.sizes, rows),
             Operand::buffer(bindings.y, rows * params.heads as usize * params.stride as usize),
         ],

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::doctor::{self, AssignUse, AttentionUse, AttentionWay, Difference, MeanUse, NormUse, ProductsUse, ScoreUse};
 use crate::error::{Error, Result};
-use crate::gpu::{self, Context, Precision, Types, octet};
+use crate::gpu::{self, Context, Home, Precision, Types, octet};
 use crate::kernels::layer_norm;
 use crate::kernels::linear::{Epilogue, Variant};
 use crate::kernels::query_key::{self, Products};
@@ -89,10 +89,11 @@ pub(crate) enum Cosines {
 }
 
 /// How the cosines of `tokens` unit rows of `inner` dimensions are to be made, where weights and activations are stored in
-/// `precision`: by cooperative matrices, else the subgroups' variant, where it has.
-pub(crate) fn of_cosines(context: &Context, [tokens, inner]: [usize; 2], precision: Precision) -> Cosines {
+/// `precision`: by cooperative matrices, else the subgroups' variant, where it has. Of rows in a texture by the latter only.
+pub(crate) fn of_cosines(context: &Context, [tokens, inner]: [usize; 2], precision: Precision, home: Home) -> Cosines {
     // On CPUs they are emulated, and slow.
     let is_cooperative = precision == Precision::F16
+        && home == Home::Buffer
         && context.info().device_type != wgpu::DeviceType::Cpu
         && query_key::cooperative::takes(context, inner);
     let compare = |&[images, tokens, _]: &[usize; 3]| doctor::compare_cosines(context, [images, tokens, inner], 1);
@@ -101,7 +102,8 @@ pub(crate) fn of_cosines(context: &Context, [tokens, inner]: [usize; 2], precisi
     {
         return Cosines::Cooperative;
     }
-    let used = ProductsUse { variant: gpu::Variant::Subgroup, precision: Precision::F32, products: Products::Cosines };
+    let (variant, precision) = (gpu::Variant::Subgroup, Precision::F32);
+    let used = ProductsUse { variant, precision, products: Products::Cosines, home };
     let groups = octet::groups(tokens);
     let sizes = ATTENTIONS.iter().filter(|size| octet::groups(size[1]) == groups);
     let compare = |&[images, tokens, _]: &[usize; 3]| used.compare(context, [images, tokens, 1, 64], 1);
