@@ -153,7 +153,9 @@ impl Step<'_> {
         let keys = keys.matrix();
         let way = tune::of_cosines(recorder.context(), size, self.stage.precision(), keys.home());
         let output = if way == Cosines::Cooperative { Precision::F16 } else { Precision::F32 };
-        key_mean::record(recorder, Types::new(input, output), params, key_mean::Bindings { qkv: x, keys })?;
+        let variant = tune::way(recorder.context(), &["key_mean"]);
+        let types = Types::new(input, output);
+        key_mean::record(recorder, variant, types, params, key_mean::Bindings { qkv: x, keys })?;
         let variant = match way {
             Cosines::Of(variant) => variant,
             Cosines::Cooperative => {

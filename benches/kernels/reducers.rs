@@ -1,7 +1,7 @@
 //! Condensing by cosines (`training_free`, `tome`) and by the lowest score (`evit`), where it is not as by attention.
 
-use tcvit::gpu::Types;
 use tcvit::gpu::upload;
+use tcvit::gpu::{Types, Variant};
 use tcvit::kernels::similarity::Kind;
 use tcvit::kernels::{assign_lowest, bipartite, key_mean, similarity, uniqueness};
 
@@ -29,7 +29,13 @@ pub fn reducers(bench: &mut Bench<'_>, tokens: usize) {
             key_offset4: width4,
             head4,
         };
-        key_mean::record(recorder, Types::default(), params, key_mean::Bindings { qkv: &qkv, keys: (&keys).into() })
+        key_mean::record(
+            recorder,
+            Variant::Plain,
+            Types::default(),
+            params,
+            key_mean::Bindings { qkv: &qkv, keys: (&keys).into() },
+        )
     });
     bench.run("similarity", tokens, patches * patches * WIDTH, |recorder| {
         let params = similarity::Params { prefix: 1, patches: n, width4 };

@@ -3,7 +3,7 @@
 use super::data::{UNSET, download_as, rounding, stored, storing, upload_as};
 use super::{Check, Difference, dimensions, execute};
 use crate::error::Result;
-use crate::gpu::{Context, Home, Placed, Precision, Types, download_texture};
+use crate::gpu::{Context, Home, Placed, Precision, Types, Variant, download_texture};
 use crate::kernels::key_mean::{Bindings, Params, record};
 use crate::random::Random;
 use crate::reference::key_mean::key_mean;
@@ -12,10 +12,16 @@ pub(super) const CHECK: Check = Check {
     kernel: "key_mean",
     dimensions: "images, patches, prefix, heads, head",
     sizes: &[&[1, 1, 1, 1, 4], &[3, 7, 2, 3, 20], &[2, 64, 5, 12, 64], &[1, 196, 1, 3, 64], &[2, 33, 1, 1, 384]],
-    compare,
+    compare: |context, size, seed| compare(context, Variant::Plain, size, seed),
 };
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+pub(super) const SUBGROUP: Check = Check {
+    kernel: "key_mean_subgroup",
+    compare: |context, size, seed| compare(context, Variant::Subgroup, size, seed),
+    ..CHECK
+};
+
+fn compare(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, prefix, heads, head] = dimensions(size)?;
     let head = head.next_multiple_of(4);
     let (tokens, row, keys_at) = (prefix + patches, 3 * heads * head, heads * head);
@@ -45,7 +51,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let texels = [params.head4, patches as u32, images as u32];
         let keys = Placed::upload(context, "keys", &vec![UNSET; elements], texels, home)?;
         let bindings = Bindings { qkv: &upload_as(context, "qkv", &qkv, input)?, keys: keys.matrix() };
-        execute(context, |recorder| record(recorder, types, params, bindings))?;
+        execute(context, |recorder| record(recorder, variant, types, params, bindings))?;
         let got = match &keys {
             Placed::Buffer(buffer) => download_as(context, buffer, elements, output)?,
             Placed::Texture(view) => download_texture(context, view, texels)?,

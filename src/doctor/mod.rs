@@ -102,6 +102,7 @@ pub const CHECKS: &[Check] = &[
     attention_connectivity::CHECK,
     attention_powers::CHECK,
     key_mean::CHECK,
+    key_mean::SUBGROUP,
     dominance::CHECK,
     uniqueness::CHECK,
     similarity::CHECK,

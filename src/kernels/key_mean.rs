@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Matrix, Operand, Precision, Recorder, Types, grid};
+use crate::gpu::{Binding, Kernel, Matrix, Operand, Precision, Recorder, Types, Variant, grid};
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -14,6 +14,15 @@ pub const KERNEL: Kernel = Kernel {
     workgroup_size: [64, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
+};
+
+/// The same in octets.
+pub const SUBGROUP: Kernel = Kernel {
+    name: "key_mean_subgroup",
+    shader: "condense/key_mean_subgroup.wgsl",
+    features: wgpu::Features::SUBGROUP,
+    variant_of: Some("key_mean"),
+    ..KERNEL
 };
 
 /// The shader's uniform.
@@ -60,18 +69,25 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 ///
 /// # Errors
 /// As [`Recorder::dispatch`]; [`Error::Config`] for f16 in a texture.
-pub fn record(recorder: &mut Recorder<'_>, types: Types, params: Params, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    variant: Variant,
+    types: Types,
+    params: Params,
+    bindings: Bindings<'_>,
+) -> Result<()> {
+    let kernel = if variant == Variant::Subgroup { &SUBGROUP } else { &KERNEL };
     let qkv = params.images as usize * params.tokens as usize * params.row4 as usize * 4;
     let [images, patches, width] = [params.images, params.tokens - params.prefix, params.head4 * 4].map(|n| n as usize);
     let keys = match bindings.keys {
         Matrix::Buffer(buffer) => Operand::buffer(buffer, types.output.words(images * patches * width)),
         Matrix::Texture(_) if types.output != Precision::F32 => {
-            return Err(Error::config(KERNEL.name, "f32 in a texture", types.output.to_string()));
+            return Err(Error::config(kernel.name, "f32 in a texture", types.output.to_string()));
         }
-        Matrix::Texture(_) => bindings.keys.operand(KERNEL.name, [images, patches, width])?,
+        Matrix::Texture(_) => bindings.keys.operand(kernel.name, [images, patches, width])?,
     };
     recorder.dispatch_typed(
-        &KERNEL,
+        kernel,
         types.at(bindings.keys.home()),
         &[],
         bytemuck::bytes_of(&params),

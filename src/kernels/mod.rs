@@ -55,6 +55,7 @@ pub const KERNELS: &[Kernel] = &[
     dominance::KERNEL,
     fuse::KERNEL,
     key_mean::KERNEL,
+    key_mean::SUBGROUP,
     layer_norm::KERNEL,
     layer_norm::SUBGROUP,
     linear::KERNEL,

@@ -1,0 +1,92 @@
+// A patch token's mean key, made by eight threads, and scaled to unit length: the dot product of two is their cosine. A
+// key of length 0 stays 0, so its cosine to anything is 0. A whole token counts as one key of one head. The shader that
+// imports this adds up what the eight have.
+#import shared/grid.wgsl
+#import shared/input.wgsl
+#import shared/units.wgsl
+
+struct Params {
+    images: u32,      // B
+    tokens: u32,      // T
+    prefix: u32,      // E
+    heads: u32,       // H
+    row4: u32,        // vec4s from one token of qkv to the next
+    key_offset4: u32, // vec4s from a token's queries to its keys
+    head4: u32,       // Dh / 4
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> qkv: array<Input4>; // [B, T, row4]
+
+const THREADS_OF_KEY: u32 = 8u;
+
+// What one of the threads has of a key: its vec4s number lane, lane + 8 and so on, of which the first four stay in
+// registers, all of a key of up to 128 dimensions. The rest, which only whole tokens have, is read again.
+struct Part {
+    source: u32,
+    lane: u32,
+    first: vec4<f32>,
+    second: vec4<f32>,
+    third: vec4<f32>,
+    fourth: vec4<f32>,
+}
+
+// Keys of all images.
+fn count_of_keys() -> u32 {
+    return params.images * (params.tokens - params.prefix);
+}
+
+// Four dimensions of a token's mean key; past the last there is nothing.
+fn mean_at(source: u32, d: u32) -> vec4<f32> {
+    var sum = vec4<f32>(0.0);
+    if d < params.head4 {
+        for (var h = 0u; h < params.heads; h++) {
+            sum += widen(qkv[source + h * params.head4 + d]);
+        }
+    }
+    return sum / f32(params.heads);
+}
+
+// Key `index` of all.
+fn part_of(index: u32, lane: u32) -> Part {
+    let patches = params.tokens - params.prefix;
+    let token = params.prefix + index % patches;
+    let source = (index / patches * params.tokens + token) * params.row4 + params.key_offset4;
+    return Part(
+        source,
+        lane,
+        mean_at(source, lane),
+        mean_at(source, lane + THREADS_OF_KEY),
+        mean_at(source, lane + 2u * THREADS_OF_KEY),
+        mean_at(source, lane + 3u * THREADS_OF_KEY),
+    );
+}
+
+fn squares_of(part: Part) -> f32 {
+    var squares = dot(part.first, part.first) + dot(part.second, part.second);
+    squares += dot(part.third, part.third) + dot(part.fourth, part.fourth);
+    for (var d = part.lane + 4u * THREADS_OF_KEY; d < params.head4; d += THREADS_OF_KEY) {
+        let mean = mean_at(part.source, d);
+        squares += dot(mean, mean);
+    }
+    return squares;
+}
+
+fn store_four(index: u32, d: u32, value: vec4<f32>) {
+    if d < params.head4 {
+        let patches = params.tokens - params.prefix;
+        put(index / patches, patches, index % patches, d, value);
+    }
+}
+
+// `square` is the key's length squared.
+fn store(index: u32, part: Part, square: f32) {
+    let scale = select(0.0, 1.0 / sqrt(square), square > 0.0);
+    store_four(index, part.lane, part.first * scale);
+    store_four(index, part.lane + THREADS_OF_KEY, part.second * scale);
+    store_four(index, part.lane + 2u * THREADS_OF_KEY, part.third * scale);
+    store_four(index, part.lane + 3u * THREADS_OF_KEY, part.fourth * scale);
+    for (var d = part.lane + 4u * THREADS_OF_KEY; d < params.head4; d += THREADS_OF_KEY) {
+        store_four(index, d, mean_at(part.source, d) * scale);
+    }
+}
