@@ -165,7 +165,10 @@ fn fnv(bytes: &[u8]) -> u64 {
 }
 
 fn device(features: wgpu::Features) -> (wgpu::Device, wgpu::Queue) {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // As the library does, for tests that run beside this one.
+    descriptor.flags.remove(wgpu::InstanceFlags::DEBUG);
+    let instance = wgpu::Instance::new(descriptor.with_env());
     pollster::block_on(async {
         let adapter = instance.request_adapter(&Default::default()).await.unwrap();
         let descriptor = wgpu::DeviceDescriptor { required_features: features, ..Default::default() };

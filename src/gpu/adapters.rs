@@ -17,6 +17,9 @@ pub struct AdapterSummary {
 pub(super) async fn enumerate() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
+    // In builds for debugging wgpu gives every object a name, for which the Vulkan loader looks through all devices without a
+    // lock: version 1.4.309 crashed where another thread opened or closed one meanwhile. WGPU_DEBUG=1 asks for names.
+    descriptor.flags.remove(wgpu::InstanceFlags::DEBUG);
     let instance = wgpu::Instance::new(descriptor.with_env());
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;
     adapters.sort_by_key(|adapter| match adapter.get_info().device_type {

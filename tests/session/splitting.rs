@@ -129,7 +129,10 @@ fn a_device_of_ones_own_gives_the_same() {
 
 /// A device as an application makes it, not through this crate.
 pub fn own_device() -> (wgpu::Device, wgpu::Queue) {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle().with_env());
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    // As the library does, for tests that run beside this one.
+    descriptor.flags.remove(wgpu::InstanceFlags::DEBUG);
+    let instance = wgpu::Instance::new(descriptor.with_env());
     pollster::block_on(async {
         let adapter = instance.request_adapter(&Default::default()).await.unwrap();
         adapter.request_device(&wgpu::DeviceDescriptor::default()).await.unwrap()
