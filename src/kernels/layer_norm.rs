@@ -96,15 +96,13 @@ impl Sharing {
         fits.then_some(Self { lanes, spread: true, chunks, each: 1 })
     }
 
-    /// The one that suits `context`: on a CPU that emulates a GPU loads are what a norm costs. A GPU waits for each of them
-    /// when rows are few (197 rows of 768 took 20 us in octets on an H100, 12 spread); of many it has enough to do
-    /// meanwhile (25,216 rows: 74 us; spread with a lane's row in memory, where a compiler had put it, 608; as it is now
-    /// nobody has measured it).
+    /// The one that suits `context`: on a CPU that emulates a GPU loads are what a norm costs; a GPU waits for each of them,
+    /// unless it reads whole rows at once (25,216 rows of 768 took 57 us in octets on an H200, 36 spread; 197 rows 20 and
+    /// 12 on an H100).
     fn of(context: &Context, params: &Params) -> Self {
         let best = match context.info().device_type {
             wgpu::DeviceType::Cpu => Self::kept(params),
-            _ if params.rows < MANY => Self::spread(context, params),
-            _ => None,
+            _ => Self::spread(context, params),
         };
         best.unwrap_or(Self::READ)
     }
