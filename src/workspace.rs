@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::gpu::{Context, Home, Placed, Precision, Texels, Variant, empty, fits};
 use crate::kernels::assign::Candidates;
 use crate::kernels::attention::Emission;
+use crate::kernels::attention::cooperative::MOST_ROWS;
 use crate::kernels::score::Terms;
 use crate::plan::Plan;
 use crate::tune;
@@ -169,7 +170,8 @@ impl Workspace {
             tokens: pair("tokens", elements.tokens)?,
             sizes: pair("sizes", elements.sizes)?,
             normed: new("normed", elements.tokens)?,
-            qkv: stored("qkv", elements.qkv)?,
+            // Matrices of queries are loaded whole, of however few tokens.
+            qkv: stored("qkv", elements.qkv * MOST_ROWS.div_ceil(images * elements.sizes))?,
             probs: new("probs", elements.probs)?,
             softmax_rows: new("softmax rows", elements.softmax_rows)?,
             powers: Placed::empty(context, "powers", powers_words, texels.map(|[_, powers]| powers))?,

@@ -1,12 +1,14 @@
 // attention.wgsl by cooperative matrices, of f16 with f32 sums, for heads of up to 8 whole matrices. A workgroup takes one
 // head of one image, and each of its subgroups as many queries as a matrix has rows. Rows of a matrix cannot be shrunk once
-// they are summed up, so powers are of differences to the largest logit of the first chunk of keys; where a later logit is
+// they are summed up, so powers are of differences to the largest logit of the first matrix of keys; where a later logit is
 // so much larger that f16 has no room for its power, the workgroup begins again with the largest of all. Logits pass through
-// workgroup memory, which is where threads can see them; powers are rounded to f16 on their way back.
+// workgroup memory, which is where threads can see them; powers are rounded to f16 on their way back. Queries are loaded from
+// storage as matrices.
 #import shared/cooperative.wgsl
 #import shared/cooperative_rows.wgsl
 #import shared/grid.wgsl
 #import shared/output.wgsl
+#import shared/words.wgsl
 
 struct Params {
     tokens: u32,        // T
@@ -21,41 +23,42 @@ struct Params {
 
 override PROPORTIONAL: bool = false;
 
-// Logits may be so much larger than the first chunk's: the power is 22,026 then, of 65,504.
+// Logits may be so much larger than the first matrix's: the power is 22,026 then, of 65,504.
 const ROOM: f32 = 10.0;
 // Whether a query has a logit that is larger.
 var<workgroup> has_no_room: u32;
 
-// Queries, and afterwards powers; keys, then values of one chunk.
-override LEFT8: u32 = SUBGROUPS * SIDE * (max(HEAD8, KEYS8) + 1u);
+// Powers; keys, then values of one chunk. Rows are an eight further apart than they are long, so that those of one matrix lie
+// in different banks.
+const POWERS8: u32 = SIDE / 8u + 1u;
+override LEFT8: u32 = SUBGROUPS * SIDE * POWERS8;
 override RIGHT8: u32 = 2u * KEYS * (HEAD8 + 1u);
 override VALUES8: u32 = KEYS * (HEAD8 + 1u);
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<Eight>;            // [B, T, row4 / 2]
-@group(0) @binding(2) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
-@group(0) @binding(3) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
-@group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<u32>>;        // [B, T, row4 / 2], eights of f16
+@group(0) @binding(2) var<storage, read> queries: array<f16>;          // [B, T, row4 * 4], the same, at least SIDE tokens
+@group(0) @binding(3) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
+@group(0) @binding(4) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
+@group(0) @binding(5) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
 
-// A thread's part of a chunk's keys or values; zero past the last token.
-fn fetch(at: u32, origin8: u32, chunk: u32) -> Eight {
-    let token = chunk + at / HEAD8;
-    if at < KEYS * HEAD8 && token < params.tokens {
-        return qkv[origin8 + token * (params.row4 / 2u) + at % HEAD8];
-    }
-    return Eight();
+// A thread's part of a chunk's keys or values. Past the last token it is that one once more, whose powers are nothing there,
+// and past the chunk what is not staged: no thread goes another way than its neighbours.
+fn fetch(at: u32, origin8: u32, chunk: u32) -> vec4<u32> {
+    let token = min(chunk + at / HEAD8, params.tokens - 1u);
+    return qkv[origin8 + token * (params.row4 / 2u) + at % HEAD8];
 }
 
-fn stage(at: u32, place8: u32, value: Eight) {
+fn stage(at: u32, place8: u32, value: vec4<u32>) {
     if at < KEYS * HEAD8 {
-        put_right(place8 + at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, value);
+        put_right(place8 + at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, eight(value));
     }
 }
 
 // What is fetched while the chunk before is worked on: two of a thread's parts, which is all where heads are narrow.
 struct Ahead {
-    first: Eight,
-    second: Eight,
+    first: vec4<u32>,
+    second: vec4<u32>,
 }
 
 fn fetch_ahead(thread: u32, origin8: u32, chunk: u32) -> Ahead {
@@ -70,17 +73,69 @@ fn stage_chunk(thread: u32, origin8: u32, chunk: u32, place8: u32, ahead: Ahead)
     }
 }
 
-// Logits of four keys.
-fn logits(place4: u32, image: u32, key: u32) -> vec4<f32> {
+// Logits of four keys; of what is no token, with `is_last` only, none.
+fn logits(place4: u32, image: u32, key: u32, is_last: bool) -> vec4<f32> {
     let keys = vec4(key) + vec4(0u, 1u, 2u, 3u);
     let last = params.tokens - 1u;
-    var bias = vec4(0.0);
+    var value = take_sum(place4) * params.scale;
     if PROPORTIONAL {
         let place = image * params.tokens + min(keys, vec4(last));
-        bias = log(vec4(sizes[place.x], sizes[place.y], sizes[place.z], sizes[place.w]));
+        value += log(vec4(sizes[place.x], sizes[place.y], sizes[place.z], sizes[place.w]));
     }
-    bias = select(vec4(LOWEST), bias, keys <= vec4(last));
-    return take_sum(place4) * params.scale + bias;
+    if is_last {
+        value = select(vec4(LOWEST), value, keys <= vec4(last));
+    }
+    return value;
+}
+
+// A thread's part of a row; past its end nothing has power.
+struct Part {
+    a: vec4<f32>,
+    b: vec4<f32>,
+}
+
+fn part_of(row4: u32, place: Place, image: u32, first_key: u32, is_last: bool) -> Part {
+    var part = Part(vec4(LOWEST), vec4(LOWEST));
+    if place.first < place.end {
+        part.a = logits(row4 + place.first, image, first_key + place.first * 4u, is_last);
+    }
+    if place.first + 1u < place.end {
+        part.b = logits(row4 + place.first + 1u, image, first_key + (place.first + 1u) * 4u, is_last);
+    }
+    return part;
+}
+
+fn largest(part: Part) -> f32 {
+    let both = max(part.a, part.b);
+    return max(max(both.x, both.y), max(both.z, both.w));
+}
+
+// Of one head, of so many tokens as a matrix has rows, the first of whose queries begins at `at`; all of them exist.
+fn load_queries(at: u32) -> Queries {
+    let stride = params.row4 * 4u;
+    var q: Queries;
+    q.m0 = coopLoadT<Left>(&queries[at], stride);
+    if HEAD > 1u { q.m1 = coopLoadT<Left>(&queries[at + 1u * SIDE], stride); }
+    if HEAD > 2u { q.m2 = coopLoadT<Left>(&queries[at + 2u * SIDE], stride); }
+    if HEAD > 3u { q.m3 = coopLoadT<Left>(&queries[at + 3u * SIDE], stride); }
+    if HEAD > 4u { q.m4 = coopLoadT<Left>(&queries[at + 4u * SIDE], stride); }
+    if HEAD > 5u { q.m5 = coopLoadT<Left>(&queries[at + 5u * SIDE], stride); }
+    if HEAD > 6u { q.m6 = coopLoadT<Left>(&queries[at + 6u * SIDE], stride); }
+    if HEAD > 7u { q.m7 = coopLoadT<Left>(&queries[at + 7u * SIDE], stride); }
+    return q;
+}
+
+// The first of a subgroup's tokens, counted over all images, and how many of them come before those that it is to have: more
+// than none where a whole matrix of its own would reach past the last token of all.
+struct First {
+    token: u32,
+    before: u32,
+}
+
+fn first_of(image: u32, query: u32) -> First {
+    let wanted = image * params.tokens + query;
+    let token = min(wanted, arrayLength(&queries) / (params.row4 * 4u) - SIDE);
+    return First(token, wanted - token);
 }
 
 @compute @workgroup_size(THREADS)
@@ -97,20 +152,14 @@ fn main(
     let first_query = unit % tiles * SUBGROUPS * SIDE;
     let head = unit / tiles % params.heads;
     let image = unit / tiles / params.heads;
-    let row8 = params.row4 / 2u;
-    let origin8 = image * params.tokens * row8 + head * HEAD8;
+    let origin8 = image * params.tokens * (params.row4 / 2u) + head * HEAD8;
     let keys8 = origin8 + params.key_offset4 / 2u;
     let values8 = origin8 + params.value_offset4 / 2u;
 
-    // Queries past the last one compute on it, and store nothing.
-    for (var at = thread; at < SUBGROUPS * SIDE * HEAD8; at += THREADS) {
-        let query = min(first_query + at / HEAD8, params.tokens - 1u);
-        put_left(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, qkv[origin8 + query * row8 + at % HEAD8]);
-    }
     var next_keys = fetch_ahead(thread, keys8, 0u);
-    workgroupBarrier();
     let own = min(subgroup, SUBGROUPS - 1u);
-    let q = load_queries(own * SIDE * (HEAD8 + 1u));
+    let first = first_of(image, first_query + own * SIDE);
+    let q = load_queries(first.token * params.row4 * 4u + head * HEAD * SIDE);
 
     let place = place_of(subgroup, index, count);
     let row4 = place.slot * SLOT4 + place.row * STRIDE4;
@@ -127,7 +176,7 @@ fn main(
     var o6: Sum;
     var o7: Sum;
     var next_values = fetch_ahead(thread, values8, 0u);
-    let powers4 = own * SIDE * 2u * (KEYS8 + 1u);
+    let powers4 = (own * SIDE + place.row) * 2u * POWERS8;
     if thread == 0u {
         has_no_room = 0u;
     }
@@ -153,30 +202,29 @@ fn main(
             let next = select(0u, chunk + KEYS, chunk + KEYS < params.tokens);
             next_keys = fetch_ahead(thread, keys8, next);
             next_values = fetch_ahead(thread, values8, next);
-            multiply_keys(q, 0u, place.slot);
-            subgroupBarrier();
-            if chunk == 0u && attempt == 0u {
-                for (var at = place.first; at < place.end; at++) {
-                    let values = logits(row4 + at, image, at * 4u);
-                    most = max(most, max(max(values.x, values.y), max(values.z, values.w)));
+            for (var half = 0u; half < KEYS; half += SIDE) {
+                put_sum(dot_products(q, half * (HEAD8 + 1u)), place.slot * SLOT4, STRIDE4);
+                subgroupBarrier();
+                let first_key = chunk + half;
+                let part = part_of(row4, place, image, first_key, first_key + SIDE > params.tokens);
+                most = max(most, largest(part));
+                if first_key == 0u && attempt == 0u {
+                    origin = row_max(most, place.lanes);
                 }
-                origin = row_max(most, place.lanes);
-            }
-            for (var at = place.first; at < place.end; at++) {
-                let values = logits(row4 + at, image, chunk + at * 4u);
-                most = max(most, max(max(values.x, values.y), max(values.z, values.w)));
-                let power = vec4<f16>(exp(values - origin));
+                let a = vec4<f16>(exp(part.a - origin));
+                let b = vec4<f16>(exp(part.b - origin));
                 // As rounded: what weighs the values must sum up to one.
-                let rounded = vec4<f32>(power);
+                let rounded = vec4<f32>(a) + vec4<f32>(b);
                 sum += rounded.x + rounded.y + rounded.z + rounded.w;
-                if place.stores {
-                    put_left4(powers4 + place.row * 2u * (KEYS8 + 1u) + at, power);
+                if place.stores && place.first < place.end {
+                    put_left4(powers4 + place.first, a);
                 }
-            }
-            subgroupBarrier();
-            for (var k8 = 0u; k8 < KEYS8; k8 += SIDE / 8u) {
-                let p = load_left(own * SIDE * (KEYS8 + 1u) + k8, KEYS8 + 1u);
-                let v = VALUES8 + k8 * 8u * (HEAD8 + 1u);
+                if place.stores && place.first + 1u < place.end {
+                    put_left4(powers4 + place.first + 1u, b);
+                }
+                subgroupBarrier();
+                let p = load_left(own * SIDE * POWERS8, POWERS8);
+                let v = VALUES8 + half * (HEAD8 + 1u);
                 o0 = coopMultiplyAdd(p, load_right(v, HEAD8 + 1u), o0);
                 if HEAD > 1u { o1 = coopMultiplyAdd(p, load_right(v + 1u * SIDE / 8u, HEAD8 + 1u), o1); }
                 if HEAD > 2u { o2 = coopMultiplyAdd(p, load_right(v + 2u * SIDE / 8u, HEAD8 + 1u), o2); }
@@ -197,8 +245,8 @@ fn main(
     most = row_max(most, place.lanes);
 
     let inverse = 1.0 / row_sum(sum, place.lanes);
-    let query = first_query + own * SIDE + place.row;
-    let stores = place.stores && query < params.tokens;
+    let query = first_query + own * SIDE + place.row - min(place.row, first.before);
+    let stores = place.stores && place.row >= first.before && query < params.tokens;
     if stores && place.first == 0u {
         rows[(image * params.heads + head) * params.tokens + query] = vec2(most, inverse * exp(most - origin));
     }

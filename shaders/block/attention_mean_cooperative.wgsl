@@ -4,6 +4,7 @@
 #import shared/cooperative.wgsl
 #import shared/cooperative_rows.wgsl
 #import shared/grid.wgsl
+#import shared/words.wgsl
 
 struct Params {
     tokens: u32,      // T
@@ -25,7 +26,7 @@ override LEFT8: u32 = SUBGROUPS * SIDE * (HEAD8 + 1u);
 override RIGHT8: u32 = KEYS * (HEAD8 + 1u);
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<Eight>;      // [B, T, row4 / 2]
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<u32>>;  // [B, T, row4 / 2], eights of f16
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;      // [B, T], read with PROPORTIONAL only
 @group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
 @group(0) @binding(4) var<storage, read_write> w: array<f32>;    // [B, N, stride]: zero around the patches
@@ -99,25 +100,36 @@ fn store(out: Target, column: u32, key: u32, mean: vec4<f32>, sum: vec4<f32>) {
 override QUERIES8: u32 = SUBGROUPS * SIDE * HEAD8;
 override CHUNK8: u32 = KEYS * HEAD8;
 
-// One of `count` eights of tokens from `first` on, of a head at `origin8`; those past the last token are that one once more,
-// and of nothing past the end is anything stored.
-fn fetch(at: u32, count: u32, origin8: u32, first: u32) -> Eight {
-    if at < count {
-        return qkv[origin8 + min(first + at / HEAD8, params.tokens - 1u) * (params.row4 / 2u) + at % HEAD8];
-    }
-    return Eight();
+// One of the eights of tokens from `first` on, of a head at `origin8`; past the last token it is that one once more, and past
+// the end what is not staged.
+fn fetch(at: u32, origin8: u32, first: u32) -> vec4<u32> {
+    return qkv[origin8 + min(first + at / HEAD8, params.tokens - 1u) * (params.row4 / 2u) + at % HEAD8];
 }
 
-fn stage_query(at: u32, value: Eight) {
+fn stage_query(at: u32, value: vec4<u32>) {
     if at < QUERIES8 {
-        put_left(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, value);
+        put_left(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, eight(value));
     }
 }
 
-fn stage_key(at: u32, value: Eight) {
+fn stage_key(at: u32, value: vec4<u32>) {
     if at < CHUNK8 {
-        put_right(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, value);
+        put_right(at / HEAD8 * (HEAD8 + 1u) + at % HEAD8, eight(value));
     }
+}
+
+// A subgroup's queries, which lie in `left` from `at8` on.
+fn staged_queries(at8: u32) -> Queries {
+    var q: Queries;
+    q.m0 = load_left(at8, HEAD8 + 1u);
+    if HEAD > 1u { q.m1 = load_left(at8 + 1u * SIDE / 8u, HEAD8 + 1u); }
+    if HEAD > 2u { q.m2 = load_left(at8 + 2u * SIDE / 8u, HEAD8 + 1u); }
+    if HEAD > 3u { q.m3 = load_left(at8 + 3u * SIDE / 8u, HEAD8 + 1u); }
+    if HEAD > 4u { q.m4 = load_left(at8 + 4u * SIDE / 8u, HEAD8 + 1u); }
+    if HEAD > 5u { q.m5 = load_left(at8 + 5u * SIDE / 8u, HEAD8 + 1u); }
+    if HEAD > 6u { q.m6 = load_left(at8 + 6u * SIDE / 8u, HEAD8 + 1u); }
+    if HEAD > 7u { q.m7 = load_left(at8 + 7u * SIDE / 8u, HEAD8 + 1u); }
+    return q;
 }
 
 @compute @workgroup_size(THREADS)
@@ -149,20 +161,21 @@ fn main(
     let key = first_key + place.first * 4u;
     // Of a head and query.
     let rows_at = image * params.heads * params.tokens + min(query, params.tokens - 1u);
+    // Two vec4s of each of a chunk's matrices.
     let bias0 = key_bias(image, key);
     let bias1 = key_bias(image, key + 4u);
-    let bias2 = key_bias(image, key + 8u);
-    let bias3 = key_bias(image, key + 12u);
+    let bias2 = key_bias(image, key + SIDE);
+    let bias3 = key_bias(image, key + SIDE + 4u);
     var sum0 = vec4(0.0);
     var sum1 = vec4(0.0);
     var sum2 = vec4(0.0);
     var sum3 = vec4(0.0);
-    var q0 = fetch(thread, QUERIES8, origin8, i);
-    var q1 = fetch(thread + THREADS, QUERIES8, origin8, i);
-    var q2 = fetch(thread + 2u * THREADS, QUERIES8, origin8, i);
-    var q3 = fetch(thread + 3u * THREADS, QUERIES8, origin8, i);
-    var k0 = fetch(thread, CHUNK8, keys8, first_key);
-    var k1 = fetch(thread + THREADS, CHUNK8, keys8, first_key);
+    var q0 = fetch(thread, origin8, i);
+    var q1 = fetch(thread + THREADS, origin8, i);
+    var q2 = fetch(thread + 2u * THREADS, origin8, i);
+    var q3 = fetch(thread + 3u * THREADS, origin8, i);
+    var k0 = fetch(thread, keys8, first_key);
+    var k1 = fetch(thread + THREADS, keys8, first_key);
     var next_row = rows[rows_at];
     for (var head = 0u; head < params.heads; head++) {
         workgroupBarrier();
@@ -174,34 +187,38 @@ fn main(
         stage_key(thread + THREADS, k1);
         // Wide heads have more.
         for (var at = thread + 4u * THREADS; at < QUERIES8; at += THREADS) {
-            stage_query(at, fetch(at, QUERIES8, origin8 + head * HEAD8, i));
+            stage_query(at, fetch(at, origin8 + head * HEAD8, i));
         }
         for (var at = thread + 2u * THREADS; at < CHUNK8; at += THREADS) {
-            stage_key(at, fetch(at, CHUNK8, keys8 + head * HEAD8, first_key));
+            stage_key(at, fetch(at, keys8 + head * HEAD8, first_key));
         }
         let row = next_row;
         workgroupBarrier();
         // After the last head it comes once more, for nothing.
         let next = min(head + 1u, params.heads - 1u);
-        q0 = fetch(thread, QUERIES8, origin8 + next * HEAD8, i);
-        q1 = fetch(thread + THREADS, QUERIES8, origin8 + next * HEAD8, i);
-        q2 = fetch(thread + 2u * THREADS, QUERIES8, origin8 + next * HEAD8, i);
-        q3 = fetch(thread + 3u * THREADS, QUERIES8, origin8 + next * HEAD8, i);
-        k0 = fetch(thread, CHUNK8, keys8 + next * HEAD8, first_key);
-        k1 = fetch(thread + THREADS, CHUNK8, keys8 + next * HEAD8, first_key);
+        q0 = fetch(thread, origin8 + next * HEAD8, i);
+        q1 = fetch(thread + THREADS, origin8 + next * HEAD8, i);
+        q2 = fetch(thread + 2u * THREADS, origin8 + next * HEAD8, i);
+        q3 = fetch(thread + 3u * THREADS, origin8 + next * HEAD8, i);
+        k0 = fetch(thread, keys8 + next * HEAD8, first_key);
+        k1 = fetch(thread + THREADS, keys8 + next * HEAD8, first_key);
         next_row = rows[rows_at + next * params.tokens];
-        multiply_keys(load_queries(own * SIDE * (HEAD8 + 1u)), 0u, place.slot);
+        let q = staged_queries(own * SIDE * (HEAD8 + 1u));
+        put_sum(dot_products(q, 0u), place.slot * SLOT4, STRIDE4);
         subgroupBarrier();
         sum0 += probabilities(row4, bias0, row);
         sum1 += probabilities(row4 + 1u, bias1, row);
-        sum2 += probabilities(row4 + 2u, bias2, row);
-        sum3 += probabilities(row4 + 3u, bias3, row);
+        subgroupBarrier();
+        put_sum(dot_products(q, SIDE * (HEAD8 + 1u)), place.slot * SLOT4, STRIDE4);
+        subgroupBarrier();
+        sum2 += probabilities(row4, bias2, row);
+        sum3 += probabilities(row4 + 1u, bias3, row);
     }
 
     let mean0 = mean_of(sum0, key);
     let mean1 = mean_of(sum1, key + 4u);
-    let mean2 = mean_of(sum2, key + 8u);
-    let mean3 = mean_of(sum3, key + 12u);
+    let mean2 = mean_of(sum2, key + SIDE);
+    let mean3 = mean_of(sum3, key + SIDE + 4u);
     // Between the first token and the patches there may be others.
     let is_patch = query >= params.prefix && query < params.tokens;
     let total0 = column_sum(mean0, is_patch, place.lanes, count);
@@ -217,14 +234,18 @@ fn main(
         (image * patches + max(query, params.prefix) - params.prefix) * params.stride + column,
         image * patches,
         (image * params.strips + strip) * params.stride + column,
-        // A thread has at most four vec4s of a row, fewer where many share one.
-        min(params.stride - min(column, params.stride), (place.end - place.first) * 4u),
+        params.stride - min(column, params.stride),
         is_patch,
         query == 0u && params.prefix > 0u,
         place.row == 0u && strip < params.strips,
     );
-    store(out, 0u, key, mean0, total0);
-    store(out, 4u, key + 4u, mean1, total1);
-    store(out, 8u, key + 8u, mean2, total2);
-    store(out, 12u, key + 12u, mean3, total3);
+    // A thread has at most two vec4s of a row, one or none where many share it.
+    if place.first < place.end {
+        store(out, 0u, key, mean0, total0);
+        store(out, SIDE, key + SIDE, mean2, total2);
+    }
+    if place.first + 1u < place.end {
+        store(out, 4u, key + 4u, mean1, total1);
+        store(out, SIDE + 4u, key + SIDE + 4u, mean3, total3);
+    }
 }

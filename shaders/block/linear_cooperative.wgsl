@@ -2,6 +2,7 @@
 // WIDTH sums, so that a matrix once loaded is used up to 4 times. Slabs of x and w pass through workgroup memory; while one
 // is multiplied the next is fetched into registers.
 #import shared/cooperative.wgsl
+#import shared/cooperative_epilogue.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/slabs.wgsl
@@ -47,33 +48,12 @@ const SLOT4: u32 = SIDE * SIDE / 4u;
 override SUMS4: u32 = SLOTS * SLOT4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f16>>;     // [M, K/4]
-@group(0) @binding(2) var<storage, read> w: array<vec4<f16>>;     // [K, columns4], zero past the columns that exist
+@group(0) @binding(1) var<storage, read> x: array<vec2<u32>>;     // [M, K/4], of f16
+@group(0) @binding(2) var<storage, read> w: array<vec2<u32>>;     // [K, columns4], of f16, zero past the columns that exist
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
 @group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
 @group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
-
-// A thread's place among those of its subgroup.
-struct Lane {
-    slot: u32,
-    index: u32,
-    count: u32,
-}
-
-fn store_sum(sum: Sum, lane: Lane, first_row: u32, first_column4: u32) {
-    let slot = lane.slot * SLOT4;
-    put_sum(sum, slot, SIDE / 4u);
-    subgroupBarrier();
-    if lane.slot < DOWN * ACROSS {
-        for (var i = lane.index; i < SLOT4; i += lane.count) {
-            let row = first_row + i / (SIDE / 4u);
-            let column4 = first_column4 + i % (SIDE / 4u);
-            store(row, residual_row(row), column4, take_sum(slot + i), bias_of(column4));
-        }
-    }
-    subgroupBarrier();
-}
 
 // A sum over all of the depth, from parts that lie in slots for a moment.
 fn whole(part: Sum, slot: u32, other: u32) -> Sum {
@@ -85,25 +65,6 @@ fn whole(part: Sum, slot: u32, other: u32) -> Sum {
     let sum = part + load_sum(other * SLOT4, SIDE / 4u);
     workgroupBarrier();
     return sum;
-}
-
-// A row of a subgroup's sums.
-fn store_sums(s0: Sum, s1: Sum, s2: Sum, s3: Sum, lane: Lane, row: u32, column4: u32) {
-    store_sum(s0, lane, row, column4);
-    store_sum(s1, lane, row, column4 + SIDE / 4u);
-    if WIDTH > 2u {
-        store_sum(s2, lane, row, column4 + 2u * SIDE / 4u);
-        store_sum(s3, lane, row, column4 + 3u * SIDE / 4u);
-    }
-}
-
-fn store_sums_direct(s0: Sum, s1: Sum, s2: Sum, s3: Sum, row: u32, column4: u32) {
-    store_direct(s0, row, column4);
-    store_direct(s1, row, column4 + SIDE / 4u);
-    if WIDTH > 2u {
-        store_direct(s2, row, column4 + 2u * SIDE / 4u);
-        store_direct(s3, row, column4 + 3u * SIDE / 4u);
-    }
 }
 
 @compute @workgroup_size(THREADS)
@@ -253,7 +214,8 @@ fn main(
         }
     }
 
-    let lane = Lane(min(subgroup, DOWN * ACROSS * SPLIT), index, count);
+    // Where all are alike, as a number that a compiler knows.
+    let lane = Lane(min(subgroup, DOWN * ACROSS * SPLIT), index, select(count, THREADS / (DOWN * ACROSS * SPLIT), ALIKE));
     let other = (subgroup + DOWN * ACROSS) % (DOWN * ACROSS * SPLIT);
     c00 = whole(c00, lane.slot, other);
     c01 = whole(c01, lane.slot, other);
@@ -282,18 +244,17 @@ fn main(
     // All of the workgroup's sums lie within y.
     let is_whole = (first_row + SLAB_ROWS <= params.rows) & (first_column4 + SLAB_COLUMNS4 <= params.columns4);
     if DIRECT & ALIKE & (SPLIT == 1u) & !GELU & !GATHER & is_whole {
-        store_sums_direct(c00, c01, c02, c03, i, j);
-        store_sums_direct(c10, c11, c12, c13, i + SIDE, j);
+        store_sums_direct(c00, c01, c02, c03, c10, c11, c12, c13, i, j);
         if HEIGHT > 2u {
-            store_sums_direct(c20, c21, c22, c23, i + 2u * SIDE, j);
-            store_sums_direct(c30, c31, c32, c33, i + 3u * SIDE, j);
+            store_sums_direct(c20, c21, c22, c23, c30, c31, c32, c33, i + 2u * SIDE, j);
         }
     } else {
-        store_sums(c00, c01, c02, c03, lane, i, j);
-        store_sums(c10, c11, c12, c13, lane, i + SIDE, j);
+        let biases = biases_of(lane, j);
+        store_sums(c00, c01, c02, c03, biases, lane, i, j);
+        store_sums(c10, c11, c12, c13, biases, lane, i + SIDE, j);
         if HEIGHT > 2u {
-            store_sums(c20, c21, c22, c23, lane, i + 2u * SIDE, j);
-            store_sums(c30, c31, c32, c33, lane, i + 3u * SIDE, j);
+            store_sums(c20, c21, c22, c23, biases, lane, i + 2u * SIDE, j);
+            store_sums(c30, c31, c32, c33, biases, lane, i + 3u * SIDE, j);
         }
     }
 }

@@ -4,6 +4,7 @@
 // from those above.
 #import shared/cooperative.wgsl
 #import shared/grid.wgsl
+#import shared/words.wgsl
 
 struct Params {
     tokens: u32, // N
@@ -28,30 +29,30 @@ const SLOT4: u32 = SIDE * SIDE / 4u;
 const SUMS4: u32 = (SUBGROUPS + 1u) * SLOT4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Eight>;     // [B, N, D / 8]
-@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [B, N, N]
+@group(0) @binding(1) var<storage, read> x: array<vec4<u32>>; // [B, N, D / 8], eights of f16
+@group(0) @binding(2) var<storage, read_write> y: array<f32>;    // [B, N, N]
 
 // A thread's eight number i of a slab, from eight `first8` of its rows on; past the last key it is that one once more, of
 // which nothing is stored.
-fn fetch(i: u32, thread: u32, origin8: u32, first_row: u32, first8: u32) -> Eight {
+fn fetch(i: u32, thread: u32, origin8: u32, first_row: u32, first8: u32) -> vec4<u32> {
     let at = thread + i * THREADS;
     if at < ROWS * DEPTH8 {
         return x[origin8 + min(first_row + at / DEPTH8, params.tokens - 1u) * params.inner8 + first8 + at % DEPTH8];
     }
-    return Eight();
+    return vec4<u32>();
 }
 
-fn stage_left(i: u32, thread: u32, value: Eight) {
+fn stage_left(i: u32, thread: u32, value: vec4<u32>) {
     let at = thread + i * THREADS;
     if at < ROWS * DEPTH8 {
-        put_left(at / DEPTH8 * STRIDE8 + at % DEPTH8, value);
+        put_left(at / DEPTH8 * STRIDE8 + at % DEPTH8, eight(value));
     }
 }
 
-fn stage_right(i: u32, thread: u32, value: Eight) {
+fn stage_right(i: u32, thread: u32, value: vec4<u32>) {
     let at = thread + i * THREADS;
     if at < ROWS * DEPTH8 {
-        put_right(at / DEPTH8 * STRIDE8 + at % DEPTH8, value);
+        put_right(at / DEPTH8 * STRIDE8 + at % DEPTH8, eight(value));
     }
 }
 

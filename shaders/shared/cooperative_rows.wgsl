@@ -1,32 +1,35 @@
-// Rows of logits for the threads of a subgroup: as many queries as a matrix has rows times a chunk of two matrices of
-// keys. What attention does by cooperative matrices, with or without values. Importers have a `params`.
+// Rows of logits for the threads of a subgroup: as many queries as a matrix has rows times as many keys as it has columns.
+// What attention does by cooperative matrices, with or without values. Keys come in chunks of two matrices, logits pass
+// through workgroup memory one matrix at a time: it decides how many workgroups share a core of an NVIDIA GPU, two if each
+// has at most some 24 KB of it.
 
 // Subgroups of a workgroup that have queries.
 override SUBGROUPS: u32 = 2u;
 // SUBGROUPS times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more of them:
 // the others repeat what the last one does, but store nothing.
 override THREADS: u32 = 128u;
+// 1 where there may be such others, else 0.
+override OTHERS: u32 = 1u;
 // Matrices side by side that a head takes, 1 to 8.
 override HEAD: u32 = 2u;
 override HEAD8: u32 = HEAD * SIDE / 8u;
 // Keys of a chunk.
 const KEYS: u32 = 2u * SIDE;
-const KEYS8: u32 = KEYS / 8u;
 // vec4s of logits from one query to the next, and of a subgroup: a slot for each that has queries, and one for the others.
-const STRIDE4: u32 = KEYS / 4u + 1u;
+const STRIDE4: u32 = SIDE / 4u + 1u;
 const SLOT4: u32 = SIDE * STRIDE4;
-override SUMS4: u32 = (SUBGROUPS + 1u) * SLOT4;
+override SUMS4: u32 = (SUBGROUPS + OTHERS) * SLOT4;
 
 const LOWEST: f32 = -3.4028234e38;
 
-// What a thread sees of a chunk: a part of one row.
+// What a thread sees of a matrix: a part of one row.
 struct Place {
     slot: u32,
     stores: bool,
     row: u32,
     lanes: u32, // that share the row
     part: u32,  // of this one among them
-    first: u32, // vec4s of the row from here
+    first: u32, // its vec4s of the row from here, at most two
     end: u32,   // to here
 }
 
@@ -34,15 +37,15 @@ fn place_of(subgroup: u32, index: u32, count: u32) -> Place {
     // Subgroups are as large as a matrix has rows, or a power of two larger.
     let lanes = max(count / SIDE, 1u);
     let part = index % lanes;
-    let width = (KEYS / 4u + lanes - 1u) / lanes;
-    let end = min((part + 1u) * width, KEYS / 4u);
+    let width = (SIDE / 4u + lanes - 1u) / lanes;
+    let end = min((part + 1u) * width, SIDE / 4u);
     return Place(
         min(subgroup, SUBGROUPS),
         subgroup < SUBGROUPS,
         index / lanes % SIDE,
         lanes,
         part,
-        min(part * width, KEYS / 4u),
+        min(part * width, SIDE / 4u),
         end,
     );
 }
@@ -76,19 +79,6 @@ struct Queries {
     m7: Left,
 }
 
-fn load_queries(at8: u32) -> Queries {
-    var q: Queries;
-    q.m0 = load_left(at8, HEAD8 + 1u);
-    if HEAD > 1u { q.m1 = load_left(at8 + 1u * SIDE / 8u, HEAD8 + 1u); }
-    if HEAD > 2u { q.m2 = load_left(at8 + 2u * SIDE / 8u, HEAD8 + 1u); }
-    if HEAD > 3u { q.m3 = load_left(at8 + 3u * SIDE / 8u, HEAD8 + 1u); }
-    if HEAD > 4u { q.m4 = load_left(at8 + 4u * SIDE / 8u, HEAD8 + 1u); }
-    if HEAD > 5u { q.m5 = load_left(at8 + 5u * SIDE / 8u, HEAD8 + 1u); }
-    if HEAD > 6u { q.m6 = load_left(at8 + 6u * SIDE / 8u, HEAD8 + 1u); }
-    if HEAD > 7u { q.m7 = load_left(at8 + 7u * SIDE / 8u, HEAD8 + 1u); }
-    return q;
-}
-
 // Queries times as many keys as a matrix has columns, which lie in `right` from `at8` on, a key in each row.
 fn dot_products(q: Queries, at8: u32) -> Sum {
     var sum: Sum;
@@ -101,10 +91,4 @@ fn dot_products(q: Queries, at8: u32) -> Sum {
     if HEAD > 6u { sum = coopMultiplyAdd(q.m6, load_across(at8 + 6u * SIDE / 8u, HEAD8 + 1u), sum); }
     if HEAD > 7u { sum = coopMultiplyAdd(q.m7, load_across(at8 + 7u * SIDE / 8u, HEAD8 + 1u), sum); }
     return sum;
-}
-
-// Leaves a chunk's dot products in the slot.
-fn multiply_keys(q: Queries, at8: u32, slot: u32) {
-    put_sum(dot_products(q, at8), slot * SLOT4, STRIDE4);
-    put_sum(dot_products(q, at8 + SIDE * (HEAD8 + 1u)), slot * SLOT4 + SIDE / 4u, STRIDE4);
 }

@@ -20,8 +20,21 @@ fn residual_row(row: u32) -> u32 {
     return row;
 }
 
+// What four columns of a row are added to; outside y it is anything.
+fn addend(row: u32, source: u32, column4: u32) -> vec4<f32> {
+    var value = vec4<f32>(0.0);
+    let column = min(column4, params.columns4 - 1u);
+    if ACCUMULATE {
+        value += widen_output(y[min(row, params.rows - 1u) * params.columns4 + column]);
+    }
+    if GATHER {
+        value += residual[source * params.columns4 + column];
+    }
+    return value;
+}
+
 // Writes four columns of a row; what lies outside y is dropped.
-fn store(row: u32, source: u32, column4: u32, product: vec4<f32>, own_bias: vec4<f32>) {
+fn store_onto(before: vec4<f32>, row: u32, column4: u32, product: vec4<f32>, own_bias: vec4<f32>) {
     if row >= params.rows || column4 >= params.columns4 {
         return;
     }
@@ -29,14 +42,11 @@ fn store(row: u32, source: u32, column4: u32, product: vec4<f32>, own_bias: vec4
     if GELU {
         value = gelu4(value);
     }
-    let index = row * params.columns4 + column4;
-    if ACCUMULATE {
-        value += widen_output(y[index]);
-    }
-    if GATHER {
-        value += residual[source * params.columns4 + column4];
-    }
-    y[index] = narrow(value);
+    y[row * params.columns4 + column4] = narrow(value + before);
+}
+
+fn store(row: u32, source: u32, column4: u32, product: vec4<f32>, own_bias: vec4<f32>) {
+    store_onto(addend(row, source, column4), row, column4, product, own_bias);
 }
 
 // The same for twice four columns of a row.

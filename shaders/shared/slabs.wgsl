@@ -2,6 +2,8 @@
 // that imports this says what a slab is (SLAB_ROWS, SLAB_COLUMNS4, DEPTH4), how far its rows are apart, whether K is WHOLE
 // and how many THREADS there are; it binds `params`, `x` and `w`.
 
+#import shared/words.wgsl
+
 // A thread's vec4s of a slab with rows of `width4`, neighbouring threads' next to each other: where its fetch of index `i`
 // lies.
 struct Spot {
@@ -33,30 +35,30 @@ fn right_exists(i: u32) -> bool {
     return i * THREADS < 4u * DEPTH4 * SLAB_COLUMNS4;
 }
 
-fn fetch_left(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
+fn fetch_left(i: u32, thread: u32, source: u32, first4: u32) -> vec2<u32> {
     if left_exists(i) && (WHOLE || first4 + spot(i, thread, DEPTH4).column4 < params.inner4) {
         return x[source + first4];
     }
-    return vec4<f16>();
+    return vec2<u32>();
 }
 
-fn fetch_right(i: u32, thread: u32, source: u32, first4: u32) -> vec4<f16> {
+fn fetch_right(i: u32, thread: u32, source: u32, first4: u32) -> vec2<u32> {
     if right_exists(i) && (WHOLE || first4 * 4u + spot(i, thread, SLAB_COLUMNS4).row < params.inner4 * 4u) {
         return w[source + first4 * 4u * params.columns4];
     }
-    return vec4<f16>();
+    return vec2<u32>();
 }
 
-fn stage_left(i: u32, thread: u32, value: vec4<f16>) {
+fn stage_left(i: u32, thread: u32, value: vec2<u32>) {
     if left_exists(i) {
         let at = spot(i, thread, DEPTH4);
-        put_left4(at.row * 2u * LEFT_STRIDE8 + at.column4, value);
+        put_left4(at.row * 2u * LEFT_STRIDE8 + at.column4, halves(value));
     }
 }
 
-fn stage_right(i: u32, thread: u32, value: vec4<f16>) {
+fn stage_right(i: u32, thread: u32, value: vec2<u32>) {
     if right_exists(i) {
         let at = spot(i, thread, SLAB_COLUMNS4);
-        put_right4(at.row * 2u * RIGHT_STRIDE8 + at.column4, value);
+        put_right4(at.row * 2u * RIGHT_STRIDE8 + at.column4, halves(value));
     }
 }

@@ -3,17 +3,20 @@
 // other choice. The shader that imports this imports shared/cooperative.wgsl and shared/epilogue.wgsl.
 const DIRECT: bool = true;
 
-// All of `sum` must lie within y.
-fn store_direct(sum: Sum, row: u32, column4: u32) {
-    let stride = params.columns4;
-    let at = row * stride + column4;
+// What a matrix of sums is added to, all of which must lie within y.
+fn before_direct(row: u32, column4: u32) -> Sum {
     // With a stride of 0 every row is the first one.
-    var all = sum + coopLoadT<Sum>(&bias[column4], 0u);
+    var before = coopLoadT<Sum>(&bias[column4], 0u);
     if ACCUMULATE {
-        all = all + coopLoadT<Sum>(&y[at], stride);
+        before = before + coopLoadT<Sum>(&y[row * params.columns4 + column4], params.columns4);
     }
+    return before;
+}
+
+fn store_direct(sum: Sum, row: u32, column4: u32) {
     // In a variable each, or naga forgets to compute them.
-    let corner = &y[at];
-    let result = all;
+    let stride = params.columns4;
+    let corner = &y[row * stride + column4];
+    let result = sum;
     coopStoreT(result, corner, stride);
 }

@@ -119,6 +119,13 @@ pub(super) fn case(random: &mut Random, [images, tokens, heads, head]: [usize; 4
     (params, random.tensor(images * tokens * 3 * heads * head, 0.0, 1.0), sizes)
 }
 
+/// As many tokens as kernels with cooperative matrices load at once, of which only those that exist matter.
+fn enough(qkv: &[f32], row: usize) -> Vec<f32> {
+    let mut enough = qkv.to_vec();
+    enough.resize(qkv.len().max(cooperative::MOST_ROWS * row), f32::NAN);
+    enough
+}
+
 /// Every form.
 fn compare_all(context: &Context, way: Way, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, tokens, heads, head] = dimensions(size)?;
@@ -176,7 +183,7 @@ impl Use {
         let qkv = stored(numbers, types.input);
         let y = unset(context, "y", types.output.words(elements))?;
         let rows = unset(context, "rows", 2 * row_count)?;
-        let qkv_buffer = upload_as(context, "qkv", &qkv, types.input)?;
+        let qkv_buffer = upload_as(context, "qkv", &enough(&qkv, 3 * width), types.input)?;
         let shape = Shape { sizes: [images, heads, tokens], precision: types.output, home: types.home };
         let (texels, levels_len) = match emits {
             true => (shape.texels(), images * heads * Emission::levels_len(tokens)),

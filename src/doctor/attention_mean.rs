@@ -18,12 +18,19 @@ pub(super) const CHECK: Check = Check {
     kernel: "attention_mean",
     dimensions: "images, patches, prefix, heads, head",
     sizes: &[&[1, 1, 1, 1, 4], &[2, 9, 2, 3, 20], &[2, 64, 5, 2, 64], &[1, 196, 1, 3, 64]],
-    compare: |context, size, seed| compare_all(context, Variant::Plain, dimensions(size)?, seed),
+    compare: |context, size, seed| compare_each(context, Variant::Plain, true, dimensions(size)?, seed),
+};
+
+/// Of a single query, for every variant.
+pub(super) const ROW: Check = Check {
+    kernel: "attention_mean_row",
+    compare: |context, size, seed| compare_each(context, Variant::Plain, false, dimensions(size)?, seed),
+    ..CHECK
 };
 
 pub(super) const SUBGROUP: Check = Check {
     kernel: "attention_mean_subgroup",
-    compare: |context, size, seed| compare_all(context, Variant::Subgroup, dimensions(size)?, seed),
+    compare: |context, size, seed| compare_each(context, Variant::Subgroup, true, dimensions(size)?, seed),
     ..CHECK
 };
 
@@ -53,11 +60,10 @@ impl fmt::Display for Use {
     }
 }
 
-/// Every form.
-fn compare_all(context: &Context, variant: Variant, size: [usize; 5], seed: u64) -> Result<Difference> {
-    let kinds = [(Precision::F32, false, false), (Precision::F32, false, true), (Precision::F16, true, true)];
+/// W, or dominance alone, in every form.
+fn compare_each(context: &Context, variant: Variant, all: bool, size: [usize; 5], seed: u64) -> Result<Difference> {
     let mut worst = Difference::NONE;
-    for (precision, proportional, all) in kinds {
+    for (precision, proportional) in [(Precision::F32, false), (Precision::F16, true)] {
         worst = worst.worse(Use { variant, precision, proportional, all }.compare(context, size, seed)?);
     }
     Ok(worst)

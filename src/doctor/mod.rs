@@ -97,6 +97,7 @@ pub const CHECKS: &[Check] = &[
     attention::SUBGROUP,
     attention::COOPERATIVE,
     attention_mean::CHECK,
+    attention_mean::ROW,
     attention_mean::SUBGROUP,
     attention_mean::COOPERATIVE,
     attention_connectivity::CHECK,

@@ -22,7 +22,7 @@ impl Tile {
     pub const ALL: [Self; 2] = [Self::Eight, Self::Sixteen];
 
     /// Rows, columns and terms of a product.
-    pub fn side(self) -> u32 {
+    pub const fn side(self) -> u32 {
         match self {
             Self::Eight => 8,
             Self::Sixteen => 16,

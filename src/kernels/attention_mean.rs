@@ -18,6 +18,14 @@ pub const KERNEL: Kernel = Kernel {
     variant_of: None,
 };
 
+/// The same for a single query, in every variant.
+pub const ROW: Kernel = Kernel {
+    name: "attention_mean_row",
+    shader: "block/attention_mean_row.wgsl",
+    variant_of: Some("attention_mean"),
+    ..KERNEL
+};
+
 /// The same in octets.
 pub const SUBGROUP: Kernel = Kernel {
     name: "attention_mean_subgroup",
@@ -66,11 +74,15 @@ pub struct Bindings<'a> {
     pub y: &'a wgpu::Buffer,
 }
 
-/// One thread for 4 queries by 4 keys, or one octet for `octet::groups` of 8 by 32.
+/// Keys of a workgroup of [`ROW`].
+const ROW_KEYS: usize = 8;
+
+/// A thread for 4 queries by 4 keys, an octet for `octet::groups` of 8 by 32, or 8 threads for each key of a single query.
 pub fn workgroups(params: &Params, variant: Variant) -> [u32; 3] {
     let [queries, keys, images] =
         [params.queries, params.tokens.saturating_sub(params.prefix), params.images].map(|n| n as usize);
     match variant {
+        _ if queries == 1 => grid((keys * images).div_ceil(ROW_KEYS)),
         Variant::Plain => grid((queries.div_ceil(4) * keys.div_ceil(4) * images).div_ceil(64)),
         Variant::Subgroup => {
             octet::workgroups(queries.div_ceil(8 * octet::groups(queries)) * keys.div_ceil(32) * images)
@@ -94,6 +106,7 @@ pub fn record(
     let patches = tokens.saturating_sub(params.prefix as usize);
     let mut constants = vec![("PROPORTIONAL", f64::from(u8::from(proportional)))];
     let kernel = match variant {
+        _ if queries == 1 => &ROW,
         Variant::Plain => &KERNEL,
         Variant::Subgroup => {
             constants.push(("GROUPS", octet::groups(queries) as f64));

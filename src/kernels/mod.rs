@@ -45,6 +45,7 @@ pub const KERNELS: &[Kernel] = &[
     attention_connectivity::KERNEL,
     attention_powers::KERNEL,
     attention_mean::KERNEL,
+    attention_mean::ROW,
     attention_mean::SUBGROUP,
     attention_mean::cooperative::KERNEL,
     attention_mix::KERNEL,

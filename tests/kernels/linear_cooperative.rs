@@ -210,12 +210,17 @@ fn more_subgroups_than_needed_change_nothing() {
         return;
     }
     let (block, slabs) = ("block/linear_cooperative.wgsl", "shared/slabs.wgsl");
-    let given = "override THREADS: u32 = 128u;";
-    let alike = "DIRECT & ALIKE &";
+    let epilogue = "shared/cooperative_epilogue.wgsl";
+    // Twice as many threads, which the shader is not told to be alike.
+    let (given, alike) = ("override THREADS: u32 = 128u;", "override ALIKE: bool = false;");
     assert_eq!([given, alike].map(|part| text_of(block).matches(part).count()), [1, 1]);
-    let twice = |path| text_of(path).replace("THREADS", "TWICE");
+    let twice = |path| text_of(path).replace("THREADS", "TWICE").replace("ALIKE", "NEVER");
     let block_twice = twice(block)
         .replace(&given.replace("THREADS", "TWICE"), &format!("{given}\noverride TWICE: u32 = 2u * THREADS;"))
-        .replace(alike, "DIRECT & !ALIKE &");
-    agrees_with(&[(block, text_of(block), &block_twice), (slabs, text_of(slabs), &twice(slabs))]);
+        .replace(&alike.replace("ALIKE", "NEVER"), &format!("{alike}\nconst NEVER: bool = false;"));
+    agrees_with(&[
+        (block, text_of(block), &block_twice),
+        (slabs, text_of(slabs), &twice(slabs)),
+        (epilogue, text_of(epilogue), &twice(epilogue)),
+    ]);
 }

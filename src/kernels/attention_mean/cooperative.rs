@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
 use crate::gpu::{Binding, COOPERATIVE, Context, Kernel, Operand, Recorder, Tile, Types, grid};
-use crate::kernels::attention::cooperative::constants;
+use crate::kernels::attention::cooperative::{Work, constants};
 use crate::kernels::linear::cooperative::tile;
 
 /// What `tests/shaders.rs` checks against the WGSL.
@@ -98,7 +98,7 @@ pub fn record(
     let [images, tokens, stride] = [params.images, params.tokens, params.stride].map(|n| n as usize);
     let patches = tokens.saturating_sub(params.prefix as usize);
     let context = recorder.context();
-    let (constants, rows) = constants(context, tokens, params.head4 as usize * 4, proportional)?;
+    let (constants, rows) = constants(context, Work::Mean, tokens, params.head4 as usize * 4, proportional)?;
     let tile = tile(context)?;
     recorder.dispatch_typed(
         &KERNEL,
