@@ -15,7 +15,7 @@ use crate::kernels::query_key::{self, Products};
 const PRODUCTS: [[usize; 3]; 3] = [[7, 20, 12], [65, 64, 68], [130, 72, 192]];
 
 /// Images, tokens and heads at which attention must: tiles of one, two and three groups of eight queries, full or not.
-const ATTENTIONS: [[usize; 3]; 6] = [[2, 1, 1], [2, 7, 3], [2, 9, 3], [1, 31, 2], [1, 65, 2], [1, 197, 3]];
+const ATTENTIONS: [[usize; 3]; 6] = [[2, 1, 1], [2, 7, 3], [2, 9, 9], [1, 31, 2], [1, 65, 2], [1, 197, 3]];
 
 /// Images, patches and dropped tokens at which matching must: of at most eight tokens and of more, in whole vec4s or not.
 const MATCHES: [[usize; 3]; 8] =

@@ -34,6 +34,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ),
     ("block/attention_mean_cooperative.wgsl", "+ bias - row.x) * row.y", "+ bias - row.x) * row.x"),
     ("block/attention_mean.wgsl", "r2.x) * r2.y", "r2.x) * r3.y"),
+    ("block/attention_mean_row.wgsl", "head += SHARING", "head += SHARING + 1u"),
     ("block/attention_mean_subgroup.wgsl", "store((*sum)[7], at + 7u", "store((*sum)[7], at + 6u"),
     ("condense/attention_connectivity.wgsl", "sum / f32(params.heads)", "sum / f32(params.heads + 1u)"),
     (
@@ -67,9 +68,10 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
     (
         "attention_cooperative",
         "block/attention_cooperative.wgsl",
-        "bias = log(vec4(sizes[place.x], sizes[place.y]",
-        "bias = log(vec4(sizes[place.x], sizes[place.x]",
+        "value += log(vec4(sizes[place.x], sizes[place.y]",
+        "value += log(vec4(sizes[place.x], sizes[place.x]",
     ),
+    ("attention_cooperative", "block/attention_cooperative.wgsl", "First(token, wanted - token)", "First(token, 0u)"),
     (
         "attention_cooperative",
         "block/attention_cooperative.wgsl",
@@ -123,6 +125,7 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "own + parts[thread] + parts[thread]",
     ),
     ("linear_tiled", "block/linear_tiled.wgsl", "w_tile[192u + thread] = part.w3;", "w_tile[192u + thread] = part.w2;"),
+    ("linear_cooperative", "shared/cooperative_epilogue.wgsl", "sources.y, column)", "sources.x, column)"),
     ("linear_cooperative", "shared/sums_direct.wgsl", "&bias[column4]", "&bias[0]"),
     ("linear_cooperative", "shared/slabs.wgsl", "return w[source + first4", "return w[first4"),
     ("linear_cooperative", "block/linear_cooperative.wgsl", "let sum = part + load_sum(", "let sum = load_sum("),
