@@ -9,8 +9,8 @@ struct Lane {
     count: u32,
 }
 
-// A thread's first two vec4s of a matrix, which are all in subgroups of at least half as many threads. They lie in the same
-// column.
+// A thread's first two vec4s of a matrix: all that it has, where a subgroup has at least half as many threads as a matrix has
+// vec4s. They lie in the same column.
 struct Pair {
     a: vec4<f32>,
     b: vec4<f32>,
