@@ -51,6 +51,8 @@ fn over_slices(own: vec4<f32>, thread: u32, slice: u32) -> vec4<f32> {
 // [8, 64]: what each thread found best for each of the eight; then parts of sums.
 var<workgroup> values: array<f32, 512>;
 var<workgroup> items: array<u32, 512>;
+// What each of the eight was matched with.
+var<workgroup> matched: array<u32, 8>;
 
 // Four neighbouring elements, the last one again past `last`.
 fn four(row: u32, column: u32, last: u32) -> vec4<f32> {
@@ -150,16 +152,28 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var s6 = vec4<f32>(0.0);
             var s7 = vec4<f32>(0.0);
             let length = (n + SLICES - 1u) / SLICES;
-            for (var i = slice * length; i < min((slice + 1u) * length, n); i++) {
-                let line = four(matrix + i * stride, column, last);
-                s0 += w[r0 + i] * line;
-                s1 += w[r1 + i] * line;
-                s2 += w[r2 + i] * line;
-                s3 += w[r3 + i] * line;
-                s4 += w[r4 + i] * line;
-                s5 += w[r5 + i] * line;
-                s6 += w[r6 + i] * line;
-                s7 += w[r7 + i] * line;
+            let stop = min((slice + 1u) * length, n);
+            // Four rows at a time, so that memory is waited for a quarter as often.
+            for (var i = slice * length; i < stop; i += 4u) {
+                let i1 = min(i + 1u, last);
+                let i2 = min(i + 2u, last);
+                let i3 = min(i + 3u, last);
+                let line0 = four(matrix + i * stride, column, last);
+                var line1 = four(matrix + i1 * stride, column, last);
+                var line2 = four(matrix + i2 * stride, column, last);
+                var line3 = four(matrix + i3 * stride, column, last);
+                // Rows of the next slice add nothing here.
+                if i + 1u >= stop { line1 = vec4(0.0); }
+                if i + 2u >= stop { line2 = vec4(0.0); }
+                if i + 3u >= stop { line3 = vec4(0.0); }
+                s0 += w[r0 + i] * line0 + w[r0 + i1] * line1 + w[r0 + i2] * line2 + w[r0 + i3] * line3;
+                s1 += w[r1 + i] * line0 + w[r1 + i1] * line1 + w[r1 + i2] * line2 + w[r1 + i3] * line3;
+                s2 += w[r2 + i] * line0 + w[r2 + i1] * line1 + w[r2 + i2] * line2 + w[r2 + i3] * line3;
+                s3 += w[r3 + i] * line0 + w[r3 + i1] * line1 + w[r3 + i2] * line2 + w[r3 + i3] * line3;
+                s4 += w[r4 + i] * line0 + w[r4 + i1] * line1 + w[r4 + i2] * line2 + w[r4 + i3] * line3;
+                s5 += w[r5 + i] * line0 + w[r5 + i1] * line1 + w[r5 + i2] * line2 + w[r5 + i3] * line3;
+                s6 += w[r6 + i] * line0 + w[r6 + i1] * line1 + w[r6 + i2] * line2 + w[r6 + i3] * line3;
+                s7 += w[r7 + i] * line0 + w[r7 + i1] * line1 + w[r7 + i2] * line2 + w[r7 + i3] * line3;
             }
             c0 = params.ratio * over_slices(s0, thread, slice) + params.inverse * c0;
             c1 = params.ratio * over_slices(s1, thread, slice) + params.inverse * c1;
@@ -231,23 +245,25 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
     }
     if DIAGONAL && ORDER == 2u {
-        // item may be NONE where nothing was allowed, which the host rules out.
-        let p = min(item, last);
+        // All slices share each of the eight: 32 threads.
+        if leads && lane == 0u {
+            matched[own] = min(item, last); // NONE where nothing was allowed, which the host rules out
+        }
+        workgroupBarrier();
+        let p = matched[index / 32u];
         var sum = 0.0;
-        for (var i = lane; i < n; i += 8u) {
+        for (var i = index % 32u; i < n; i += 32u) {
             sum += w[matrix + p * stride + i] * w[matrix + i * stride + p];
         }
-        workgroupBarrier();
-        if leads {
-            values[thread] = sum;
-        }
+        values[index] = sum;
         workgroupBarrier();
         if leads && lane == 0u && own < count {
-            sum = values[thread];
-            for (var other = thread + 1u; other < thread + 8u; other++) {
+            sum = values[own * 32u];
+            for (var other = own * 32u + 1u; other < own * 32u + 32u; other++) {
                 sum += values[other];
             }
-            diagonal[out] = params.ratio * sum + params.inverse * w[matrix + p * stride + p];
+            let q = matched[own];
+            diagonal[out] = params.ratio * sum + params.inverse * w[matrix + q * stride + q];
         }
     }
 }

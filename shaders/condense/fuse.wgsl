@@ -30,6 +30,21 @@ override WEIGHTS: u32 = 1u;
 // Threads that share a token: few on a CPU, where every thread of a subgroup costs; on a GPU enough to wait for memory once.
 override LANES: u32 = 8u;
 
+// A dropped token, and whether it is fused into a certain other: its row of tokens, and how it counts.
+struct Member {
+    row: u32,
+    weight: f32,
+    counts: bool,
+}
+
+fn member_at(r: u32, end: u32, own: u32, incoming: u32, listed: u32, matches: u32, plain: bool) -> Member {
+    let index = min(r, end - 1u);
+    let row = incoming + order[listed + index];
+    let counts = r < end && assigned[matches + index] == own;
+    let weight = select(select(sizes[row], connection[matches + index], WEIGHTS != 2u), 1.0, plain);
+    return Member(row, select(0.0, weight, counts), counts);
+}
+
 // Makes the token that dropped token number `place` of an image goes to, if that is the first to go there. Members lie
 // where no one writes: they were dropped.
 fn fuse(image: u32, place: u32, lane: u32) {
@@ -74,15 +89,24 @@ fn fuse(image: u32, place: u32, lane: u32) {
     let match_weight = select(select(sizes[member0], connection[index], WEIGHTS != 2u), 1.0, plain);
     for (var element = lane; element < params.width4; element += LANES) {
         var sum = tokens[target4 + element] * kept_weight + tokens[source4 + element] * match_weight;
-        for (var r = place + 1u; r < end; r++) {
-            if assigned[matches + r] == own {
-                let member = incoming + order[listed + r];
-                var weight = 1.0;
-                if !plain {
-                    weight = select(sizes[member], connection[matches + r], WEIGHTS != 2u);
-                }
-                sum += tokens[member * params.width4 + element] * weight;
-            }
+        for (var r = place + 1u; r < end; r += 4u) {
+            let m0 = member_at(r, end, own, incoming, listed, matches, plain);
+            let m1 = member_at(r + 1u, end, own, incoming, listed, matches, plain);
+            let m2 = member_at(r + 2u, end, own, incoming, listed, matches, plain);
+            let m3 = member_at(r + 3u, end, own, incoming, listed, matches, plain);
+            // Loaded before any is added, so that memory is waited for once.
+            var t0 = vec4<f32>(0.0);
+            var t1 = vec4<f32>(0.0);
+            var t2 = vec4<f32>(0.0);
+            var t3 = vec4<f32>(0.0);
+            if m0.counts { t0 = tokens[m0.row * params.width4 + element]; }
+            if m1.counts { t1 = tokens[m1.row * params.width4 + element]; }
+            if m2.counts { t2 = tokens[m2.row * params.width4 + element]; }
+            if m3.counts { t3 = tokens[m3.row * params.width4 + element]; }
+            sum += t0 * m0.weight;
+            sum += t1 * m1.weight;
+            sum += t2 * m2.weight;
+            sum += t3 * m3.weight;
         }
         tokens[target4 + element] = sum / divisor;
     }

@@ -1,6 +1,6 @@
 // S[i] = (1 - u[i]) D[i]^g size[i]^h, u[i] the largest cosine of i to a token that outranks it in dominance (equal dominance: the
 // lower index outranks), -1 where none does. Of two near-twins only the less dominant one can then go. A workgroup has 64
-// tokens: a thread looks at four of them, down every fourth row.
+// tokens: a thread looks at four of them, down every sixteenth row.
 #import shared/float.wgsl
 
 struct Params {
@@ -16,9 +16,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read> sizes: array<f32>;       // [B, E + N], at least 1
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // [B, N]
 
-const ROWS: u32 = 4u;
+const ROWS: u32 = 16u;
 
-var<workgroup> partials: array<f32, 256>; // [ROWS, 64]
+var<workgroup> partials: array<f32, 1024>; // [ROWS, 64]
 
 // D^g; 0 and NaN, where the logarithm inside pow is of no use, come out as themselves.
 fn power(base: f32) -> f32 {
@@ -28,7 +28,7 @@ fn power(base: f32) -> f32 {
     return select(base, pow(base, params.exponent), base > 0.0);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let n = params.patches;
     let image = group.y;
@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     partials[at + 3u] = most.w;
     workgroupBarrier();
     let token = group.x * 64u + thread;
-    if token >= n {
+    if thread >= 64u || token >= n {
         return;
     }
     var nearest = partials[thread];

@@ -4,18 +4,24 @@
 #import shared/octet.wgsl
 
 override THREADS: u32 = 64u;
+// Places in a thread's run at the least: 4 where what an octet shares is dear to load, 1 where there are threads for all.
+override SHORTEST: u32 = 4u;
 
 var<workgroup> keys: array<u32, 2048>;      // by token; the lowest stay
 var<workgroup> octet_counts: array<u32, 32>; // how many stay of an octet's places
 
-// Places in a thread's run: 4, or up to 32 for many tokens.
+// Places in a thread's run: the shortest, or up to 32 for many tokens.
 fn run_length(n: u32) -> u32 {
-    return max(4u, (n + THREADS - 1u) / THREADS);
+    return max(SHORTEST, (n + THREADS - 1u) / THREADS);
 }
 
 fn count_before(before: ptr<function, vec4<u32>>, key: u32, other: u32, own: vec4<u32>, tokens: vec4<u32>) {
     let first = (vec4(key) < own) | ((vec4(key) == own) & (vec4(other) < tokens));
     *before += select(vec4(0u), vec4(1u), first);
+}
+
+fn is_before(key: u32, other: u32, own: u32, token: u32) -> u32 {
+    return u32((key < own) | ((key == own) & (other < token)));
 }
 
 // How many of all keys come before those of four tokens. All of an octet, with tokens of its own for each lane. A key past
@@ -38,6 +44,25 @@ fn ranks(tokens: vec4<u32>, n: u32, lane: u32, first: u32) -> vec4<u32> {
     return before;
 }
 
+// The same for one token.
+fn rank(token: u32, n: u32, lane: u32, first: u32) -> u32 {
+    let own = keys[token];
+    var before = 0u;
+    for (var other = 0u; other < n; other += 8u) {
+        let mine = other + lane;
+        let key = select(0xffffffffu, keys[min(mine, n - 1u)], mine < n);
+        before += is_before(subgroupShuffle(key, first), other, own, token);
+        before += is_before(subgroupShuffle(key, first + 1u), other + 1u, own, token);
+        before += is_before(subgroupShuffle(key, first + 2u), other + 2u, own, token);
+        before += is_before(subgroupShuffle(key, first + 3u), other + 3u, own, token);
+        before += is_before(subgroupShuffle(key, first + 4u), other + 4u, own, token);
+        before += is_before(subgroupShuffle(key, first + 5u), other + 5u, own, token);
+        before += is_before(subgroupShuffle(key, first + 6u), other + 6u, own, token);
+        before += is_before(subgroupShuffle(key, first + 7u), other + 7u, own, token);
+    }
+    return before;
+}
+
 // The sum of what the lanes before this one of its octet have.
 fn octet_before(value: u32, lane: u32) -> u32 {
     var sum = value;
@@ -56,8 +81,12 @@ fn select_kept(n: u32, kept: u32, first: u32, own: Octet) {
     let end = min(begin + run, n);
     workgroupBarrier();
     var stays = 0u; // bit b: the token at place begin + b
+    if run == 1u {
+        let token = listed(min(begin, n - 1u), n);
+        stays = u32(rank(token, n, own.lane, own.first) < kept);
+    }
     // All lanes of an octet as often: they share their keys.
-    for (var step = 0u; step < run; step += 4u) {
+    for (var step = 0u; run > 1u && step < run; step += 4u) {
         if own.index * 8u * run + step >= n {
             break;
         }

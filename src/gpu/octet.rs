@@ -15,13 +15,14 @@ pub(crate) fn groups(rows: usize) -> usize {
 /// The workgroup of a kernel that has one for each image, as its shader declares it.
 pub(crate) const WORKGROUP: [u32; 3] = [64, 1, 1];
 
-/// The constant that makes it as large as suits `context`: a CPU runs a workgroup on one core, where every barrier is as
-/// dear as there are subgroups; on a GPU most of the device is idle beside it.
-pub(crate) fn threads_of_an_image(context: &Context) -> (&'static str, f64) {
+/// The constants that make it as large as suits `context`, and the runs of places that its threads have as short: a CPU runs
+/// a workgroup on one core, where every barrier is as dear as there are subgroups; on a GPU most of the device is idle beside
+/// it.
+pub(crate) fn threads_of_an_image(context: &Context) -> [(&'static str, f64); 2] {
     let small = context.info().device_type == wgpu::DeviceType::Cpu;
     let threads =
         if small { 64 } else { context.limits().max_compute_invocations_per_workgroup.clamp(64, 256) / 64 * 64 };
-    ("THREADS", f64::from(threads))
+    [("THREADS", f64::from(threads)), ("SHORTEST", if small { 4.0 } else { 1.0 })]
 }
 
 /// Workgroups for `tiles` octets.

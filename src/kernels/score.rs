@@ -187,7 +187,7 @@ pub fn record(
     let kernel = match variant {
         Variant::Plain => &KERNEL,
         Variant::Subgroup => {
-            constants.push(octet::threads_of_an_image(recorder.context()));
+            constants.extend(octet::threads_of_an_image(recorder.context()));
             let whole = flag(stride.is_multiple_of(4));
             constants.extend([("ALIGNED", whole), ("WHOLE", whole)]);
             &SUBGROUP

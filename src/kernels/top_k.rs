@@ -96,7 +96,7 @@ pub fn record(
     };
     let (kernel, mut constants) = match variant {
         Variant::Plain => (&KERNEL, Vec::new()),
-        Variant::Subgroup => (&SUBGROUP, vec![octet::threads_of_an_image(recorder.context())]),
+        Variant::Subgroup => (&SUBGROUP, octet::threads_of_an_image(recorder.context()).to_vec()),
     };
     constants.push(("FIRST", f64::from(first)));
     recorder.dispatch(

@@ -11,7 +11,7 @@ pub const KERNEL: Kernel = Kernel {
     shader: "condense/uniqueness.wgsl",
     bindings: &[Binding::read("cosine"), Binding::read("dominance"), Binding::read("sizes"), Binding::write("score")],
     params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
+    workgroup_size: [256, 1, 1],
     features: wgpu::Features::empty(),
     variant_of: None,
 };
