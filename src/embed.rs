@@ -6,6 +6,7 @@ use crate::forward::Stage;
 use crate::gpu::Recorder;
 use crate::kernels::{assemble, convolve, patchify};
 use crate::plan::Convolution;
+use crate::tune;
 
 /// Records the stem where there is one, patches, their projection, and the tokens with position and prefix.
 pub(crate) fn record(recorder: &mut Recorder<'_>, stage: &Stage<'_>) -> Result<()> {
@@ -48,7 +49,10 @@ fn record_stem<'a>(recorder: &mut Recorder<'_>, stage: &Stage<'a>) -> Result<(&'
     for (planned, weights) in Convolution::of(stage.config()).into_iter().zip(&stage.weights.stem) {
         let params = convolve::Params::new(stage.images, planned.channels, planned.side, planned.window);
         let bindings = convolve::Bindings { x: from, w: &weights.w, bias: &weights.bias, y: to };
-        convolve::record(recorder, params, true, bindings)?;
+        match tune::of_convolution(recorder.context(), stage.precision(), &params) {
+            true => convolve::cooperative::record(recorder, params, true, bindings)?,
+            false => convolve::record(recorder, params, true, bindings)?,
+        }
         side = planned.window.out_side(planned.side);
         (from, to) = (to, if std::ptr::eq(to, &workspace.stem) { &workspace.patches } else { &workspace.stem });
     }

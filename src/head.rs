@@ -58,7 +58,16 @@ fn record_token_max(
     features: &wgpu::Buffer,
 ) -> Result<()> {
     let workspace = stage.workspace;
-    record_linear(recorder, stage.rows(), auxiliary, Output::PLAIN, features, &workspace.token_logits)?;
+    let tokens = match auxiliary.precision {
+        Precision::F32 => features,
+        // The same tokens once more, as that layer reads them. The hidden layer's buffer is free by now.
+        precision => {
+            let normed = Normed { rows: stage.rows(), precision, gathered: None };
+            record_norm(recorder, normed, stage.config(), &stage.weights.norm, stage.stream(), &workspace.hidden)?;
+            &workspace.hidden
+        }
+    };
+    record_linear(recorder, stage.rows(), auxiliary, Output::PLAIN, tokens, &workspace.token_logits)?;
     let params = token_max::Params {
         images: stage.images as u32,
         tokens: stage.tokens() as u32,

@@ -12,7 +12,9 @@ mod belief;
 
 use belief::of_product;
 pub use belief::way;
-pub(crate) use belief::{Cosines, is_believed, of_attention, of_cosines, of_matching, of_means, of_norm, of_score};
+pub(crate) use belief::{
+    Cosines, is_believed, of_attention, of_convolution, of_cosines, of_matching, of_means, of_norm, of_score,
+};
 
 /// How often each candidate is timed; the shortest counts, since nothing makes a kernel faster by accident.
 const REPEATS: usize = 3;

@@ -86,7 +86,9 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
             // Two or four subgroups of 8 to 64 threads.
             TypeInner::Scalar(naga::Scalar::U32) if name == "THREADS" => vec![16, 32, 64, 128, 256],
             // How many of something a thread makes: none is not a value.
-            TypeInner::Scalar(naga::Scalar::U32) if ["EIGHTS", "GROUPS", "COLUMNS"].contains(&name.as_str()) => {
+            TypeInner::Scalar(naga::Scalar::U32)
+                if ["EIGHTS", "GROUPS", "COLUMNS", "KERNEL"].contains(&name.as_str()) =>
+            {
                 vec![1, 2, 3, 4]
             }
             // How many of something a workgroup makes or keeps.

@@ -6,6 +6,7 @@
 //   2   C = W + a W^2, at the scale of `connectivity.wgsl`: row q is (ratio W[q, :] + inverse e_q) W, made here. A thread
 //       makes four columns of eight rows, so that an element of W that was read serves eight products.
 //       Four slices of 64 threads share the rows of W that are added up.
+// Each slice then looks through two of the eight rows of C.
 // With DIAGONAL (and ORDER 1 or 2) C[p, p] is made as well.
 #import shared/float.wgsl
 
@@ -35,17 +36,26 @@ const NONE: u32 = 0xffffffffu;
 // Of 64 threads each.
 const SLICES: u32 = 4u;
 
-// [SLICES - 1, 64]: sums of one of the eight, for the first slice.
-var<workgroup> parts: array<vec4<f32>, 192>;
+// Sums of four columns of two rows of C.
+struct Two {
+    a: vec4<f32>,
+    b: vec4<f32>,
+}
 
-// The sum over slices, in their order. All threads take part; it is right in the first slice.
-fn over_slices(own: vec4<f32>, thread: u32, slice: u32) -> vec4<f32> {
+// [SLICES, 64]: each slice's part of them.
+var<workgroup> parts_a: array<vec4<f32>, 256>;
+var<workgroup> parts_b: array<vec4<f32>, 256>;
+
+// The sums over slices, in their order. All threads take part.
+fn over_slices(own: Two, thread: u32, index: u32) -> Two {
     workgroupBarrier();
-    if slice > 0u {
-        parts[(slice - 1u) * 64u + thread] = own;
-    }
+    parts_a[index] = own.a;
+    parts_b[index] = own.b;
     workgroupBarrier();
-    return own + parts[thread] + parts[64u + thread] + parts[128u + thread];
+    return Two(
+        parts_a[thread] + parts_a[64u + thread] + parts_a[128u + thread] + parts_a[192u + thread],
+        parts_b[thread] + parts_b[64u + thread] + parts_b[128u + thread] + parts_b[192u + thread],
+    );
 }
 
 // [8, 64]: what each thread found best for each of the eight; then parts of sums.
@@ -71,18 +81,29 @@ fn before(value_b: f32, item_b: u32, value_a: f32, item_a: u32) -> bool {
     return item_b != NONE && (item_a == NONE || key_b < key_a || (key_b == key_a && item_b < item_a));
 }
 
-// Takes the best of four neighbours into the thread's place for one of the eight.
-fn take(at: u32, found: vec4<f32>, column: u32, allowed: vec4<bool>) {
-    var value = values[at];
-    var item = items[at];
+// A value of C and the column where it lies.
+struct Best {
+    value: f32,
+    item: u32,
+}
+
+// The better one of what was best and four neighbours.
+fn take(best: Best, found: vec4<f32>, column: u32, allowed: vec4<bool>) -> Best {
+    var better = best;
     for (var e = 0u; e < 4u; e++) {
-        if allowed[e] && before(found[e], column + e, value, item) {
-            value = found[e];
-            item = column + e;
+        if allowed[e] && before(found[e], column + e, better.value, better.item) {
+            better = Best(found[e], column + e);
         }
     }
-    values[at] = value;
-    items[at] = item;
+    return better;
+}
+
+// The better one of what was best and what lies at a place of `values`.
+fn compare(best: Best, at: u32) -> Best {
+    if before(values[at], items[at], best.value, best.item) {
+        return Best(values[at], items[at]);
+    }
+    return best;
 }
 
 @compute @workgroup_size(256)
@@ -107,41 +128,31 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let q5 = order[listed + min(5u, end)];
     let q6 = order[listed + min(6u, end)];
     let q7 = order[listed + min(7u, end)];
-    var r0 = matrix + q0 * stride;
-    var r1 = matrix + q1 * stride;
-    var r2 = matrix + q2 * stride;
-    var r3 = matrix + q3 * stride;
-    var r4 = matrix + q4 * stride;
-    var r5 = matrix + q5 * stride;
-    var r6 = matrix + q6 * stride;
-    var r7 = matrix + q7 * stride;
+    let r0 = matrix + q0 * stride;
+    let r1 = matrix + q1 * stride;
+    let r2 = matrix + q2 * stride;
+    let r3 = matrix + q3 * stride;
+    let r4 = matrix + q4 * stride;
+    let r5 = matrix + q5 * stride;
+    let r6 = matrix + q6 * stride;
+    let r7 = matrix + q7 * stride;
+    // Those that the slice looks through.
+    let mine_a = min(2u * slice, end);
+    let mine_b = min(2u * slice + 1u, end);
+    var row_a = matrix + order[listed + mine_a] * stride;
+    var row_b = matrix + order[listed + mine_b] * stride;
     if ORDER == 0u {
         let made = image * params.dropped + first;
-        r0 = made * stride + params.shift;
-        r1 = (made + min(1u, end)) * stride + params.shift;
-        r2 = (made + min(2u, end)) * stride + params.shift;
-        r3 = (made + min(3u, end)) * stride + params.shift;
-        r4 = (made + min(4u, end)) * stride + params.shift;
-        r5 = (made + min(5u, end)) * stride + params.shift;
-        r6 = (made + min(6u, end)) * stride + params.shift;
-        r7 = (made + min(7u, end)) * stride + params.shift;
+        row_a = (made + mine_a) * stride + params.shift;
+        row_b = (made + mine_b) * stride + params.shift;
     }
-    for (var r = slice; r < 8u; r += SLICES) {
-        items[r * 64u + thread] = NONE;
-    }
-    workgroupBarrier();
+    var best_a = Best(0.0, NONE);
+    var best_b = Best(0.0, NONE);
     // As often for every thread, because all of them wait for each other within.
     for (var start = 0u; start < n; start += 256u) {
         let column = min(start + thread * 4u, last);
         let is_new = start + thread * 4u <= last;
-        var c0 = four(r0, column, last);
-        var c1 = four(r1, column, last);
-        var c2 = four(r2, column, last);
-        var c3 = four(r3, column, last);
-        var c4 = four(r4, column, last);
-        var c5 = four(r5, column, last);
-        var c6 = four(r6, column, last);
-        var c7 = four(r7, column, last);
+        var c = Two(four(row_a, column, last), four(row_b, column, last));
         if ORDER == 2u {
             var s0 = vec4<f32>(0.0);
             var s1 = vec4<f32>(0.0);
@@ -175,14 +186,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 s6 += w[r6 + i] * line0 + w[r6 + i1] * line1 + w[r6 + i2] * line2 + w[r6 + i3] * line3;
                 s7 += w[r7 + i] * line0 + w[r7 + i1] * line1 + w[r7 + i2] * line2 + w[r7 + i3] * line3;
             }
-            c0 = params.ratio * over_slices(s0, thread, slice) + params.inverse * c0;
-            c1 = params.ratio * over_slices(s1, thread, slice) + params.inverse * c1;
-            c2 = params.ratio * over_slices(s2, thread, slice) + params.inverse * c2;
-            c3 = params.ratio * over_slices(s3, thread, slice) + params.inverse * c3;
-            c4 = params.ratio * over_slices(s4, thread, slice) + params.inverse * c4;
-            c5 = params.ratio * over_slices(s5, thread, slice) + params.inverse * c5;
-            c6 = params.ratio * over_slices(s6, thread, slice) + params.inverse * c6;
-            c7 = params.ratio * over_slices(s7, thread, slice) + params.inverse * c7;
+            let t0 = over_slices(Two(s0, s1), thread, index);
+            let t1 = over_slices(Two(s2, s3), thread, index);
+            let t2 = over_slices(Two(s4, s5), thread, index);
+            let t3 = over_slices(Two(s6, s7), thread, index);
+            var sum = t0;
+            if slice == 1u { sum = t1; }
+            if slice == 2u { sum = t2; }
+            if slice == 3u { sum = t3; }
+            c.a = params.ratio * sum.a + params.inverse * c.a;
+            c.b = params.ratio * sum.b + params.inverse * c.b;
         }
         let columns = column + vec4(0u, 1u, 2u, 3u);
         let slots = vec4(
@@ -195,75 +208,62 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if PARITY < 2u {
             allowed = allowed & ((columns % vec4(2u)) == vec4(PARITY));
         }
-        // One writes what the others would only write back.
-        if slice == 0u {
-            take(thread, c0, column, allowed);
-            take(64u + thread, c1, column, allowed);
-            take(128u + thread, c2, column, allowed);
-            take(192u + thread, c3, column, allowed);
-            take(256u + thread, c4, column, allowed);
-            take(320u + thread, c5, column, allowed);
-            take(384u + thread, c6, column, allowed);
-            take(448u + thread, c7, column, allowed);
-        }
+        best_a = take(best_a, c.a, column, allowed);
+        best_b = take(best_b, c.b, column, allowed);
     }
+    values[2u * slice * 64u + thread] = best_a.value;
+    items[2u * slice * 64u + thread] = best_a.item;
+    values[(2u * slice + 1u) * 64u + thread] = best_b.value;
+    items[(2u * slice + 1u) * 64u + thread] = best_b.item;
     workgroupBarrier();
-    // Eight threads look through what 64 found for one dropped token, then one through what they found.
-    // The other slices look on.
-    let own = thread / 8u;
-    let lane = thread % 8u;
-    let leads = slice == 0u;
+    // 32 threads look through what 64 found for one dropped token, then eight through what they found, then one.
+    let own = index / 32u;
+    let lane = index % 32u;
     let start = own * 64u + lane;
-    var value = values[start];
-    var item = items[start];
-    for (var other = start + 8u; other < own * 64u + 64u; other += 8u) {
-        if before(values[other], items[other], value, item) {
-            value = values[other];
-            item = items[other];
-        }
-    }
-    // No other thread of the slice reads this place before the barrier.
+    var best = compare(Best(values[start], items[start]), start + 32u);
+    // No other thread reads this place before the barrier.
+    values[start] = best.value;
+    items[start] = best.item;
     workgroupBarrier();
-    if leads {
-        values[start] = value;
-        items[start] = item;
+    if lane < 8u {
+        best = compare(compare(compare(best, start + 8u), start + 16u), start + 24u);
     }
     workgroupBarrier();
-    let begin = own * 64u;
-    for (var other = begin; other < begin + 8u; other++) {
-        if before(values[other], items[other], value, item) {
-            value = values[other];
-            item = items[other];
-        }
+    if lane < 8u {
+        values[start] = best.value;
+        items[start] = best.item;
     }
+    workgroupBarrier();
+    let leads = lane == 0u && own < count;
     let out = image * params.dropped + first + own;
-    if leads && lane == 0u && own < count {
-        assigned[out] = item;
-        connection[out] = value;
+    if lane == 0u {
+        for (var other = start + 1u; other < start + 8u; other++) {
+            best = compare(best, other);
+        }
+        matched[own] = min(best.item, last); // NONE where nothing was allowed, which the host rules out
+    }
+    if leads {
+        assigned[out] = best.item;
+        connection[out] = best.value;
         if DIAGONAL && ORDER == 1u {
-            diagonal[out] = w[matrix + item * stride + item];
+            diagonal[out] = w[matrix + best.item * stride + best.item];
         }
     }
     if DIAGONAL && ORDER == 2u {
-        // All slices share each of the eight: 32 threads.
-        if leads && lane == 0u {
-            matched[own] = min(item, last); // NONE where nothing was allowed, which the host rules out
-        }
         workgroupBarrier();
-        let p = matched[index / 32u];
+        // As many threads for each of the eight.
+        let p = matched[own];
         var sum = 0.0;
-        for (var i = index % 32u; i < n; i += 32u) {
+        for (var i = lane; i < n; i += 32u) {
             sum += w[matrix + p * stride + i] * w[matrix + i * stride + p];
         }
         values[index] = sum;
         workgroupBarrier();
-        if leads && lane == 0u && own < count {
-            sum = values[own * 32u];
-            for (var other = own * 32u + 1u; other < own * 32u + 32u; other++) {
+        if leads {
+            for (var other = index + 1u; other < index + 32u; other++) {
                 sum += values[other];
             }
-            let q = matched[own];
-            diagonal[out] = params.ratio * sum + params.inverse * w[matrix + q * stride + q];
+            diagonal[out] = params.ratio * sum + params.inverse * w[matrix + p * stride + p];
         }
     }
 }

@@ -5,6 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use crate::error::{Error, Result};
 use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
 
+pub mod cooperative;
+
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
     name: "convolve",
@@ -87,6 +89,25 @@ impl Params {
         }
     }
 
+    /// That the kernel fits.
+    fn check(&self) -> Result<()> {
+        if self.out_side > 0 {
+            return Ok(());
+        }
+        let got = format!("{} pixels and {} zeros on each side", self.side, self.padding);
+        Err(Error::shape(KERNEL.name, format!("room for a kernel of {} pixels", self.kernel), got))
+    }
+
+    fn operands<'a>(&self, bindings: Bindings<'a>) -> [Operand<'a>; 4] {
+        let taps = self.inputs as usize * (self.kernel as usize).pow(2);
+        [
+            Operand::buffer(bindings.x, self.places(self.side, self.inputs)),
+            Operand::buffer(bindings.w, taps * self.outputs4 as usize * 4),
+            Operand::buffer(bindings.bias, self.outputs4 as usize * 4),
+            Operand::buffer(bindings.y, self.places(self.out_side, self.outputs)),
+        ]
+    }
+
     fn places(&self, side: u32, channels: u32) -> usize {
         self.images as usize * channels as usize * (side as usize).pow(2)
     }
@@ -103,21 +124,12 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// # Errors
 /// [`Error::Shape`] when the kernel is larger than the padded image; else as [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, relu: bool, bindings: Bindings<'_>) -> Result<()> {
-    if params.out_side == 0 {
-        let got = format!("{} pixels and {} zeros on each side", params.side, params.padding);
-        return Err(Error::shape(KERNEL.name, format!("room for a kernel of {} pixels", params.kernel), got));
-    }
-    let taps = params.inputs as usize * (params.kernel as usize).pow(2);
+    params.check()?;
     recorder.dispatch(
         &KERNEL,
         &[("RELU", f64::from(u8::from(relu))), ("ROW3", f64::from(u8::from(params.kernel == 3 && params.stride == 1)))],
         bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.x, params.places(params.side, params.inputs)),
-            Operand::buffer(bindings.w, taps * params.outputs4 as usize * 4),
-            Operand::buffer(bindings.bias, params.outputs4 as usize * 4),
-            Operand::buffer(bindings.y, params.places(params.out_side, params.outputs)),
-        ],
+        &params.operands(bindings),
         workgroups(&params),
     )
 }

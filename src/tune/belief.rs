@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::doctor::{self, AssignUse, AttentionUse, AttentionWay, Difference, MeanUse, NormUse, ProductsUse, ScoreUse};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Home, Precision, Types, octet};
+use crate::kernels::convolve;
 use crate::kernels::layer_norm;
 use crate::kernels::linear::{Epilogue, Variant};
 use crate::kernels::query_key::{self, Products};
@@ -109,6 +110,26 @@ pub(crate) fn of_cosines(context: &Context, [tokens, inner]: [usize; 2], precisi
     let compare = |&[images, tokens, _]: &[usize; 3]| used.compare(context, [images, tokens, 1, 64], 1);
     let believed = || believed(context, &format!("{used} {} rows", 8 * groups), || proven(sizes.map(compare)));
     Cosines::Of(subgroups_if(context, believed))
+}
+
+/// Whether a convolution is to be made by cooperative matrices, where weights and activations are stored in `precision`:
+/// where they are no emulation and it has, for kernels and channels of its kind.
+pub(crate) fn of_convolution(context: &Context, precision: Precision, params: &convolve::Params) -> bool {
+    if precision != Precision::F16
+        || context.info().device_type == wgpu::DeviceType::Cpu
+        || !convolve::cooperative::available(context)
+    {
+        return false;
+    }
+    let [kernel, stride, inputs] = [params.kernel, params.stride, params.inputs].map(|n| n as usize);
+    let whole = if convolve::cooperative::is_whole(context, params.inputs) { " of whole slabs" } else { "" };
+    // Images, channels out, and pixels around the kernel: below, at and past the edges of what a workgroup makes.
+    let sizes = [[1, 1, 0], [2, 64, 7], [1, 68, 12]].into_iter();
+    let compare = |[images, outputs, more]: [usize; 3]| {
+        doctor::compare_convolution(context, [images, inputs, outputs, kernel + more, kernel, stride], 1)
+    };
+    let what = format!("convolve cooperative {kernel} wide by {stride}{whole}");
+    believed(context, &what, || proven(sizes.map(compare)))
 }
 
 /// Which variant is to make the score: the subgroups' where it has.

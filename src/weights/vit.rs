@@ -53,9 +53,7 @@ impl VitWeights {
         let stem = stem::load(context, config, source)?;
         let patch = source.take("patch_embed.proj.weight", &[d, c, p, p])?;
         let bias = source.take("patch_embed.proj.bias", &[d])?;
-        // What a convolutional stem hands on is f32.
-        let patch_precision = if stem.is_empty() { precision } else { Precision::F32 };
-        let patch = Linear::new(context, "patch_embed", patch_precision, &patch, &bias)?;
+        let patch = Linear::new(context, "patch_embed", precision, &patch, &bias)?;
         let (prefix, position) = embedding(config, source)?;
         let blocks = (0..config.depth).map(|i| block(context, config, precision, source, i)).collect::<Result<_>>()?;
         let norm = if config.head == Head::MeanPooled { "fc_norm" } else { "norm" };
@@ -68,7 +66,7 @@ impl VitWeights {
             blocks,
             norm: load_norm(context, source, norm, d)?,
             head: head(context, config, source)?,
-            auxiliary: auxiliary(context, config, source)?,
+            auxiliary: auxiliary(context, config, precision, source)?,
         })
     }
 }
@@ -165,13 +163,18 @@ fn head(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Resul
 }
 
 /// LV-ViT's second classifier.
-fn auxiliary(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Option<Linear>> {
+fn auxiliary(
+    context: &Context,
+    config: &VitConfig,
+    precision: Precision,
+    source: &mut dyn Source,
+) -> Result<Option<Linear>> {
     if config.head != Head::ClassAndTokenMax || config.classes == 0 {
         return Ok(None);
     }
     let weight = source.take("aux_head.weight", &[config.classes, config.width])?;
     let bias = source.take("aux_head.bias", &[config.classes])?;
-    Linear::new(context, "aux_head", Precision::F32, &weight, &bias).map(Some)
+    Linear::new(context, "aux_head", precision, &weight, &bias).map(Some)
 }
 
 fn load_norm(context: &Context, source: &mut dyn Source, name: &str, width: usize) -> Result<Norm> {

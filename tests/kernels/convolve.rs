@@ -83,3 +83,16 @@ fn a_kernel_larger_than_the_image_is_refused() {
         record(&mut recorder, params, false, Bindings { x: &x, w: &x, bias: &x, y: &y }).unwrap_err().to_string();
     assert!(error.contains("kernel of 6 pixels") && error.contains("3 pixels and 1 zeros"), "{error}");
 }
+
+/// By cooperative matrices, where there are: channels that are whole slabs and others, as a stem has them and at every edge
+/// of what a workgroup makes.
+#[test]
+fn by_matrices_agrees_at_every_edge() {
+    sweep(
+        "convolve_cooperative",
+        (1..=20).map(|side| [1 + side % 2, 1 + side % 5, 1 + side % 11, side, 1 + side % 4 % side, 1]),
+    );
+    sweep("convolve_cooperative", [1, 31, 33, 63, 65, 100, 129].map(|outputs| [1, 2 + outputs % 3, outputs, 9, 3, 1]));
+    sweep("convolve_cooperative", [16, 32, 48, 64, 96, 160].map(|inputs| [2, inputs, 36, 7, 3, 1 + inputs / 32 % 2]));
+    sweep("convolve_cooperative", [[1, 3, 64, 64, 7, 2], [2, 64, 64, 23, 3, 1], [1, 64, 48, 32, 8, 8]]);
+}

@@ -1,0 +1,259 @@
+// convolve.wgsl by cooperative matrices, of numbers rounded to f16, with f32 sums. A convolution is a product: a row for each
+// pixel of y, of what lies under the kernel there, times w. The rows are never written: slabs of them are gathered on the way
+// through registers into workgroup memory; while one is multiplied the next is fetched. Subgroups, two across and DOWN down,
+// keep 2 by 2 sums each.
+#import shared/cooperative.wgsl
+#import shared/grid.wgsl
+#import shared/pack.wgsl
+#import shared/words.wgsl
+
+struct Params {
+    images: u32,   // B
+    inputs: u32,   // C
+    outputs: u32,  // O
+    outputs4: u32, // vec4s in a row of w: O / 4, rounded up
+    side: u32,     // S, pixels along an input's side
+    kernel: u32,   // K, pixels along the kernel's side
+    stride: u32,
+    padding: u32,  // zeros on each side
+    out_side: u32, // U = (S + 2 padding - K) / stride + 1
+}
+
+override RELU: bool = false;
+// K once more, as a number that a compiler divides by.
+override KERNEL: u32 = 3u;
+// Channels of x are a whole number of slabs: a slab is of channels under one place of the kernel. Else it is of places,
+// channel by channel, as w has them.
+override WHOLE: bool = true;
+override DOWN: u32 = 2u;
+// SUBGROUPS times the most threads that a subgroup may have here: a multiple of ROWS. Where subgroups turn out smaller there
+// are more of them: the others repeat what these do, but store nothing.
+override THREADS: u32 = 128u;
+// 1 where there may be such others, else 0.
+override OTHERS: u32 = 1u;
+
+override SUBGROUPS: u32 = 2u * DOWN;
+override ROWS: u32 = 2u * DOWN * SIDE;
+const COLUMNS4: u32 = SIDE;
+const DEPTH: u32 = 2u * SIDE;
+// Numbers of a slab's row that a thread gathers, next to each other: 4, 8 or 16.
+override EACH: u32 = DEPTH * ROWS / THREADS;
+// Rows of a slab are 16 bytes further apart than they are long, so that those of one matrix lie in different banks.
+const LEFT_STRIDE8: u32 = DEPTH / 8u + 1u;
+const RIGHT_STRIDE8: u32 = COLUMNS4 / 2u + 1u;
+override LEFT8: u32 = ROWS * LEFT_STRIDE8;
+const RIGHT8: u32 = DEPTH * RIGHT_STRIDE8;
+// Sums on their way from matrix to y: a slot for each subgroup that stores, and one for all the others.
+const SLOT4: u32 = SIDE * SIDE / 4u;
+override SUMS4: u32 = (SUBGROUPS + OTHERS) * SLOT4;
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;          // [B, C, S, S]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;    // [C, K, K, outputs4], zero past `outputs`
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [outputs4]
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [B, O, U, U]
+
+// Where a pixel of y has its kernel: the image's first number, and the kernel's first line and column, which wrap to
+// numbers past the image's end where they lie above it or to its left.
+struct Under {
+    image: u32,
+    line: u32,
+    column: u32,
+}
+
+fn under(pixel: u32) -> Under {
+    let area = params.out_side * params.out_side;
+    let place = pixel % area;
+    return Under(
+        pixel / area * params.inputs * params.side * params.side,
+        place / params.out_side * params.stride - params.padding,
+        place % params.out_side * params.stride - params.padding,
+    );
+}
+
+// What lies under place `tap` of the kernel in channel `input`: zero outside the image.
+fn number(at: Under, input: u32, tap: u32) -> f32 {
+    let line = at.line + tap / KERNEL;
+    let column = at.column + tap % KERNEL;
+    var value = 0.0;
+    if input < params.inputs && line < params.side && column < params.side {
+        value = x[at.image + (input * params.side + line) * params.side + column];
+    }
+    return value;
+}
+
+// Four of the numbers that a thread gathers of a slab that begins at `first`.
+fn fetch_left(part: u32, thread: u32, at: Under, first: u32) -> vec4<f32> {
+    var four = vec4<f32>(0.0);
+    if part * 4u >= EACH {
+        return four;
+    }
+    let k = first + thread / ROWS * EACH + part * 4u;
+    if WHOLE {
+        let tap = first / params.inputs;
+        let line = at.line + tap / KERNEL;
+        let column = at.column + tap % KERNEL;
+        let area = params.side * params.side;
+        let start = at.image + (k - tap * params.inputs) * area + line * params.side + column;
+        if line < params.side && column < params.side {
+            four = vec4(x[start], x[start + area], x[start + 2u * area], x[start + 3u * area]);
+        }
+        return four;
+    }
+    return vec4(
+        number(at, k / (KERNEL * KERNEL), k % (KERNEL * KERNEL)),
+        number(at, (k + 1u) / (KERNEL * KERNEL), (k + 1u) % (KERNEL * KERNEL)),
+        number(at, (k + 2u) / (KERNEL * KERNEL), (k + 2u) % (KERNEL * KERNEL)),
+        number(at, (k + 3u) / (KERNEL * KERNEL), (k + 3u) % (KERNEL * KERNEL)),
+    );
+}
+
+fn stage_left(part: u32, thread: u32, value: vec4<f32>) {
+    if part * 4u < EACH {
+        let at4 = thread % ROWS * 2u * LEFT_STRIDE8 + thread / ROWS * (EACH / 4u) + part;
+        put_left4(at4, halves(vec2(pack(value.xy), pack(value.zw))));
+    }
+}
+
+// A thread's vec4 number i of the weights of a slab; past the last column of w it is that one once more, which is never
+// stored, and past the last row zero.
+fn fetch_right(i: u32, thread: u32, first: u32, first_column4: u32) -> vec4<f32> {
+    let at = thread + i * THREADS;
+    if i * THREADS >= DEPTH * COLUMNS4 || at >= DEPTH * COLUMNS4 {
+        return vec4<f32>(0.0);
+    }
+    var row = first + at / COLUMNS4;
+    if WHOLE {
+        let tap = first / params.inputs;
+        row = (row - tap * params.inputs) * (KERNEL * KERNEL) + tap;
+    }
+    var four = vec4<f32>(0.0);
+    if WHOLE || row < params.inputs * KERNEL * KERNEL {
+        four = w[row * params.outputs4 + min(first_column4 + at % COLUMNS4, params.outputs4 - 1u)];
+    }
+    return four;
+}
+
+fn stage_right(i: u32, thread: u32, value: vec4<f32>) {
+    let at = thread + i * THREADS;
+    if i * THREADS < DEPTH * COLUMNS4 && at < DEPTH * COLUMNS4 {
+        let at4 = at / COLUMNS4 * 2u * RIGHT_STRIDE8 + at % COLUMNS4;
+        put_right4(at4, halves(vec2(pack(value.xy), pack(value.zw))));
+    }
+}
+
+// A thread's place among those of its subgroup.
+struct Lane {
+    slot: u32,
+    index: u32,
+    count: u32,
+}
+
+// A matrix of sums, by pixels and channels, to y, where neighbouring pixels are neighbours: so are the lanes that have them.
+fn store(sum: Sum, lane: Lane, first_pixel: u32, first_column4: u32) {
+    let slot = lane.slot * SLOT4;
+    put_sum(sum, slot, SIDE / 4u);
+    subgroupBarrier();
+    if lane.slot < SUBGROUPS {
+        let area = params.out_side * params.out_side;
+        for (var i = lane.index; i < SLOT4; i += lane.count) {
+            let pixel = first_pixel + i % SIDE;
+            let column4 = first_column4 + i / SIDE;
+            var value = take_sum(slot + i % SIDE * (SIDE / 4u) + i / SIDE);
+            value += bias[min(column4, params.outputs4 - 1u)];
+            if RELU {
+                // Not max, which may lose a NaN.
+                value = select(value, vec4(0.0), value < vec4(0.0));
+            }
+            if pixel < params.images * area {
+                let at = (pixel / area * params.outputs + column4 * 4u) * area + pixel % area;
+                store_one(at, column4 * 4u, value.x);
+                store_one(at + area, column4 * 4u + 1u, value.y);
+                store_one(at + 2u * area, column4 * 4u + 2u, value.z);
+                store_one(at + 3u * area, column4 * 4u + 3u, value.w);
+            }
+        }
+    }
+    subgroupBarrier();
+}
+
+fn store_one(at: u32, output: u32, value: f32) {
+    if output < params.outputs {
+        y[at] = value;
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) counts: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(subgroup_invocation_id) index: u32,
+    @builtin(subgroup_size) count: u32,
+) {
+    // Neighbouring workgroups take neighbouring channels of the same pixels.
+    let across = (params.outputs4 + COLUMNS4 - 1u) / COLUMNS4;
+    let place = grid_index(group, counts);
+    let first_pixel = place / across * ROWS;
+    let first_column4 = place % across * COLUMNS4;
+    // Past the last pixel it is that one once more, of which nothing is stored.
+    let last_pixel = params.images * params.out_side * params.out_side - 1u;
+    let at = under(min(first_pixel + thread % ROWS, last_pixel));
+    let row = subgroup / 2u % DOWN * 2u * SIDE;
+    let column = subgroup % 2u * 2u * SIDE;
+    let depth = params.inputs * KERNEL * KERNEL;
+
+    var c00: Sum;
+    var c01: Sum;
+    var c10: Sum;
+    var c11: Sum;
+    var x0 = fetch_left(0u, thread, at, 0u);
+    var x1 = fetch_left(1u, thread, at, 0u);
+    var x2 = fetch_left(2u, thread, at, 0u);
+    var x3 = fetch_left(3u, thread, at, 0u);
+    var w0 = fetch_right(0u, thread, 0u, first_column4);
+    var w1 = fetch_right(1u, thread, 0u, first_column4);
+    var w2 = fetch_right(2u, thread, 0u, first_column4);
+    var w3 = fetch_right(3u, thread, 0u, first_column4);
+    for (var first = 0u; first < depth; first += DEPTH) {
+        workgroupBarrier();
+        stage_left(0u, thread, x0);
+        stage_left(1u, thread, x1);
+        stage_left(2u, thread, x2);
+        stage_left(3u, thread, x3);
+        stage_right(0u, thread, w0);
+        stage_right(1u, thread, w1);
+        stage_right(2u, thread, w2);
+        stage_right(3u, thread, w3);
+        workgroupBarrier();
+        // After the last slab it comes once more, for nothing.
+        let next = select(first, first + DEPTH, first + DEPTH < depth);
+        x0 = fetch_left(0u, thread, at, next);
+        x1 = fetch_left(1u, thread, at, next);
+        x2 = fetch_left(2u, thread, at, next);
+        x3 = fetch_left(3u, thread, at, next);
+        w0 = fetch_right(0u, thread, next, first_column4);
+        w1 = fetch_right(1u, thread, next, first_column4);
+        w2 = fetch_right(2u, thread, next, first_column4);
+        w3 = fetch_right(3u, thread, next, first_column4);
+        for (var k8 = 0u; k8 < DEPTH / 8u; k8 += SIDE / 8u) {
+            let a0 = load_left(row * LEFT_STRIDE8 + k8, LEFT_STRIDE8);
+            let a1 = load_left((row + SIDE) * LEFT_STRIDE8 + k8, LEFT_STRIDE8);
+            let b0 = load_right(k8 * 8u * RIGHT_STRIDE8 + column / 8u, RIGHT_STRIDE8);
+            let b1 = load_right(k8 * 8u * RIGHT_STRIDE8 + (column + SIDE) / 8u, RIGHT_STRIDE8);
+            c00 = coopMultiplyAdd(a0, b0, c00);
+            c01 = coopMultiplyAdd(a0, b1, c01);
+            c10 = coopMultiplyAdd(a1, b0, c10);
+            c11 = coopMultiplyAdd(a1, b1, c11);
+        }
+    }
+
+    let lane = Lane(min(subgroup, SUBGROUPS), index, count);
+    let i = first_pixel + row;
+    let j = first_column4 + column / 4u;
+    store(c00, lane, i, j);
+    store(c01, lane, i, j + SIDE / 4u);
+    store(c10, lane, i + SIDE, j);
+    store(c11, lane, i + SIDE, j + SIDE / 4u);
+}
