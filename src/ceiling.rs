@@ -160,16 +160,26 @@ fn median(deadline: Instant, measure: impl Fn() -> Result<f64>) -> Result<f64> {
 
 /// `len` random numbers, or what `texels` hold, the same few over and over: adapters may be faster on zeros.
 fn matrix(context: &Context, len: usize, precision: Precision, (texels, home): (Texels, Home)) -> Result<Placed> {
-    let values = Random::named("ceiling", 1).tensor(65_521, 0.0, 1.0);
+    let values: Vec<f32> = Random::named("ceiling", 1).tensor(65_521, 0.0, 1.0);
     let words = texels.iter().map(|&count| count as usize).product::<usize>() * 4;
     let len = home.of(len, words * (4 / precision.words(4)));
-    let all = values.iter().copied().cycle().take(len);
     match precision {
-        Precision::F32 => Placed::upload(context, "matrix", &all.collect::<Vec<f32>>(), texels, home),
+        Precision::F32 => Placed::upload(context, "matrix", &repeated(&values, len), texels, home),
         Precision::F16 => {
-            Placed::upload(context, "matrix", &all.map(f16::from_f32).collect::<Vec<f16>>(), texels, home)
+            let values: Vec<f16> = values.into_iter().map(f16::from_f32).collect();
+            Placed::upload(context, "matrix", &repeated(&values, len), texels, home)
         }
     }
+}
+
+/// `block` over and over, as fast as memory is copied: filling the largest matrices number by number took the time that
+/// measuring them needs.
+fn repeated<T: Copy>(block: &[T], len: usize) -> Vec<T> {
+    let mut all = Vec::with_capacity(len);
+    while all.len() < len && !block.is_empty() {
+        all.extend_from_slice(&block[..block.len().min(len - all.len())]);
+    }
+    all
 }
 
 fn seconds(context: &Context, recording: &Recording) -> Result<f64> {

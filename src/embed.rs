@@ -48,11 +48,11 @@ fn record_stem<'a>(recorder: &mut Recorder<'_>, stage: &Stage<'a>) -> Result<(&'
     let (mut from, mut to, mut side) = (&workspace.pixels, &workspace.stem, stage.config().image);
     for (planned, weights) in Convolution::of(stage.config()).into_iter().zip(&stage.weights.stem) {
         let params = convolve::Params::new(stage.images, planned.channels, planned.side, planned.window);
-        let bindings = convolve::Bindings { x: from, w: &weights.w, bias: &weights.bias, y: to };
-        match tune::of_convolution(recorder.context(), stage.precision(), &params) {
-            true => convolve::cooperative::record(recorder, params, true, bindings)?,
-            false => convolve::record(recorder, params, true, bindings)?,
-        }
+        let convolution = (&params, planned.window);
+        let w = weights.w.matrix();
+        let variant = tune::of_convolution(recorder.context(), stage.precision(), convolution, w.home());
+        let bindings = convolve::Bindings { x: from, w, bias: &weights.bias, y: to };
+        convolve::record(recorder, variant, params, true, bindings)?;
         side = planned.window.out_side(planned.side);
         (from, to) = (to, if std::ptr::eq(to, &workspace.stem) { &workspace.patches } else { &workspace.stem });
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Home, Placed, Precision, Recorder, Texels, Types, empty, fits, profile};
+use crate::kernels::convolve;
 use crate::kernels::linear::{self, Bindings, Epilogue, Params, Residual, Variant, cooperative, subgroup};
 
 mod belief;
@@ -94,6 +95,20 @@ pub(crate) fn home_of_weights(context: &Context, precision: Precision, texels: T
     let types = Types::new(precision, Precision::F32).at(Home::Texture);
     let smallest = Variant::Subgroup { eights: 1 };
     match emulated && fits(context, texels) && of_product(context, smallest, types, Epilogue::Store) {
+        true => Home::Texture,
+        false => Home::Buffer,
+    }
+}
+
+/// Where weights of a convolution, that a texture of `texels` holds, are read fastest, likewise.
+pub(crate) fn home_of_filters(
+    context: &Context,
+    convolution: (&convolve::Params, convolve::Window),
+    texels: Texels,
+) -> Home {
+    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+    let way = || of_convolution(context, Precision::F32, convolution, Home::Texture);
+    match emulated && fits(context, texels) && way() == convolve::Variant::Subgroup {
         true => Home::Texture,
         false => Home::Buffer,
     }

@@ -1,6 +1,6 @@
 //! What comes before the first block and after the last.
 
-use tcvit::gpu::Precision;
+use tcvit::gpu::{Placed, Precision};
 use tcvit::input::Preprocess;
 use tcvit::kernels::{assemble, convolve, patchify, pool, texture, token_max};
 
@@ -43,16 +43,26 @@ pub fn ends(bench: &mut Bench<'_>, tokens: usize) {
     });
 }
 
-/// LV-ViT's second convolution.
+/// LV-ViT's second convolution, in every way.
 pub fn stem(bench: &mut Bench<'_>) {
     let (channels, side) = (64, 112);
     let window = convolve::Window { kernel: 3, stride: 1, padding: 1 };
     let (x, y) = (bench.floats(channels * side * side), bench.output(channels * side * side));
-    let (w, bias) = (bench.floats(channels * channels * 9), bench.floats(channels));
-    bench.run("convolve", side * side, side * side * channels * channels * 9, |recorder| {
-        let params = convolve::Params::new(1, [channels, channels], side, window);
-        convolve::record(recorder, params, true, convolve::Bindings { x: &x, w: &w, bias: &bias, y: &y })
-    });
+    let bias = bench.floats(channels);
+    let params = convolve::Params::new(1, [channels, channels], side, window);
+    let numbers: Vec<f32> = (0..channels * channels * 9).map(|i| (i % 31) as f32 / 31.0 - 0.5).collect();
+    for variant in convolve::Variant::ALL {
+        if !variant.available(&bench.gpu) {
+            continue;
+        }
+        let texels = convolve::texels(channels * 9, channels);
+        let w = Placed::upload(&bench.gpu, "w", &numbers, texels, variant.home()).expect("weights");
+        let name = format!("convolve {variant:?}").to_lowercase();
+        bench.run(&name, side * side, side * side * channels * channels * 9, |recorder| {
+            let bindings = convolve::Bindings { x: &x, w: w.matrix(), bias: &bias, y: &y };
+            convolve::record(recorder, variant, params, true, bindings)
+        });
+    }
 }
 
 /// From a texture of 640 x 480.

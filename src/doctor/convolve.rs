@@ -1,10 +1,13 @@
-//! Checks of `embed/convolve.wgsl` and its variant, with ReLU and without, the kernel three wide at stride 1 and others.
+//! Checks of `embed/convolve.wgsl` and its variants, with ReLU and without, the kernel three wide at stride 1 and others.
 
-use super::data::{UNIT, rounding, stored, unset};
+use std::fmt;
+
+use super::data::{UNIT, laid_out, place, rounding, stored, unset};
 use super::{Check, Difference, at_most, dimensions, download, execute, upload};
 use crate::error::Result;
-use crate::gpu::{Context, Precision, Recorder};
-use crate::kernels::convolve::{Bindings, Params, Window, cooperative, record};
+use crate::gpu::{Context, Home, Precision};
+use crate::kernels::attention_powers::Layout;
+use crate::kernels::convolve::{Bindings, Params, Variant, Window, record, texels};
 use crate::random::Random;
 use crate::reference::convolve::convolve;
 
@@ -18,10 +21,13 @@ pub(super) const CHECK: Check = Check {
         &[1, 64, 64, 17, 3, 1],
         &[1, 12, 20, 16, 8, 8],
     ],
-    compare: |context, size, seed| {
-        let size = dimensions(size)?;
-        compare(context, size, seed, Precision::F32, &record)
-    },
+    compare: |context, size, seed| compare_all(context, Variant::Plain, size, seed),
+};
+
+pub(super) const SUBGROUP: Check = Check {
+    kernel: "convolve_subgroup",
+    compare: |context, size, seed| compare_all(context, Variant::Subgroup, size, seed),
+    ..CHECK
 };
 
 pub(super) const COOPERATIVE: Check = Check {
@@ -34,51 +40,75 @@ pub(super) const COOPERATIVE: Check = Check {
         &[1, 64, 70, 17, 3, 1],
         &[2, 32, 20, 16, 8, 8],
     ],
-    compare: |context, size, seed| compare_cooperative(context, dimensions(size)?, seed),
+    compare: |context, size, seed| compare_all(context, Variant::Cooperative, size, seed),
     ..CHECK
 };
 
-/// By cooperative matrices: images, channels in and out, side of the image, of the kernel, stride.
-pub(crate) fn compare_cooperative(context: &Context, size: [usize; 6], seed: u64) -> Result<Difference> {
-    compare(context, size, seed, Precision::F16, &cooperative::record)
+/// What a session uses of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    pub(crate) variant: Variant,
+    pub(crate) window: Window,
+    pub(crate) relu: bool,
 }
 
-type Record = dyn Fn(&mut Recorder<'_>, Params, bool, Bindings<'_>) -> Result<()>;
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Window { kernel, stride, padding } = self.window;
+        let variant = format!("{:?}", self.variant).to_lowercase();
+        write!(f, "convolve {variant} {kernel} by {stride} in {padding}")
+    }
+}
 
-/// What `record` records against the twin, of numbers that `precision` has: they are stored as f32 all the same.
-fn compare(
-    context: &Context,
-    [images, inputs, outputs, side, kernel, stride]: [usize; 6],
-    seed: u64,
-    precision: Precision,
-    record: &Record,
-) -> Result<Difference> {
-    at_most("pixels of the kernel's side", kernel, side)?;
-    let row = outputs.next_multiple_of(4);
-    let taps = inputs * kernel * kernel;
-    let mut random = Random::named("convolve", seed);
-    let x = stored(random.tensor(images * inputs * side * side, 0.0, 1.0), precision);
-    let w = stored(random.tensor(taps * row, 0.0, (3.0 / taps as f64).sqrt()), precision);
-    let bias = random.tensor(row, 0.0, 1.0);
-    let (x_buffer, w_buffer) = (upload(context, "x", &x)?, upload(context, "w", &w)?);
-    let bias_buffer = upload(context, "bias", &bias)?;
-    let sum = match precision {
-        Precision::F32 => rounding(taps),
-        // As for dense layers by cooperative matrices: their adders may cut.
-        Precision::F16 => 4.0 * (rounding(taps) + 2.0 * UNIT * (taps as f64 / 8.0)),
-    };
+/// A variant without padding, with what keeps the size at stride 1, and with more than the kernel covers.
+fn compare_all(context: &Context, variant: Variant, size: &[usize], seed: u64) -> Result<Difference> {
+    let [images, inputs, outputs, side, kernel, stride] = dimensions(size)?;
     let mut worst = Difference::NONE;
-    // None, what keeps the size at stride 1, and more than the kernel covers.
     for (padding, relu) in [(0, false), (kernel / 2, true), (kernel, false)] {
-        let window = Window { kernel, stride, padding };
+        let used = Use { variant, window: Window { kernel, stride, padding }, relu };
+        worst = worst.worse(used.compare(context, [images, inputs, outputs, side], seed)?);
+    }
+    Ok(worst)
+}
+
+impl Use {
+    /// Kernel and twin for images, channels in and out, and pixels along the side.
+    pub(crate) fn compare(
+        self,
+        context: &Context,
+        [images, inputs, outputs, side]: [usize; 4],
+        seed: u64,
+    ) -> Result<Difference> {
+        let Self { variant, window, relu } = self;
+        at_most("pixels of the kernel's side", window.kernel, side)?;
+        let (row, taps) = (outputs.next_multiple_of(4), inputs * window.kernel.pow(2));
+        let (precision, sum) = match variant {
+            Variant::Plain | Variant::Subgroup => (Precision::F32, rounding(taps)),
+            // As for dense layers by cooperative matrices: their adders may cut.
+            Variant::Cooperative => (Precision::F16, 4.0 * (rounding(taps) + 2.0 * UNIT * (taps as f64 / 8.0))),
+        };
+        let mut random = Random::named("convolve", seed);
+        // Stored as f32 all the same.
+        let x = stored(random.tensor(images * inputs * side * side, 0.0, 1.0), precision);
+        let w = stored(random.tensor(taps * row, 0.0, (3.0 / taps as f64).sqrt()), precision);
+        let bias = random.tensor(row, 0.0, 1.0);
+        let (x_buffer, bias_buffer) = (upload(context, "x", &x)?, upload(context, "bias", &bias)?);
+        let size = (texels(taps, outputs), variant.home());
+        let placed = match variant.home() {
+            Home::Buffer => place(context, "w", &w, Precision::F32, size)?,
+            // Rows of whole eights.
+            Home::Texture => {
+                let layout = Layout { stride: row.next_multiple_of(8) as u32, shift: 0 };
+                place(context, "w", &laid_out(&w, row, layout), Precision::F32, size)?
+            }
+        };
         let elements = images * outputs * window.out_side(side).pow(2);
         let y = unset(context, "y", elements)?;
         let params = Params::new(images, [inputs, outputs], side, window);
-        let bindings = Bindings { x: &x_buffer, w: &w_buffer, bias: &bias_buffer, y: &y };
-        execute(context, |recorder| record(recorder, params, relu, bindings))?;
+        let bindings = Bindings { x: &x_buffer, w: placed.matrix(), bias: &bias_buffer, y: &y };
+        execute(context, |recorder| record(recorder, variant, params, relu, bindings))?;
         let got: Vec<f32> = download(context, &y, elements)?;
         let twin = convolve(&x, &w, &bias, [inputs, outputs], side, window, relu);
-        worst = worst.worse(Difference::of_floats_near(&got, &twin, 1.0, sum));
+        Ok(Difference::of_floats_near(&got, &twin, 1.0, sum))
     }
-    Ok(worst)
 }

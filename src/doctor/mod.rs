@@ -39,7 +39,7 @@ mod uniqueness;
 pub(crate) use assign::Use as AssignUse;
 pub(crate) use attention::{Use as AttentionUse, Way as AttentionWay};
 pub(crate) use attention_mean::Use as MeanUse;
-pub(crate) use convolve::compare_cooperative as compare_convolution;
+pub(crate) use convolve::Use as ConvolutionUse;
 pub use difference::Difference;
 pub(crate) use layer_norm::Use as NormUse;
 pub(crate) use linear::compare as compare_linear;
@@ -79,6 +79,7 @@ pub const CHECKS: &[Check] = &[
     texture::CHECK,
     resample::CHECK,
     convolve::CHECK,
+    convolve::SUBGROUP,
     convolve::COOPERATIVE,
     patchify::CHECK,
     assemble::CHECK,

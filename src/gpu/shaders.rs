@@ -58,6 +58,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "embed/texture.wgsl",
     "embed/resample.wgsl",
     "embed/convolve.wgsl",
+    "embed/convolve_subgroup.wgsl",
     "embed/convolve_cooperative.wgsl",
     "embed/patchify.wgsl",
     "embed/assemble.wgsl",

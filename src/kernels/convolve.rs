@@ -3,9 +3,11 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Binding, Context, Home, Kernel, Matrix, Operand, Precision, Recorder, Texels, Types, grid};
+use crate::kernels::linear;
 
 pub mod cooperative;
+pub mod subgroup;
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -58,8 +60,8 @@ pub struct Window {
 pub struct Bindings<'a> {
     /// [B, C, S, S]
     pub x: &'a wgpu::Buffer,
-    /// [C, K, K, outputs4 * 4], zero past `outputs`
-    pub w: &'a wgpu::Buffer,
+    /// [C, K, K, outputs4 * 4], zero past `outputs`, in the variant's [home](Variant::home)
+    pub w: Matrix<'a>,
     /// [outputs4 * 4]
     pub bias: &'a wgpu::Buffer,
     /// [B, O, U, U]
@@ -98,14 +100,9 @@ impl Params {
         Err(Error::shape(KERNEL.name, format!("room for a kernel of {} pixels", self.kernel), got))
     }
 
-    fn operands<'a>(&self, bindings: Bindings<'a>) -> [Operand<'a>; 4] {
-        let taps = self.inputs as usize * (self.kernel as usize).pow(2);
-        [
-            Operand::buffer(bindings.x, self.places(self.side, self.inputs)),
-            Operand::buffer(bindings.w, taps * self.outputs4 as usize * 4),
-            Operand::buffer(bindings.bias, self.outputs4 as usize * 4),
-            Operand::buffer(bindings.y, self.places(self.out_side, self.outputs)),
-        ]
+    /// C K K, rows of w.
+    fn taps(&self) -> usize {
+        self.inputs as usize * (self.kernel as usize).pow(2)
     }
 
     fn places(&self, side: u32, channels: u32) -> usize {
@@ -113,7 +110,53 @@ impl Params {
     }
 }
 
-/// One thread for 8 neighbouring pixels by two vec4s of output channels.
+/// How a convolution is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// Runs everywhere.
+    Plain,
+    /// What threads of a subgroup load is broadcast.
+    Subgroup,
+    /// By cooperative matrices, of numbers rounded to f16.
+    Cooperative,
+}
+
+impl Variant {
+    /// Every variant.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Subgroup, Self::Cooperative];
+
+    /// Where it reads weights: a texture is one of [`texels`].
+    pub fn home(self) -> Home {
+        match self {
+            Self::Plain | Self::Cooperative => Home::Buffer,
+            Self::Subgroup => Home::Texture,
+        }
+    }
+
+    /// Whether `context` can run it.
+    pub fn available(self, context: &Context) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Subgroup => linear::subgroup::lanes(context).is_some(),
+            Self::Cooperative => cooperative::available(context),
+        }
+    }
+
+    pub(crate) fn kernel(self) -> &'static Kernel {
+        match self {
+            Self::Plain => &KERNEL,
+            Self::Subgroup => &subgroup::KERNEL,
+            Self::Cooperative => &cooperative::KERNEL,
+        }
+    }
+}
+
+/// The size of a texture that holds w, of `taps` rows and `outputs` columns: rows of whole eights.
+pub fn texels(taps: usize, outputs: usize) -> Texels {
+    linear::texels(taps, outputs, Precision::F32)
+}
+
+/// Of [`Variant::Plain`]: one thread for 8 neighbouring pixels by two vec4s of output channels.
 pub fn workgroups(params: &Params) -> [u32; 3] {
     let lines = params.images as usize * params.out_side as usize;
     grid((lines * params.out_side.div_ceil(8) as usize * params.outputs4.div_ceil(2) as usize).div_ceil(64))
@@ -122,14 +165,50 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch; with `relu`, what is negative becomes zero.
 ///
 /// # Errors
-/// [`Error::Shape`] when the kernel is larger than the padded image; else as [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, relu: bool, bindings: Bindings<'_>) -> Result<()> {
+/// [`Error::Shape`] when the kernel is larger than the padded image; [`Error::Device`] for cooperative matrices that the
+/// device has not, [`Error::Shape`] for weights in another home than the variant's; else as [`Recorder::dispatch`].
+pub fn record(
+    recorder: &mut Recorder<'_>,
+    variant: Variant,
+    params: Params,
+    relu: bool,
+    bindings: Bindings<'_>,
+) -> Result<()> {
     params.check()?;
-    recorder.dispatch(
-        &KERNEL,
-        &[("RELU", f64::from(u8::from(relu))), ("ROW3", f64::from(u8::from(params.kernel == 3 && params.stride == 1)))],
+    let context = recorder.context();
+    let mut types = Types::default().at(variant.home());
+    let (mut constants, workgroups) = match variant {
+        Variant::Plain => {
+            let neighbours = params.kernel == 3 && params.stride == 1;
+            (vec![("ROW3", f64::from(u8::from(neighbours)))], workgroups(&params))
+        }
+        Variant::Subgroup => (subgroup::constants(&params), subgroup::workgroups(context, &params)),
+        Variant::Cooperative => {
+            let shape = cooperative::Shape::on(context)?;
+            types = types.tiled(shape.tile());
+            (shape.constants(context, &params), shape.workgroups(&params))
+        }
+    };
+    constants.push(("RELU", f64::from(u8::from(relu))));
+    let columns = params.outputs4 as usize * 4;
+    let w = match variant.home() {
+        Home::Buffer => Operand::buffer(bindings.w.buffer(KERNEL.name)?, params.taps() * columns),
+        Home::Texture if bindings.w.home() == Home::Texture => {
+            bindings.w.operand(KERNEL.name, [1, params.taps(), columns.next_multiple_of(8)])?
+        }
+        Home::Texture => return Err(Error::shape(KERNEL.name, "weights in a texture", "weights in a buffer")),
+    };
+    recorder.dispatch_typed(
+        variant.kernel(),
+        types,
+        &constants,
         bytemuck::bytes_of(&params),
-        &params.operands(bindings),
-        workgroups(&params),
+        &[
+            Operand::buffer(bindings.x, params.places(params.side, params.inputs)),
+            w,
+            Operand::buffer(bindings.bias, columns),
+            Operand::buffer(bindings.y, params.places(params.out_side, params.outputs)),
+        ],
+        workgroups,
     )
 }

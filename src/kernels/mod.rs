@@ -53,6 +53,7 @@ pub const KERNELS: &[Kernel] = &[
     bipartite::KERNEL,
     connectivity::KERNEL,
     convolve::KERNEL,
+    convolve::subgroup::KERNEL,
     convolve::cooperative::KERNEL,
     dominance::KERNEL,
     fuse::KERNEL,

@@ -4,7 +4,9 @@
 
 use std::time::Instant;
 
-use crate::doctor::{self, AssignUse, AttentionUse, AttentionWay, Difference, MeanUse, NormUse, ProductsUse, ScoreUse};
+use crate::doctor::{
+    self, AssignUse, AttentionUse, AttentionWay, ConvolutionUse, Difference, MeanUse, NormUse, ProductsUse, ScoreUse,
+};
 use crate::error::{Error, Result};
 use crate::gpu::{self, Context, Home, Precision, Types, octet};
 use crate::kernels::convolve;
@@ -112,24 +114,41 @@ pub(crate) fn of_cosines(context: &Context, [tokens, inner]: [usize; 2], precisi
     Cosines::Of(subgroups_if(context, believed))
 }
 
-/// Whether a convolution is to be made by cooperative matrices, where weights and activations are stored in `precision`:
-/// where they are no emulation and it has, for kernels and channels of its kind.
-pub(crate) fn of_convolution(context: &Context, precision: Precision, params: &convolve::Params) -> bool {
-    if precision != Precision::F16
-        || context.info().device_type == wgpu::DeviceType::Cpu
-        || !convolve::cooperative::available(context)
-    {
-        return false;
-    }
-    let [kernel, stride, inputs] = [params.kernel, params.stride, params.inputs].map(|n| n as usize);
-    let whole = if convolve::cooperative::is_whole(context, params.inputs) { " of whole slabs" } else { "" };
-    // Images, channels out, and pixels around the kernel: below, at and past the edges of what a workgroup makes.
-    let sizes = [[1, 1, 0], [2, 64, 7], [1, 68, 12]].into_iter();
-    let compare = |[images, outputs, more]: [usize; 3]| {
-        doctor::compare_convolution(context, [images, inputs, outputs, kernel + more, kernel, stride], 1)
+/// Which way a convolution with ReLU is to be made, where weights and activations are stored in `precision` and its own
+/// weights lie in `home`: by cooperative matrices where they are no emulation, by subgroups on CPUs that emulate a GPU, if it
+/// has.
+pub(crate) fn of_convolution(
+    context: &Context,
+    precision: Precision,
+    (params, window): (&convolve::Params, convolve::Window),
+    home: Home,
+) -> convolve::Variant {
+    let variant = match context.info().device_type {
+        wgpu::DeviceType::Cpu => convolve::Variant::Subgroup,
+        _ if precision == Precision::F16 => convolve::Variant::Cooperative,
+        _ => return convolve::Variant::Plain,
     };
-    let what = format!("convolve cooperative {kernel} wide by {stride}{whole}");
-    believed(context, &what, || proven(sizes.map(compare)))
+    if variant.home() != home || !variant.available(context) {
+        return convolve::Variant::Plain;
+    }
+    let used = ConvolutionUse { variant, window, relu: true };
+    let whole = variant == convolve::Variant::Cooperative && convolve::cooperative::is_whole(context, params.inputs);
+    let octets = variant == convolve::Variant::Subgroup;
+    let groups = |side: usize| if octets { octet::groups(window.out_side(side)) } else { 1 };
+    // Images, channels out, pixels of y along a side: below, at and past the edges of what a workgroup makes.
+    let sizes = [[1, 4, 1], [2, 64, 8], [1, 68, 13], [2, 60, 16], [1, 20, 21]];
+    let sizes = sizes.map(|[images, outputs, out]| {
+        let covered = (out - 1) * window.stride + window.kernel;
+        [images, params.inputs as usize, outputs, covered.saturating_sub(2 * window.padding).max(window.kernel)]
+    });
+    let sizes = sizes.iter().filter(|size| groups(size[3]) == groups(params.side as usize));
+    let compare = |&size: &[usize; 4]| used.compare(context, size, 1);
+    let tile = if octets { format!(" {} pixels", 8 * groups(params.side as usize)) } else { String::new() };
+    let slabs = if whole { " of whole slabs" } else { "" };
+    match believed(context, &format!("{used}{tile}{slabs}"), || proven(sizes.map(compare))) {
+        true => variant,
+        false => convolve::Variant::Plain,
+    }
 }
 
 /// Which variant is to make the score: the subgroups' where it has.

@@ -3,16 +3,18 @@
 use super::Source;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, upload};
+use crate::gpu::{Context, Placed, upload};
+use crate::kernels::convolve;
 use crate::plan::Convolution;
+use crate::tune;
 
 /// torch's default, which LV-ViT keeps.
 const EPSILON: f64 = 1e-5;
 
 /// One convolution.
 pub(crate) struct ConvolutionWeights {
-    /// [C, K, K, O]; O is a multiple of 4.
-    pub(crate) w: wgpu::Buffer,
+    /// [C, K, K, O], O a multiple of 4, or in a texture with rows of whole eights.
+    pub(crate) w: Placed,
     /// [O]
     pub(crate) bias: wgpu::Buffer,
 }
@@ -25,8 +27,12 @@ pub(super) fn load(context: &Context, config: &VitConfig, source: &mut dyn Sourc
         let convolution = format!("patch_embed.conv{number}");
         let weight = source.take(&format!("{convolution}.weight"), &[outputs, inputs, kernel, kernel])?;
         let (scale, bias) = fold(source, &format!("patch_embed.bn{number}"), outputs)?;
+        let params = convolve::Params::new(1, planned.channels, planned.side, planned.window);
+        let texels = convolve::texels(inputs * kernel * kernel, outputs);
+        let home = tune::home_of_filters(context, (&params, planned.window), texels);
+        let stride = outputs.next_multiple_of(home.of(4, 8));
         Ok(ConvolutionWeights {
-            w: upload(context, &convolution, &pack(&weight, &scale))?,
+            w: Placed::upload(context, &convolution, &pack(&weight, &scale, stride), texels, home)?,
             bias: upload(context, &convolution, &bias)?,
         })
     };
@@ -55,13 +61,13 @@ fn fold(source: &mut dyn Source, name: &str, channels: usize) -> Result<(Vec<f64
     Ok((scale, bias))
 }
 
-/// `weight` [O, C, K, K] (torch's layout), each output channel times its `scale` [O], to [C, K, K, O].
-fn pack(weight: &[f32], scale: &[f64]) -> Vec<f32> {
-    let outputs = scale.len();
-    let mut packed = vec![0.0; weight.len()];
-    for (output, (taps, scale)) in weight.chunks_exact((weight.len() / outputs.max(1)).max(1)).zip(scale).enumerate() {
+/// `weight` [O, C, K, K] (torch's layout), each output channel times its `scale` [O], to [C, K, K, stride], zero past O.
+fn pack(weight: &[f32], scale: &[f64], stride: usize) -> Vec<f32> {
+    let taps = weight.len() / scale.len().max(1);
+    let mut packed = vec![0.0; taps * stride];
+    for (output, (taps, scale)) in weight.chunks_exact(taps.max(1)).zip(scale).enumerate() {
         for (tap, &value) in taps.iter().enumerate() {
-            packed[tap * outputs + output] = (f64::from(value) * scale) as f32;
+            packed[tap * stride + output] = (f64::from(value) * scale) as f32;
         }
     }
     packed
@@ -75,7 +81,7 @@ mod tests {
     #[test]
     fn packing_puts_output_channels_last_and_scales_them() {
         // [2, 1, 1, 3]
-        assert_eq!(pack(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, -10.0]), [1., -40., 2., -50., 3., -60.]);
+        assert_eq!(pack(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, -10.0], 3), [1., -40., 0., 2., -50., 0., 3., -60., 0.]);
     }
 
     #[test]

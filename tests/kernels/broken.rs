@@ -10,6 +10,7 @@ const SLIPS: &[(&str, &str, &str)] = &[
     ("embed/texture.wgsl", "(colour.g - params.mean_g)", "(colour.g - params.mean_r)"),
     ("embed/resample.wgsl", "1 << (BITS - 1u)", "1 << BITS"),
     ("embed/convolve.wgsl", "if first_line + v >= params.side {", "if first_line + v > params.side {"),
+    ("embed/convolve_subgroup.wgsl", "let x5 = subgroupBroadcast(own, 5u);", "let x5 = subgroupBroadcast(own, 4u);"),
     ("embed/convolve_cooperative.wgsl", "c11 = coopMultiplyAdd(a1, b1, c11)", "c11 = coopMultiplyAdd(a1, b0, c11)"),
     ("embed/patchify.wgsl", "return Place(place.channel, y, 0u);", "return Place(place.channel, y, 1u);"),
     ("embed/assemble.wgsl", "+ position[patch_token *", "- position[patch_token *"),
@@ -120,6 +121,8 @@ const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
         "own = Octet(0u, 0u, invocation);",
     ),
     ("assign", "condense/assign.wgsl", "parts_a[thread] + parts_a[64u + thread]", "parts_a[thread] + parts_a[thread]"),
+    ("convolve_subgroup", "embed/convolve_subgroup.wgsl", "pixel(line, first + u + step)", "pixel(line, first + u)"),
+    ("convolve_subgroup", "shared/weights_texture.wgsl", "vec2(at + 1u, k)", "vec2(at, k)"),
     (
         "convolve_cooperative",
         "embed/convolve_cooperative.wgsl",

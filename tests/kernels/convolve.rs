@@ -1,36 +1,55 @@
-use tcvit::kernels::convolve::{Bindings, Params, Window, record};
+use tcvit::gpu::{Home, Placed};
+use tcvit::kernels::convolve::{Bindings, Params, Variant, Window, record, texels};
 
 use crate::{AWKWARD, buffer, gpu, read, run, sweep};
 
+/// What the device can run.
+fn variants() -> impl Iterator<Item = Variant> {
+    Variant::ALL.into_iter().filter(|variant| variant.available(gpu()))
+}
+
+/// Weights [taps, 4] where `variant` reads them.
+fn placed(w: &[f32], variant: Variant) -> Placed {
+    let row = if variant.home() == Home::Texture { 8 } else { 4 };
+    let rows = w.chunks_exact(4).flat_map(|four| four.iter().copied().chain([0.0; 4]).take(row));
+    Placed::upload(gpu(), "w", &rows.collect::<Vec<f32>>(), texels(w.len() / 4, 4), variant.home()).unwrap()
+}
+
 #[test]
 fn agrees_at_every_small_size() {
-    let sides =
-        (1..=34).map(|side| [1 + side % 3, 1 + side % 4, 1 + side % 11, side, 1 + side % 5 % side, 1 + side % 3]);
-    sweep("convolve", sides);
-    sweep("convolve", (1..=36).map(|outputs| [1, 1 + outputs % 7, outputs, 9, 3, 1]));
-    sweep("convolve", (1..=9).flat_map(|kernel| (1..=4).map(move |stride| [2, 3, 5, 9 + stride, kernel, stride])));
+    for kernel in ["convolve", "convolve_subgroup"] {
+        let sides =
+            (1..=34).map(|side| [1 + side % 3, 1 + side % 4, 1 + side % 11, side, 1 + side % 5 % side, 1 + side % 3]);
+        sweep(kernel, sides);
+        sweep(kernel, (1..=36).map(|outputs| [1, 1 + outputs % 7, outputs, 9, 3, 1]));
+        sweep(kernel, (1..=9).flat_map(|k| (1..=4).map(move |stride| [2, 3, 5, 9 + stride, k, stride])));
+    }
 }
 
 #[test]
 fn agrees_at_awkward_sizes() {
-    sweep("convolve", AWKWARD.map(|side| [1, 1 + side % 2, 1 + side % 5, side, 3, 1]));
-    sweep("convolve", AWKWARD.map(|outputs| [2, 3, outputs, 5, 3, 1 + outputs % 2]));
-    sweep("convolve", AWKWARD.map(|inputs| [1, inputs, 6, 6, 1 + inputs % 5, 1]));
+    for kernel in ["convolve", "convolve_subgroup"] {
+        sweep(kernel, AWKWARD.map(|side| [1, 1 + side % 2, 1 + side % 5, side, 3, 1]));
+        sweep(kernel, AWKWARD.map(|outputs| [2, 3, outputs, 5, 3, 1 + outputs % 2]));
+        sweep(kernel, AWKWARD.map(|inputs| [1, inputs, 6, 6, 1 + inputs % 5, 1]));
+    }
 }
 
 #[test]
 fn agrees_at_the_sizes_of_a_stem() {
-    sweep(
-        "convolve",
-        [
-            [1, 3, 64, 64, 7, 2],
-            [1, 3, 9, 224, 7, 2],
-            [1, 4, 8, 112, 3, 1],
-            [2, 64, 64, 23, 3, 1],
-            [1, 64, 48, 32, 8, 8],
-            [1, 128, 128, 9, 3, 1],
-        ],
-    );
+    for kernel in ["convolve", "convolve_subgroup"] {
+        sweep(
+            kernel,
+            [
+                [1, 3, 64, 64, 7, 2],
+                [1, 3, 9, 224, 7, 2],
+                [1, 4, 8, 112, 3, 1],
+                [2, 64, 64, 23, 3, 1],
+                [1, 64, 48, 32, 8, 8],
+                [1, 128, 128, 9, 3, 1],
+            ],
+        );
+    }
 }
 
 /// A kernel of zeros with a single one moves the image; every place of it is told apart.
@@ -39,18 +58,20 @@ fn a_kernel_with_a_single_one_moves_the_image() {
     let side = 5usize;
     let image: Vec<f32> = (1..=25).map(|i| i as f32).collect();
     let window = Window { kernel: 3, stride: 1, padding: 1 };
-    for (v, u) in (0..3).flat_map(|v| (0..3).map(move |u| (v, u))) {
+    let places = (0..3).flat_map(|v| (0..3).map(move |u| (v, u)));
+    for ((v, u), variant) in places.flat_map(|place| variants().map(move |variant| (place, variant))) {
         let mut w = [0.0f32; 9 * 4];
         w[(v * 3 + u) * 4] = 1.0;
         let y = buffer(&[f32::NAN; 25]);
-        let bindings = Bindings { x: &buffer(&image), w: &buffer(&w), bias: &buffer(&[0.5f32; 4]), y: &y };
-        run(|recorder| record(recorder, Params::new(1, [1, 1], side, window), false, bindings));
+        let w = placed(&w, variant);
+        let bindings = Bindings { x: &buffer(&image), w: w.matrix(), bias: &buffer(&[0.5f32; 4]), y: &y };
+        run(|recorder| record(recorder, variant, Params::new(1, [1, 1], side, window), false, bindings));
         let at = |line: usize, column: usize| match (line + v).checked_sub(1).zip((column + u).checked_sub(1)) {
             Some((line, column)) if line < side && column < side => image[line * side + column],
             _ => 0.0,
         };
         let expected: Vec<f32> = (0..25).map(|i| at(i / side, i % side) + 0.5).collect();
-        assert_eq!(read::<f32>(&y, 25), expected, "{v}, {u}");
+        assert_eq!(read::<f32>(&y, 25), expected, "{variant:?}: {v}, {u}");
     }
 }
 
@@ -61,14 +82,15 @@ fn a_nan_reaches_only_where_the_kernel_covers_it() {
     let window = Window { kernel: 3, stride: 1, padding: 1 };
     let mut x = vec![1.0f32; 2 * side * side];
     x[side * side - 1] = f32::NAN;
-    for relu in [false, true] {
+    for (relu, variant) in [false, true].into_iter().flat_map(|relu| variants().map(move |variant| (relu, variant))) {
         let y = buffer(&vec![0.0f32; 2 * side * side]);
-        let bindings = Bindings { x: &buffer(&x), w: &buffer(&[0.1f32; 36]), bias: &buffer(&[0.0f32; 4]), y: &y };
-        run(|recorder| record(recorder, Params::new(2, [1, 1], side, window), relu, bindings));
+        let w = placed(&[0.1; 36], variant);
+        let bindings = Bindings { x: &buffer(&x), w: w.matrix(), bias: &buffer(&[0.0f32; 4]), y: &y };
+        run(|recorder| record(recorder, variant, Params::new(2, [1, 1], side, window), relu, bindings));
         for (at, value) in read::<f32>(&y, 2 * side * side).into_iter().enumerate() {
             let (line, column) = (at / side, at % side);
             let covered = line < side && line + 2 >= side && column + 2 >= side;
-            assert_eq!(value.is_nan(), covered, "line {line}, column {column}: {value}");
+            assert_eq!(value.is_nan(), covered, "{variant:?}: line {line}, column {column}: {value}");
         }
     }
 }
@@ -78,16 +100,23 @@ fn a_kernel_larger_than_the_image_is_refused() {
     let x = buffer(&[0.0f32; 64]);
     let y = buffer(&[0.0f32; 64]);
     let params = Params::new(1, [1, 1], 3, Window { kernel: 6, stride: 1, padding: 1 });
-    let mut recorder = tcvit::gpu::Recorder::new(gpu());
-    let error =
-        record(&mut recorder, params, false, Bindings { x: &x, w: &x, bias: &x, y: &y }).unwrap_err().to_string();
-    assert!(error.contains("kernel of 6 pixels") && error.contains("3 pixels and 1 zeros"), "{error}");
+    for variant in variants() {
+        let mut recorder = tcvit::gpu::Recorder::new(gpu());
+        let w = placed(&[0.0; 144], variant);
+        let bindings = Bindings { x: &x, w: w.matrix(), bias: &x, y: &y };
+        let error = record(&mut recorder, variant, params, false, bindings).unwrap_err().to_string();
+        assert!(error.contains("kernel of 6 pixels") && error.contains("3 pixels and 1 zeros"), "{error}");
+    }
 }
 
 /// By cooperative matrices, where there are: channels that are whole slabs and others, as a stem has them and at every edge
 /// of what a workgroup makes.
 #[test]
 fn by_matrices_agrees_at_every_edge() {
+    if !Variant::Cooperative.available(gpu()) {
+        println!("skipped: {} has no cooperative matrices", gpu().describe());
+        return;
+    }
     sweep(
         "convolve_cooperative",
         (1..=20).map(|side| [1 + side % 2, 1 + side % 5, 1 + side % 11, side, 1 + side % 4 % side, 1]),

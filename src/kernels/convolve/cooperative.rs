@@ -1,8 +1,9 @@
-//! [`convolve`](super) by cooperative matrices: numbers rounded to f16, summed in f32.
+//! [`Variant::Cooperative`](super::Variant::Cooperative): numbers rounded to f16, summed in f32.
 
-use super::{Bindings, Params};
+use super::Params;
 use crate::error::{Error, Result};
-use crate::gpu::{COOPERATIVE, Context, Kernel, Precision, Recorder, Tile, Types, grid};
+use crate::gpu::{COOPERATIVE, Context, Kernel, Tile, grid};
+use crate::kernels::linear::cooperative::tile;
 
 /// What `tests/shaders.rs` checks against the WGSL.
 pub const KERNEL: Kernel = Kernel {
@@ -17,7 +18,7 @@ pub const KERNEL: Kernel = Kernel {
 
 /// What a workgroup makes: 2 by 2 matrices of sums by each of two subgroups across and some down.
 #[derive(Clone, Copy)]
-struct Shape {
+pub(super) struct Shape {
     tile: Tile,
     /// Subgroups down.
     down: u32,
@@ -27,8 +28,8 @@ struct Shape {
 
 impl Shape {
     /// The largest that `context` has room for.
-    fn on(context: &Context) -> Option<Self> {
-        let tile = context.cooperative_tile()?;
+    pub(super) fn on(context: &Context) -> Result<Self> {
+        let tile = tile(context)?;
         let (limits, subgroup) = (context.limits(), context.info().subgroup_max_size);
         let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
         let fits = |shape: &Self| {
@@ -37,7 +38,32 @@ impl Shape {
                 && shape.threads.is_multiple_of(shape.rows())
                 && [4, 8, 16].contains(&(depth(tile) * shape.rows() / shape.threads.max(1)))
         };
-        [4, 2].map(|down| Self { tile, down, threads: 2 * down * subgroup }).into_iter().find(fits)
+        let shapes = [4, 2].map(|down| Self { tile, down, threads: 2 * down * subgroup });
+        shapes.into_iter().find(fits).filter(|_| context.supports(&KERNEL)).ok_or_else(|| {
+            Error::device(KERNEL.name, "subgroups that fill slabs of matrices, and room for these", context.describe())
+        })
+    }
+
+    /// Of the matrices.
+    pub(super) fn tile(self) -> Tile {
+        self.tile
+    }
+
+    pub(super) fn constants(self, context: &Context, params: &Params) -> Vec<(&'static str, f64)> {
+        let info = context.info();
+        vec![
+            ("KERNEL", f64::from(params.kernel)),
+            ("WHOLE", f64::from(u8::from(params.inputs.is_multiple_of(depth(self.tile))))),
+            ("DOWN", f64::from(self.down)),
+            ("THREADS", f64::from(self.threads)),
+            ("OTHERS", f64::from(u8::from(info.subgroup_min_size != info.subgroup_max_size))),
+        ]
+    }
+
+    pub(super) fn workgroups(self, params: &Params) -> [u32; 3] {
+        let pixels = params.images as usize * (params.out_side as usize).pow(2);
+        let across = params.outputs4.div_ceil(self.tile.side()) as usize;
+        grid(pixels.div_ceil(self.rows() as usize) * across)
     }
 
     /// Pixels of y.
@@ -59,42 +85,10 @@ fn depth(tile: Tile) -> u32 {
 
 /// Whether `context` can run it: there are matrices, room for slabs of them, and threads that fill these evenly.
 pub fn available(context: &Context) -> bool {
-    context.supports(&KERNEL) && Shape::on(context).is_some()
+    Shape::on(context).is_ok()
 }
 
 /// Whether `inputs` channels are whole slabs, so that each is of channels under one place of the kernel.
 pub(crate) fn is_whole(context: &Context, inputs: u32) -> bool {
     context.cooperative_tile().is_some_and(|tile| inputs.is_multiple_of(depth(tile)))
-}
-
-/// Records one dispatch: a workgroup for so many pixels by four matrices of output channels.
-///
-/// # Errors
-/// As [`super::record`], and [`Error::Device`] where it is not [available].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, relu: bool, bindings: Bindings<'_>) -> Result<()> {
-    let context = recorder.context();
-    let Some(shape) = Shape::on(context).filter(|_| context.supports(&KERNEL)) else {
-        let expected = "cooperative matrices, subgroups that fill slabs of them, and room for these";
-        return Err(Error::device(KERNEL.name, expected, context.describe()));
-    };
-    params.check()?;
-    let info = context.info();
-    let constants = [
-        ("RELU", f64::from(u8::from(relu))),
-        ("KERNEL", f64::from(params.kernel)),
-        ("WHOLE", f64::from(u8::from(is_whole(context, params.inputs)))),
-        ("DOWN", f64::from(shape.down)),
-        ("THREADS", f64::from(shape.threads)),
-        ("OTHERS", f64::from(u8::from(info.subgroup_min_size != info.subgroup_max_size))),
-    ];
-    let pixels = params.images as usize * (params.out_side as usize).pow(2);
-    let across = params.outputs4.div_ceil(shape.tile.side()) as usize;
-    recorder.dispatch_typed(
-        &KERNEL,
-        Types::new(Precision::F16, Precision::F32).tiled(shape.tile),
-        &constants,
-        bytemuck::bytes_of(&params),
-        &params.operands(bindings),
-        grid(pixels.div_ceil(shape.rows() as usize) * across),
-    )
 }
