@@ -136,7 +136,7 @@ pub(crate) fn of_convolution(
     let octets = variant == convolve::Variant::Subgroup;
     let groups = |side: usize| if octets { octet::groups(window.out_side(side)) } else { 1 };
     // Images, channels out, pixels of y along a side: below, at and past the edges of what a workgroup makes.
-    let sizes = [[1, 4, 1], [2, 64, 8], [1, 68, 13], [2, 60, 16], [1, 20, 21]];
+    let sizes = [[1, 4, 1], [2, 64, 8], [1, 68, 13], [2, 60, 16], [1, 20, 21], [1, 68, 24]];
     let sizes = sizes.map(|[images, outputs, out]| {
         let covered = (out - 1) * window.stride + window.kernel;
         [images, params.inputs as usize, outputs, covered.saturating_sub(2 * window.padding).max(window.kernel)]

@@ -1,9 +1,9 @@
 //! A convolutional stem as `embed/convolve.wgsl` reads it, batch norm folded in.
 
-use super::Source;
+use super::{Source, check_range};
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Placed, upload};
+use crate::gpu::{Context, Placed, Precision, upload};
 use crate::kernels::convolve;
 use crate::plan::Convolution;
 use crate::tune;
@@ -19,8 +19,14 @@ pub(crate) struct ConvolutionWeights {
     pub(crate) bias: wgpu::Buffer,
 }
 
-/// Loads `patch_embed.conv1` and `bn1` and so on, as many as the configuration has; none without a stem.
-pub(super) fn load(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Vec<ConvolutionWeights>> {
+/// Loads `patch_embed.conv1` and `bn1` and so on, as many as the configuration has; none without a stem. They are f32, and in
+/// f16 networks may be rounded on their way into cooperative matrices: `precision` must have them.
+pub(super) fn load(
+    context: &Context,
+    config: &VitConfig,
+    precision: Precision,
+    source: &mut dyn Source,
+) -> Result<Vec<ConvolutionWeights>> {
     let load = |(planned, number): (Convolution, usize)| {
         let [inputs, outputs] = planned.channels;
         let kernel = planned.window.kernel;
@@ -30,9 +36,12 @@ pub(super) fn load(context: &Context, config: &VitConfig, source: &mut dyn Sourc
         let params = convolve::Params::new(1, planned.channels, planned.side, planned.window);
         let texels = convolve::texels(inputs * kernel * kernel, outputs);
         let home = tune::home_of_filters(context, (&params, planned.window), texels);
-        let stride = outputs.next_multiple_of(home.of(4, 8));
+        let packed = pack(&weight, &scale, outputs.next_multiple_of(home.of(4, 8)));
+        if precision == Precision::F16 {
+            check_range(&convolution, &packed)?;
+        }
         Ok(ConvolutionWeights {
-            w: Placed::upload(context, &convolution, &pack(&weight, &scale, stride), texels, home)?,
+            w: Placed::upload(context, &convolution, &packed, texels, home)?,
             bias: upload(context, &convolution, &bias)?,
         })
     };
@@ -82,6 +91,37 @@ mod tests {
     fn packing_puts_output_channels_last_and_scales_them() {
         // [2, 1, 1, 3]
         assert_eq!(pack(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, -10.0], 3), [1., -40., 0., 2., -50., 0., 3., -60., 0.]);
+    }
+
+    /// Random weights, of which the first of one tensor is too large for f16.
+    struct TooLarge(RandomWeights);
+
+    impl Source for TooLarge {
+        fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+            let mut values = self.0.take(name, shape)?;
+            if name == "patch_embed.conv2.weight" {
+                values[0] = 1e9;
+            }
+            Ok(values)
+        }
+
+        fn ignore(&mut self, name: &str) {
+            self.0.ignore(name);
+        }
+
+        fn finish(&mut self) -> Result<()> {
+            self.0.finish()
+        }
+    }
+
+    #[test]
+    fn a_filter_that_f16_cannot_hold_is_refused_by_its_name_in_f16_only() {
+        let context = Context::blocking().unwrap();
+        let config = VitConfig::preset("lvvit_t").unwrap();
+        let load = |precision| load(&context, &config, precision, &mut TooLarge(RandomWeights { seed: 1 }));
+        let error = load(Precision::F16).err().unwrap().to_string();
+        assert!(error.contains("patch_embed.conv2") && error.contains("--precision f32"), "{error}");
+        assert_eq!(load(Precision::F32).unwrap().len(), 3);
     }
 
     #[test]

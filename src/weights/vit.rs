@@ -22,8 +22,8 @@ pub(crate) struct BlockWeights {
 
 /// A model on the device.
 pub(crate) struct VitWeights {
-    /// Of the blocks' layers, and of activations between kernels. The classifiers are f32: they are small, and nothing
-    /// after them evens errors out.
+    /// Of the blocks' layers, of LV-ViT's second classifier, which reads every token, and of activations between kernels. The
+    /// other classifier is f32: it is small, and nothing after it evens errors out.
     pub(crate) precision: Precision,
     /// Convolutions before patches are cut; none in most models.
     pub(crate) stem: Vec<ConvolutionWeights>,
@@ -50,7 +50,7 @@ impl VitWeights {
         source: &mut dyn Source,
     ) -> Result<Self> {
         let (d, c, p) = (config.width, config.patch_channels(), config.patch_side());
-        let stem = stem::load(context, config, source)?;
+        let stem = stem::load(context, config, precision, source)?;
         let patch = source.take("patch_embed.proj.weight", &[d, c, p, p])?;
         let bias = source.take("patch_embed.proj.bias", &[d])?;
         let patch = Linear::new(context, "patch_embed", precision, &patch, &bias)?;
