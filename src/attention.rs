@@ -18,13 +18,11 @@ pub(crate) use search::fastest;
 /// How attention runs where nothing is searched for: what was fastest at DeiT's shapes on an H200, or on llvmpipe where a
 /// CPU emulates a GPU; of kernels that are right on this device.
 fn preferred(wanted: &search::Wanted<'_>) -> Attention {
-    let best: &[Attention] = match wanted.context.info().device_type {
+    let best: &[Attention] = match wanted.context.is_emulated() {
         // Arithmetic is what a CPU lacks. The plain fused kernel's barriers cost more than it saves where subgroups are
         // missing.
-        wgpu::DeviceType::Cpu => {
-            &[Attention::Emitting, Attention::Fused(Variant::Subgroup), Attention::Stored(Variant::Subgroup)]
-        }
-        _ => &[Attention::Cooperative, Attention::Fused(Variant::Plain)],
+        true => &[Attention::Emitting, Attention::Fused(Variant::Subgroup), Attention::Stored(Variant::Subgroup)],
+        false => &[Attention::Cooperative, Attention::Fused(Variant::Plain)],
     };
     best.iter().copied().find(|&attention| wanted.is_right(attention)).unwrap_or(Attention::Stored(Variant::Plain))
 }

@@ -74,7 +74,7 @@ fn candidates(context: &Context, types: Types, params: &Params) -> Vec<Variant> 
     let is_filled =
         |variant: &Variant| !matches!(variant, Variant::Subgroup { eights } if 8 * (eights - 1) >= params.rows);
     let all: Vec<Variant> = Variant::all(context, types).into_iter().filter(is_filled).collect();
-    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+    let emulated = context.is_emulated();
     let leads = |variant: &Variant| match emulated {
         true => matches!(variant, Variant::Subgroup { .. }),
         false => matches!(variant, Variant::Cooperative(_)),
@@ -90,7 +90,7 @@ fn name_of(types: Types) -> String {
 /// Where weights of a dense layer, that a texture of `texels` holds, are read fastest: a CPU that emulates a GPU loads from
 /// buffers lane by lane.
 pub(crate) fn home_of_weights(context: &Context, precision: Precision, texels: Texels) -> Home {
-    let emulated = context.info().device_type == wgpu::DeviceType::Cpu && subgroup::lanes(context).is_some();
+    let emulated = context.is_emulated() && subgroup::lanes(context).is_some();
     // The others are asked when they are chosen; that it can be read at all, the smallest tells.
     let types = Types::new(precision, Precision::F32).at(Home::Texture);
     let smallest = Variant::Subgroup { eights: 1 };
@@ -106,7 +106,7 @@ pub(crate) fn home_of_filters(
     convolution: (&convolve::Params, convolve::Window),
     texels: Texels,
 ) -> Home {
-    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+    let emulated = context.is_emulated();
     let way = || of_convolution(context, Precision::F32, convolution, Home::Texture);
     match emulated && fits(context, texels) && way() == convolve::Variant::Subgroup {
         true => Home::Texture,
@@ -125,7 +125,7 @@ pub(crate) fn found(context: &Context, name: String, best: String) {
 /// enough to occupy it.
 pub fn default_variant(context: &Context, types: Types, params: &Params) -> Variant {
     let candidates = candidates(context, types, params);
-    if context.info().device_type == wgpu::DeviceType::Cpu || types.home == Home::Texture {
+    if context.is_emulated() || types.home == Home::Texture {
         // Time per row of a tile of 8, 16 and 24 rows, as measured on llvmpipe.
         let time = |eights: u32| params.rows.next_multiple_of(8 * eights) * [0, 15, 11, 10][eights as usize];
         let eights = (1..=3).rev().min_by_key(|&eights| time(eights)).unwrap_or(3);

@@ -234,7 +234,7 @@ fn texels_of_keys(context: &Context, plan: &Plan, images: usize) -> Option<Texel
         let octets = tune::Cosines::Of(Variant::Subgroup);
         tune::of_cosines(context, [patches, width], Precision::F32, Home::Texture) == octets
     };
-    let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
+    let emulated = context.is_emulated();
     (emulated && width >= 4 && fits(context, texels) && condensing.iter().all(believed)).then_some(texels)
 }
 

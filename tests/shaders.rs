@@ -87,7 +87,7 @@ fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
             TypeInner::Scalar(naga::Scalar::U32) if name == "THREADS" => vec![16, 32, 64, 128, 256],
             // How many of something a thread makes: none is not a value.
             TypeInner::Scalar(naga::Scalar::U32)
-                if ["EIGHTS", "GROUPS", "COLUMNS", "KERNEL"].contains(&name.as_str()) =>
+                if ["EIGHTS", "GROUPS", "COLUMNS", "KERNEL", "ROWS"].contains(&name.as_str()) =>
             {
                 vec![1, 2, 3, 4]
             }

@@ -29,6 +29,9 @@ override WEIGHTS: u32 = 1u;
 
 // Threads that share a token: few on a CPU, where every thread of a subgroup costs; on a GPU enough to wait for memory once.
 override LANES: u32 = 8u;
+// Members that are loaded before any is added, 1 or 4: so that a GPU waits for memory once, where a CPU would only load what
+// is no member.
+override AHEAD: u32 = 1u;
 
 // A dropped token, and whether it is fused into a certain other: its row of tokens, and how it counts.
 struct Member {
@@ -89,24 +92,30 @@ fn fuse(image: u32, place: u32, lane: u32) {
     let match_weight = select(select(sizes[member0], connection[index], WEIGHTS != 2u), 1.0, plain);
     for (var element = lane; element < params.width4; element += LANES) {
         var sum = tokens[target4 + element] * kept_weight + tokens[source4 + element] * match_weight;
-        for (var r = place + 1u; r < end; r += 4u) {
-            let m0 = member_at(r, end, own, incoming, listed, matches, plain);
-            let m1 = member_at(r + 1u, end, own, incoming, listed, matches, plain);
-            let m2 = member_at(r + 2u, end, own, incoming, listed, matches, plain);
-            let m3 = member_at(r + 3u, end, own, incoming, listed, matches, plain);
-            // Loaded before any is added, so that memory is waited for once.
-            var t0 = vec4<f32>(0.0);
-            var t1 = vec4<f32>(0.0);
-            var t2 = vec4<f32>(0.0);
-            var t3 = vec4<f32>(0.0);
-            if m0.counts { t0 = tokens[m0.row * params.width4 + element]; }
-            if m1.counts { t1 = tokens[m1.row * params.width4 + element]; }
-            if m2.counts { t2 = tokens[m2.row * params.width4 + element]; }
-            if m3.counts { t3 = tokens[m3.row * params.width4 + element]; }
-            sum += t0 * m0.weight;
-            sum += t1 * m1.weight;
-            sum += t2 * m2.weight;
-            sum += t3 * m3.weight;
+        for (var r = place + 1u; r < end; r += AHEAD) {
+            if AHEAD == 1u {
+                if assigned[matches + r] == own {
+                    let m = member_at(r, end, own, incoming, listed, matches, plain);
+                    sum += tokens[m.row * params.width4 + element] * m.weight;
+                }
+            } else {
+                let m0 = member_at(r, end, own, incoming, listed, matches, plain);
+                let m1 = member_at(r + 1u, end, own, incoming, listed, matches, plain);
+                let m2 = member_at(r + 2u, end, own, incoming, listed, matches, plain);
+                let m3 = member_at(r + 3u, end, own, incoming, listed, matches, plain);
+                var t0 = vec4<f32>(0.0);
+                var t1 = vec4<f32>(0.0);
+                var t2 = vec4<f32>(0.0);
+                var t3 = vec4<f32>(0.0);
+                if m0.counts { t0 = tokens[m0.row * params.width4 + element]; }
+                if m1.counts { t1 = tokens[m1.row * params.width4 + element]; }
+                if m2.counts { t2 = tokens[m2.row * params.width4 + element]; }
+                if m3.counts { t3 = tokens[m3.row * params.width4 + element]; }
+                sum += t0 * m0.weight;
+                sum += t1 * m1.weight;
+                sum += t2 * m2.weight;
+                sum += t3 * m3.weight;
+            }
         }
         tokens[target4 + element] = sum / divisor;
     }

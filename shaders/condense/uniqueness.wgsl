@@ -1,6 +1,6 @@
 // S[i] = (1 - u[i]) D[i]^g size[i]^h, u[i] the largest cosine of i to a token that outranks it in dominance (equal dominance: the
 // lower index outranks), -1 where none does. Of two near-twins only the less dominant one can then go. A workgroup has 64
-// tokens: a thread looks at four of them, down every sixteenth row.
+// tokens: a thread looks at four of them, down every row of so many.
 #import shared/float.wgsl
 
 struct Params {
@@ -16,9 +16,12 @@ struct Params {
 @group(0) @binding(3) var<storage, read> sizes: array<f32>;       // [B, E + N], at least 1
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // [B, N]
 
-const ROWS: u32 = 16u;
+// Rows that are looked at side by side, 4 or 16: on a CPU more would only be more threads.
+override ROWS: u32 = 4u;
+override THREADS: u32 = 16u * ROWS;
 
-var<workgroup> partials: array<f32, 1024>; // [ROWS, 64]
+override PARTIALS_LENGTH: u32 = 64u * ROWS;
+var<workgroup> partials: array<f32, PARTIALS_LENGTH>; // [ROWS, 64]
 
 // D^g; 0 and NaN, where the logarithm inside pow is of no use, come out as themselves.
 fn power(base: f32) -> f32 {
@@ -28,7 +31,7 @@ fn power(base: f32) -> f32 {
     return select(base, pow(base, params.exponent), base > 0.0);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let n = params.patches;
     let image = group.y;

@@ -50,7 +50,7 @@ pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batc
 /// What is tried. Octets share what lanes of a CPU's subgroups load, and win there; on an H200 they were slower than the
 /// plain kernels, and took the driver 25 seconds to compile.
 fn candidates(context: &Context) -> impl Iterator<Item = Attention> {
-    let octets = Variant::Subgroup.available(context) && context.info().device_type == wgpu::DeviceType::Cpu;
+    let octets = Variant::Subgroup.available(context) && context.is_emulated();
     Attention::ALL.into_iter().filter(move |attention| (attention.variant() == Variant::Subgroup) == octets)
 }
 

@@ -33,13 +33,15 @@ struct Inner {
     staged: AtomicUsize,
 }
 
-/// How far what is known about the device goes.
+/// How far what is known about the device goes, and what it is taken for.
 #[derive(Clone, Copy)]
 pub(super) struct Trust {
     /// Whether what was found is kept on disk, and what is there is believed.
     pub(super) kept: bool,
     /// Whether more is searched for.
     pub(super) tune: bool,
+    /// Whether kernels are chosen as for a GPU, whatever the device is.
+    pub(super) as_gpu: bool,
 }
 
 impl Context {
@@ -61,7 +63,7 @@ impl Context {
     /// [`wgpu::Features::PIPELINE_CACHE`].
     pub fn from_device_with(device: wgpu::Device, queue: wgpu::Queue, keep: &Keep) -> Self {
         let tile = Tile::of_device(&device, || pollster::block_on(enumerate()));
-        let trust = Trust { kept: true, tune: false };
+        let trust = Trust { kept: true, tune: false, as_gpu: false };
         Self::assemble(device, queue, tile, Shaders::embedded(), Arc::default(), keep, trust)
     }
 
@@ -113,6 +115,13 @@ impl Context {
     /// The adapter behind the device.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.0.info
+    }
+
+    /// Whether kernels are chosen for a CPU that emulates a GPU: where the adapter is one, unless
+    /// [`ContextOptions::as_gpu`](super::ContextOptions::as_gpu) says otherwise. Its loads are dear, its threads are no more than its lanes, and
+    /// textures are read faster than buffers.
+    pub fn is_emulated(&self) -> bool {
+        self.info().device_type == wgpu::DeviceType::Cpu && !self.0.trust.as_gpu
     }
 
     /// One line for people: name, backend, driver.

@@ -19,7 +19,7 @@ pub(crate) const WORKGROUP: [u32; 3] = [64, 1, 1];
 /// a workgroup on one core, where every barrier is as dear as there are subgroups; on a GPU most of the device is idle beside
 /// it.
 pub(crate) fn threads_of_an_image(context: &Context) -> [(&'static str, f64); 2] {
-    let small = context.info().device_type == wgpu::DeviceType::Cpu;
+    let small = context.is_emulated();
     let threads =
         if small { 64 } else { context.limits().max_compute_invocations_per_workgroup.clamp(64, 256) / 64 * 64 };
     [("THREADS", f64::from(threads)), ("SHORTEST", if small { 4.0 } else { 1.0 })]

@@ -28,6 +28,9 @@ pub struct ContextOptions {
     /// Find out which kernels are fastest on this device, the first time that a shape is met: a fraction of a second for
     /// each. Otherwise a fixed table decides ([`tune`](crate::tune)).
     pub tune: bool,
+    /// Choose kernels, and their forms, as on a GPU where a CPU emulates one: to try and check what a GPU would run where there
+    /// is none. Nothing is kept then.
+    pub as_gpu: bool,
     /// Where compiled pipelines and what was measured on the adapter are kept between runs.
     pub keep: Keep,
 }
@@ -91,8 +94,9 @@ impl Context {
             note(&lost, format!("device lost ({reason:?}): {message}"));
         });
         // Of shaders under edit every version would stay, and what was found of one would be believed of the next.
-        let kept = options.shaders.is_none();
-        Ok(Self::assemble(device, queue, tile, shaders, fault, &options.keep, Trust { kept, tune: options.tune }))
+        let kept = options.shaders.is_none() && !options.as_gpu;
+        let trust = Trust { kept, tune: options.tune, as_gpu: options.as_gpu };
+        Ok(Self::assemble(device, queue, tile, shaders, fault, &options.keep, trust))
     }
 
     /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.

@@ -85,15 +85,18 @@ impl Params {
     }
 }
 
-/// Threads that share a token: on a GPU one for each of its vec4s, up to 256.
-fn lanes(context: &Context, params: &Params) -> u32 {
-    if context.info().device_type == wgpu::DeviceType::Cpu { 8 } else { params.width4.div_ceil(64).clamp(1, 4) * 64 }
+/// Threads that share a token, on a GPU one for each of its vec4s, up to 256; and how many members they load at once.
+fn lanes(context: &Context, params: &Params) -> [u32; 2] {
+    match context.is_emulated() {
+        true => [8, 1],
+        false => [params.width4.div_ceil(64).clamp(1, 4) * 64, 4],
+    }
 }
 
 /// Several threads for each dropped token, and one for each that goes on, of each image.
 pub fn workgroups(context: &Context, params: &Params) -> [u32; 3] {
     let remaining = params.prefix + params.patches - params.dropped;
-    [(params.dropped * lanes(context, params) + remaining).div_ceil(64), params.images, 1]
+    [(params.dropped * lanes(context, params)[0] + remaining).div_ceil(64), params.images, 1]
 }
 
 /// Records one dispatch.
@@ -109,10 +112,10 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, fusion: Fusion, bindi
         Fusion::Size => 2.0,
         Fusion::Sum => 3.0,
     };
-    let (lanes, workgroups) = (f64::from(lanes(recorder.context(), &params)), workgroups(recorder.context(), &params));
+    let ([lanes, ahead], workgroups) = (lanes(recorder.context(), &params), workgroups(recorder.context(), &params));
     recorder.dispatch(
         &KERNEL,
-        &[("WEIGHTS", variant), ("LANES", lanes)],
+        &[("WEIGHTS", variant), ("LANES", f64::from(lanes)), ("AHEAD", f64::from(ahead))],
         bytemuck::bytes_of(&params),
         &[
             Operand::buffer(bindings.tokens, params.incoming() * width),

@@ -100,18 +100,14 @@ impl Sharing {
     /// unless it reads whole rows at once (25,216 rows of 768 took 57 us in octets on an H200, 36 spread; 197 rows 20 and
     /// 12 on an H100).
     fn of(context: &Context, params: &Params) -> Self {
-        let best = match context.info().device_type {
-            wgpu::DeviceType::Cpu => Self::kept(params),
-            _ => Self::spread(context, params),
-        };
+        let best = if context.is_emulated() { Self::kept(params) } else { Self::spread(context, params) };
         best.unwrap_or(Self::READ)
     }
 
     /// All that `context` can run for `params`, the one that suits it first; without what is for CPUs elsewhere, which takes
     /// a driver for GPUs its time to compile.
     pub fn all(context: &Context, params: &Params) -> Vec<Self> {
-        let emulated = context.info().device_type == wgpu::DeviceType::Cpu;
-        let kept = Self::kept(params).filter(|_| emulated);
+        let kept = Self::kept(params).filter(|_| context.is_emulated());
         let mut all = vec![Self::of(context, params)];
         for sharing in [Self::spread(context, params), kept, Some(Self::READ)].into_iter().flatten() {
             if !all.contains(&sharing) {

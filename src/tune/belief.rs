@@ -97,7 +97,7 @@ pub(crate) fn of_cosines(context: &Context, [tokens, inner]: [usize; 2], precisi
     // On CPUs they are emulated, and slow.
     let is_cooperative = precision == Precision::F16
         && home == Home::Buffer
-        && context.info().device_type != wgpu::DeviceType::Cpu
+        && !context.is_emulated()
         && query_key::cooperative::takes(context, inner);
     let compare = |&[images, tokens, _]: &[usize; 3]| doctor::compare_cosines(context, [images, tokens, inner], 1);
     if is_cooperative
@@ -123,10 +123,10 @@ pub(crate) fn of_convolution(
     (params, window): (&convolve::Params, convolve::Window),
     home: Home,
 ) -> convolve::Variant {
-    let variant = match context.info().device_type {
-        wgpu::DeviceType::Cpu => convolve::Variant::Subgroup,
-        _ if precision == Precision::F16 => convolve::Variant::Cooperative,
-        _ => return convolve::Variant::Plain,
+    let variant = match precision {
+        _ if context.is_emulated() => convolve::Variant::Subgroup,
+        Precision::F16 => convolve::Variant::Cooperative,
+        Precision::F32 => return convolve::Variant::Plain,
     };
     if variant.home() != home || !variant.available(context) {
         return convolve::Variant::Plain;
@@ -167,7 +167,7 @@ fn subgroups_if(context: &Context, right: impl FnOnce() -> bool) -> gpu::Variant
 /// Which variant is to match `dropped` tokens: the subgroups' on CPUs that emulate a GPU, if it has.
 pub(crate) fn of_matching(context: &Context, used: AssignUse, dropped: usize) -> gpu::Variant {
     // A driver for GPUs took 12 seconds to compile every form of this one, which then was as fast as the plain kernel.
-    if context.info().device_type != wgpu::DeviceType::Cpu {
+    if !context.is_emulated() {
         return gpu::Variant::Plain;
     }
     let several = |dropped: usize| dropped > octet::OCTETS;

@@ -28,6 +28,7 @@ mod query_key;
 mod resample;
 mod score;
 mod similarity;
+mod slips;
 mod softmax;
 mod texture;
 mod token_max;

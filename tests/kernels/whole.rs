@@ -1,15 +1,30 @@
 use tcvit::doctor;
+use tcvit::gpu::{Context, ContextOptions};
 
 use crate::gpu;
 
-#[test]
-fn every_check_of_the_doctor_passes_here() {
+fn check(context: &Context) {
     let mut heard = 0;
-    let findings = doctor::run(gpu(), |finding| {
+    let findings = doctor::run(context, |finding| {
         heard += 1;
         println!("{:22} {:55} {:?}", finding.kernel, finding.size, finding.outcome);
     });
     assert_eq!(heard, findings.len());
     let failed: Vec<_> = findings.iter().filter(|finding| !finding.passed()).collect();
     assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[test]
+fn every_check_of_the_doctor_passes_here() {
+    check(gpu());
+}
+
+/// In the forms that kernels have on a GPU, which is elsewhere where this runs on a CPU.
+#[test]
+fn every_check_of_the_doctor_passes_as_on_a_gpu() {
+    let mut options = ContextOptions::default();
+    options.as_gpu = true;
+    let context = pollster::block_on(Context::with_options(options)).unwrap();
+    assert!(!context.is_emulated());
+    check(&context);
 }

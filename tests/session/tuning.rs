@@ -44,6 +44,17 @@ fn a_search_is_made_once_and_changes_no_result() {
 }
 
 #[test]
+fn what_a_gpu_would_run_changes_no_result_and_is_not_kept() {
+    let mut options = ContextOptions::default();
+    options.as_gpu = true;
+    let context = pollster::block_on(Context::with_options(options)).unwrap();
+    assert!(!context.is_emulated());
+    let (expected, got) = (logits(&open(ContextOptions::default())), logits(&context));
+    let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    assert!(expected.iter().zip(&got).all(|(a, b)| (a - b).abs() <= 1e-5 * most), "{expected:?} {got:?}");
+}
+
+#[test]
 fn what_was_chosen_is_used() {
     let context = open(ContextOptions::default());
     let params = Params::new(24, 64, 64);

@@ -157,7 +157,7 @@ impl<'a> Bench<'a> {
     /// Keeps a GPU busy until its clocks have risen: while sessions are opened it idles, and then is up to six times as slow.
     fn warm_up(&self, runners: &[Runner]) -> Result<()> {
         let start = Instant::now();
-        let emulated = self.context.info().device_type == wgpu::DeviceType::Cpu;
+        let emulated = self.context.is_emulated();
         while !emulated && start.elapsed() < WARM {
             runners.iter().try_for_each(|runner| self.forward(&runner.session))?;
         }
