@@ -118,8 +118,8 @@ impl Context {
     }
 
     /// Whether kernels are chosen for a CPU that emulates a GPU: where the adapter is one, unless
-    /// [`ContextOptions::as_gpu`](super::ContextOptions::as_gpu) says otherwise. Its loads are dear, its threads are no more than its lanes, and
-    /// textures are read faster than buffers.
+    /// [`ContextOptions::as_gpu`](super::ContextOptions::as_gpu) says otherwise. Its loads are dear, threads beyond its lanes
+    /// gain nothing, and textures are read faster than buffers.
     pub fn is_emulated(&self) -> bool {
         self.info().device_type == wgpu::DeviceType::Cpu && !self.0.trust.as_gpu
     }

@@ -45,11 +45,20 @@ fn a_search_is_made_once_and_changes_no_result() {
 
 #[test]
 fn what_a_gpu_would_run_changes_no_result_and_is_not_kept() {
-    let mut options = ContextOptions::default();
-    options.as_gpu = true;
-    let context = pollster::block_on(Context::with_options(options)).unwrap();
-    assert!(!context.is_emulated());
-    let (expected, got) = (logits(&open(ContextOptions::default())), logits(&context));
+    let folder = tempfile::tempdir().unwrap();
+    let open_in = |as_gpu| {
+        let mut options = ContextOptions::default();
+        (options.as_gpu, options.keep) = (as_gpu, Keep::In(folder.path().to_owned()));
+        pollster::block_on(Context::with_options(options)).unwrap()
+    };
+    let (plain, as_gpu) = (open_in(false), open_in(true));
+    assert!(!as_gpu.is_emulated());
+    let got = logits(&as_gpu);
+    assert!(!as_gpu.choices().all().is_empty());
+    assert!(open_in(false).choices().all().is_empty(), "what was found of a GPU's forms was kept");
+    let expected = logits(&plain);
+    assert!(!open_in(false).choices().all().is_empty(), "nothing is ever kept");
+    assert!(open_in(true).choices().all().is_empty(), "what was found of a CPU's forms was believed");
     let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!(expected.iter().zip(&got).all(|(a, b)| (a - b).abs() <= 1e-5 * most), "{expected:?} {got:?}");
 }

@@ -53,7 +53,7 @@ impl Shape {
         let info = context.info();
         vec![
             ("KERNEL", f64::from(params.kernel)),
-            ("WHOLE", f64::from(u8::from(params.inputs.is_multiple_of(depth(self.tile))))),
+            ("WHOLE", f64::from(u8::from(is_of_slabs(params.inputs, self.tile)))),
             ("DOWN", f64::from(self.down)),
             ("THREADS", f64::from(self.threads)),
             ("OTHERS", f64::from(u8::from(info.subgroup_min_size != info.subgroup_max_size))),
@@ -89,6 +89,11 @@ pub fn available(context: &Context) -> bool {
 }
 
 /// Whether `inputs` channels are whole slabs, so that each is of channels under one place of the kernel.
+fn is_of_slabs(inputs: u32, tile: Tile) -> bool {
+    inputs.is_multiple_of(depth(tile))
+}
+
+/// The same for the matrices of `context`: another form of the kernel.
 pub(crate) fn is_whole(context: &Context, inputs: u32) -> bool {
-    context.cooperative_tile().is_some_and(|tile| inputs.is_multiple_of(depth(tile)))
+    context.cooperative_tile().is_some_and(|tile| is_of_slabs(inputs, tile))
 }
