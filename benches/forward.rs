@@ -9,7 +9,7 @@ fn forward(criterion: &mut Criterion) {
     let tiny = VitConfig::preset("deit_tiny").expect("a preset");
     for (name, config, drop, batch) in [("vit_cifar10_32", small, 5, 8), ("deit_tiny", tiny, 14, 1)] {
         let model = Model::random(&gpu, &config, 1).expect("a model");
-        let pixels = tcvit::random::Random::named("pixels", 1).tensor(batch * 3 * config.image.pow(2), 0.0, 1.5);
+        let pixels = tcvit::random::Random::named("pixels", 1).tensor(batch * config.pixels(), 0.0, 1.5);
         let mut group = criterion.benchmark_group(name);
         group.throughput(Throughput::Elements(batch as u64)).sample_size(10);
         for (label, condensation) in [

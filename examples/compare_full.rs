@@ -21,7 +21,7 @@ fn main() -> tcvit::Result<()> {
     let model = Model::random(&gpu, &config, 1)?;
     let full = model.session(SessionOptions::new().batch(batch))?;
     let condensed = model.session(SessionOptions::new().batch(batch).condense(condensation))?;
-    let pixels = tcvit::random::Random::named("pixels", 1).tensor(batch * 3 * config.image.pow(2), 0.0, 1.5);
+    let pixels = tcvit::random::Random::named("pixels", 1).tensor(batch * config.pixels(), 0.0, 1.5);
 
     let sessions = [&full, &condensed];
     let times = in_turns(&sessions, Rounds::exactly(REPEATS), |session| session.logits(&pixels).map(|_| ()))?;

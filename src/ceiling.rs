@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use half::f16;
 
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Home, Placed, Precision, Recorder, Recording, Texels, Types, empty, profile};
-use crate::kernels::linear::{self, Bindings, Epilogue, Params, Variant};
+use crate::gpu::{Context, Home, Operation, Placed, Precision, Recorder, Recording, Texels, Types, empty, profile};
+use crate::kernels::linear::{self, Bindings, Call, Epilogue, Params};
 use crate::random::Random;
 
 /// The best rates that were seen.
@@ -32,14 +32,14 @@ const LONG: f64 = 0.02;
 /// Measurements whose median counts.
 const REPEATS: usize = 5;
 
-/// Measures for about `budget`: the dense layers of networks small and large by every variant that the device has, and
+/// Measures for about `budget`: the dense layers of networks small and large by every way that the device has, and
 /// copies. GPU time where the adapter tells it, else time until the result is there.
 ///
 /// # Errors
 /// [`Error`] as recording, submitting and allocating have them.
 pub fn ceilings(context: &Context, budget: Duration) -> Result<Ceilings> {
     let share = budget / 4;
-    let cooperative = |way: &Way| matches!(way.0, Variant::Cooperative(_));
+    let cooperative = |way: &Way| way.0.kernel.name == linear::cooperative::KERNEL.name;
     let half = Types::new(Precision::F16, Precision::F16);
     let (matrices, others): (Vec<_>, Vec<_>) = ways(context, half).into_iter().partition(cooperative);
     Ok(Ceilings {
@@ -63,13 +63,17 @@ impl Ceilings {
     }
 }
 
-/// How a product is made, of what.
-type Way = (Variant, Types);
+/// How a product is made, and of which types.
+type Way = (&'static crate::gpu::Way<Call>, Types);
 
-/// Every way for `types`, weights wherever a variant can have them.
+/// Every way for `types`, weights wherever a way can have them.
 fn ways(context: &Context, types: Types) -> Vec<Way> {
-    let at = |home| Variant::all(context, types.at(home)).into_iter().map(move |variant| (variant, types.at(home)));
-    Home::ALL.into_iter().flat_map(at).collect()
+    let call = |types| Call { params: Params::new(64, 128, 512), types, epilogue: Epilogue::Store };
+    let takes = |way: &crate::gpu::Way<Call>, types| {
+        context.supports(way.kernel) && (way.takes)(context.traits(), &call(types))
+    };
+    let at = |home| Call::ways().iter().map(move |way| (way, types.at(home)));
+    Home::ALL.into_iter().flat_map(at).filter(|&(way, types)| takes(way, types)).collect()
 }
 
 /// The best rate over shapes and `ways`, with as many rows as it takes to keep the device busy.
@@ -120,7 +124,7 @@ fn least_seconds(rows: usize, inner: usize, columns: usize, best: f64) -> f64 {
 fn warm_up(context: &Context, deadline: Instant, recording: Option<&Recording>) -> Result<()> {
     const ENOUGH: Duration = Duration::from_millis(100);
     let start = Instant::now();
-    if context.info().device_type == wgpu::DeviceType::Cpu {
+    if !context.traits().clocks_rise {
         return Ok(());
     }
     while let Some(recording) = recording
@@ -134,15 +138,15 @@ fn warm_up(context: &Context, deadline: Instant, recording: Option<&Recording>) 
 }
 
 /// A product made one way.
-fn record(context: &Context, (variant, types): Way, params: Params) -> Result<Recording> {
+fn record(context: &Context, (way, types): Way, params: Params) -> Result<Recording> {
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
-    let in_buffer = |len: usize| matrix(context, len, types.input, ([len as u32, 1, 1], Home::Buffer));
+    let in_buffer = |len: usize| matrix(context, len, types.input, ([len as u32, 1], Home::Buffer));
     let (x, bias) = (in_buffer(rows * inner)?, empty(context, "bias", columns)?);
     let y = empty(context, "y", types.output.words(rows * columns))?;
     let w = matrix(context, inner * columns, types.input, (linear::texels(inner, columns, types.input), types.home))?;
     let mut recorder = Recorder::new(context);
     let bindings = Bindings { x: x.matrix().buffer("ceiling")?, w: w.matrix(), bias: &bias, y: &y, residual: None };
-    linear::record(&mut recorder, variant, types, params, Epilogue::Store, bindings)?;
+    linear::record(&mut recorder, way, Call { params, types, epilogue: Epilogue::Store }, bindings)?;
     recorder.finish()
 }
 

@@ -2,46 +2,19 @@
 
 use crate::error::{Error, Result};
 
-/// How logits come from the last tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Head {
-    /// A linear layer on the class token after the final norm.
-    ClassToken,
-    /// The mean of two linear layers, on the class and on the distillation token (DeiT, distilled).
-    ClassAndDistillation,
-    /// Mean of the patch tokens, then `fc_norm`, then a linear layer; there is no final norm before it. Condensed tokens
-    /// count by how many patches they stand for.
-    MeanPooled,
-    /// LV-ViT's: a linear layer on the class token, plus half of the largest that another linear layer gives each class
-    /// on any patch token, both after the final norm.
-    ClassAndTokenMax,
-    /// A linear layer on the class token beside the mean of the patch tokens, both after the final norm (transformers'
-    /// DINOv2). Condensed tokens count by how many patches they stand for.
-    ClassAndMean,
-}
+mod parts;
+mod presets;
 
-/// How pixels become patches, before their projection to D.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Stem {
-    /// Patches are cut from the pixels.
-    Patchify,
-    /// LV-ViT's: convolutions of 7x7 at stride 2, 3x3 and 3x3, each with batch norm (folded into the weights at load) and
-    /// ReLU; patches of half the side are cut from what they give.
-    Convolutional {
-        /// Channels of all three, a multiple of 4.
-        channels: usize,
-    },
-}
+pub use parts::{Activation, Head, Position, Stem};
+pub use presets::PRESETS;
 
 /// One pre-norm Vision Transformer. Letters as in the crate's documentation.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct VitConfig {
-    /// Pixels along a side of the square image.
-    pub image: usize,
-    /// Pixels along a side of a patch; divides `image`.
+    /// Height and width of the image in pixels.
+    pub image: [usize; 2],
+    /// Pixels along a side of a patch; divides both sides of the image.
     pub patch: usize,
     /// What comes before the projection of patches.
     pub stem: Stem,
@@ -55,6 +28,8 @@ pub struct VitConfig {
     pub mlp: usize,
     /// Classes of the head; 0 for a model without one, which gives features only.
     pub classes: usize,
+    /// Whether there is a class token. Heads that see one need it.
+    pub class_token: bool,
     /// Register tokens, after the class (and distillation) token.
     pub registers: usize,
     /// How logits are made. [`Head::ClassAndDistillation`] implies a distillation token.
@@ -65,8 +40,12 @@ pub struct VitConfig {
     pub layer_scale: bool,
     /// What residual branches are divided by (LV-ViT's `skip_lam`); 1 for other models. Folded into the weights at load.
     pub residual_divisor: f32,
-    /// Whether the position embedding has rows for the prefix tokens too.
-    pub position_covers_prefix: bool,
+    /// How positions enter.
+    pub position: Position,
+    /// Whether there is a norm of all tokens before the first block too.
+    pub pre_norm: bool,
+    /// Between the two layers of an MLP.
+    pub activation: Activation,
     /// Layer norm's epsilon: 1e-6 in timm's models, 1e-5 in LV-ViT.
     pub epsilon: f32,
     /// Mean of each channel that preprocessing subtracts, in units of 0 to 1.
@@ -83,28 +62,11 @@ pub struct VitConfig {
     pub labels: Vec<String>,
 }
 
-/// The names that [`VitConfig::preset`] takes.
-pub const PRESETS: &[&str] = &[
-    "deit_tiny",
-    "deit_small",
-    "deit_base",
-    "deit_tiny_distilled",
-    "deit_small_distilled",
-    "deit_base_distilled",
-    "vit_large",
-    "dinov2_small",
-    "dinov2_small_reg4",
-    "lvvit_t",
-    "lvvit_s",
-    "lvvit_m",
-    "lvvit_l",
-];
-
 impl VitConfig {
-    /// A ViT with a class-token head on `image` pixels, ImageNet normalisation, timm's epsilon and an MLP ratio of 4.
+    /// A ViT with a class-token head on `image` by `image` pixels, ImageNet normalisation, timm's epsilon and an MLP ratio of 4.
     pub fn new(image: usize, patch: usize, width: usize, depth: usize, heads: usize, classes: usize) -> Self {
         Self {
-            image,
+            image: [image; 2],
             patch,
             stem: Stem::Patchify,
             width,
@@ -113,12 +75,15 @@ impl VitConfig {
             // Saturating, here and below: a number too large is for `validate` to name.
             mlp: width.saturating_mul(4),
             classes,
+            class_token: true,
             registers: 0,
             head: Head::ClassToken,
             qkv_bias: true,
             layer_scale: false,
             residual_divisor: 1.0,
-            position_covers_prefix: true,
+            position: Position::LearnedForAll,
+            pre_norm: false,
+            activation: Activation::Gelu,
             epsilon: 1e-6,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
@@ -129,70 +94,47 @@ impl VitConfig {
         }
     }
 
-    /// A published shape by name; [`PRESETS`] lists them. DINOv2's are at 224 pixels, without a head.
-    ///
-    /// ```
-    /// let config = tcvit::VitConfig::preset("deit_small")?;
-    /// assert_eq!((config.width, config.depth, config.patches()), (384, 12, 196));
-    /// # Ok::<(), tcvit::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a name that is not in the list.
-    pub fn preset(name: &str) -> Result<Self> {
-        let deit = |width: usize| Self::new(224, 16, width, 12, width / 64, 1000);
-        let distilled = |width| Self { head: Head::ClassAndDistillation, ..deit(width) };
-        let dinov2 = Self { layer_scale: true, crop: 1.0, ..Self::new(224, 14, 384, 12, 6, 0) };
-        Ok(match name {
-            "deit_tiny" => deit(192),
-            "deit_small" => deit(384),
-            "deit_base" => deit(768),
-            "deit_tiny_distilled" => distilled(192),
-            "deit_small_distilled" => distilled(384),
-            "deit_base_distilled" => distilled(768),
-            "vit_large" => Self::new(224, 16, 1024, 24, 16, 1000),
-            "dinov2_small" => dinov2,
-            "dinov2_small_reg4" => Self { registers: 4, position_covers_prefix: false, ..dinov2 },
-            "lvvit_t" => Self::lvvit(240, 12, 64),
-            "lvvit_s" => Self::lvvit(384, 16, 64),
-            "lvvit_m" => Self::lvvit(512, 20, 64),
-            "lvvit_l" => Self::lvvit(768, 24, 128),
-            _ => return Err(Error::config("model preset", format!("one of {}", PRESETS.join(", ")), name)),
-        })
-    }
-
-    /// LV-ViT at 224 pixels with `depth` blocks and `channels` in its stem. The width tells heads, skip_lam and crop, as
-    /// no tensor's shape does.
-    fn lvvit(width: usize, depth: usize, channels: usize) -> Self {
-        let mut config = Self::new(224, 16, width, depth, 1, 1000);
-        config.stem = Stem::Convolutional { channels };
-        config.head = Head::ClassAndTokenMax;
-        config.mlp = 3 * width;
-        config.qkv_bias = false;
-        config.published_lvvit();
-        config
-    }
-
-    /// Sets what the published LV-ViT of this width has: epsilon, heads, skip_lam, crop. A width that was not published
-    /// has heads 64 wide and the skip_lam of most.
-    pub(crate) fn published_lvvit(&mut self) {
-        self.epsilon = 1e-5;
-        (self.heads, self.residual_divisor) = match self.width {
-            240 => (4, 1.0),
-            768 => (12, 3.0),
-            width => ((width / 64).max(1), 2.0),
-        };
-        self.crop = if self.width < 512 { 0.9 } else { 1.0 };
+    /// Rows and columns of the grid of patches.
+    pub fn grid(&self) -> [usize; 2] {
+        self.image.map(|side| side / self.patch.max(1))
     }
 
     /// N, patch tokens before any condensation.
     pub fn patches(&self) -> usize {
-        (self.image / self.patch.max(1)).saturating_pow(2)
+        let [rows, columns] = self.grid();
+        rows.saturating_mul(columns)
     }
 
-    /// E, prefix tokens: class, then distillation, then registers.
+    /// E, prefix tokens: class, then distillation, then registers; there may be none.
     pub fn prefix(&self) -> usize {
-        self.registers.saturating_add(1 + usize::from(self.head == Head::ClassAndDistillation))
+        let distillation = usize::from(self.head == Head::ClassAndDistillation);
+        self.registers.saturating_add(usize::from(self.class_token) + distillation)
+    }
+
+    /// Prefix tokens that have a row of the position embedding.
+    pub(crate) fn positioned_prefix(&self) -> usize {
+        match self.position {
+            Position::LearnedForAll => self.prefix(),
+            Position::LearnedForPatches => 0,
+        }
+    }
+
+    /// Numbers of one image's pixels, three channels.
+    pub fn pixels(&self) -> usize {
+        self.image[0].saturating_mul(self.image[1]).saturating_mul(3)
+    }
+
+    /// The side of a square image.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an image that is not square.
+    pub(crate) fn square(&self, op: &str) -> Result<usize> {
+        match self.image {
+            [height, width] if height == width => Ok(height),
+            [height, width] => {
+                Err(Error::config(op, "a square image; give normalised pixels", format!("{height} x {width} pixels")))
+            }
+        }
     }
 
     /// T = E + N.
@@ -231,7 +173,7 @@ impl VitConfig {
     pub(crate) fn stem_elements(&self) -> usize {
         match self.stem {
             Stem::Patchify => 0,
-            Stem::Convolutional { channels } => channels * (self.image / 2).pow(2),
+            Stem::Convolutional { channels } => channels * (self.image[0] / 2) * (self.image[1] / 2),
         }
     }
 
@@ -256,6 +198,11 @@ impl VitConfig {
         first + usize::from(mean)
     }
 
+    /// P, numbers that a classifier sees of an image.
+    pub fn pooled(&self) -> usize {
+        self.head_rows() * self.width
+    }
+
     /// Checks that the numbers fit each other and the kernels.
     ///
     /// # Errors
@@ -270,9 +217,11 @@ impl VitConfig {
         };
         // Past these, products of sizes would leave 32 bits on the GPU long after memory has run out.
         let sane = |n: usize| (1..=1 << 16).contains(&n);
-        require(sane(self.image), "image", "1 to 65536 pixels", self.image)?;
         require(sane(self.patch), "patch", "1 to 65536 pixels", self.patch)?;
-        require(self.image.is_multiple_of(self.patch), "image", "a multiple of the patch side", self.image)?;
+        for side in self.image {
+            require(sane(side), "image", "1 to 65536 pixels", side)?;
+            require(side.is_multiple_of(self.patch), "image", "a multiple of the patch side", side)?;
+        }
         require(sane(self.patches()), "patches", "1 to 65536", self.patches())?;
         require(sane(self.depth) && self.depth <= 1024, "depth", "1 to 1024 blocks", self.depth)?;
         require(sane(self.heads), "heads", "at least 1", self.heads)?;
@@ -292,10 +241,13 @@ impl VitConfig {
             // A thread of the projection goes over them in steps of four.
             let numbers = self.patch_elements();
             require(numbers <= 1 << 17, "numbers of a patch", "at most 131072, stem channels (patch / 2)^2", numbers)?;
-            require(self.image <= 1 << 13, "image", "at most 8192 pixels under a convolutional stem", self.image)?;
+            let side = self.square("model configuration: image under a convolutional stem")?;
+            require(side <= 1 << 13, "image", "at most 8192 pixels under a convolutional stem", side)?;
         }
         require(self.classes <= 1 << 20, "classes", "at most 1048576", self.classes)?;
         require(self.registers <= 1024, "registers", "at most 1024", self.registers)?;
+        let classless = self.class_token || self.head_sees().0 == 0;
+        require(classless, "class token", "1, for a head that sees it", 0)?;
         let named = self.labels.is_empty() || self.labels.len() == self.classes;
         require(named, "labels", "one for each class", self.labels.len())?;
         let positive = self.epsilon > 0.0 && self.epsilon < 1.0 && self.std.iter().all(|s| *s > 0.0 && s.is_finite());

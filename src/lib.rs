@@ -17,8 +17,8 @@
 //! [`Context`] is a device, [`Model`] weights on it, [`Session`] a model with a batch size and a [`Condensation`],
 //! recorded once and replayed for every batch. [`plan`] knows every size before anything runs, [`cost`] every
 //! multiply-add, [`Trace`] what a forward decided, [`Provenance`] what became of every patch, [`timing`] compares full and
-//! condensed. [`kernels`], their CPU twins in [`reference`](mod@reference) and the [`doctor`] that compares them are
-//! public for whoever builds on them.
+//! condensed. [`kernels`], their CPU references in [`reference`](mod@reference), the [`ways`] to do each operation and the
+//! [`doctor`] that compares them are public for those who build on them.
 //!
 //! # Letters
 //! **B** batch, **N** patch tokens, **E** prefix tokens (class, then distillation, then registers), **T** = E + N,
@@ -36,6 +36,7 @@ pub mod condensation;
 pub mod config;
 pub mod convergence;
 pub mod cost;
+pub mod difference;
 pub mod doctor;
 pub mod error;
 pub mod file;
@@ -51,19 +52,16 @@ pub mod reference;
 pub mod session;
 pub mod timing;
 pub mod trace;
-pub mod tune;
+pub mod ways;
 pub mod weights;
 
-mod attention;
-mod block;
-mod condense;
-mod embed;
-mod forward;
-mod head;
+mod comparison;
+mod cosines;
+mod stage;
 mod workspace;
 
 pub use condensation::Condensation;
-pub use condense::connectivity_matrix;
+
 pub use config::VitConfig;
 pub use error::{Error, Result};
 pub use gpu::{Context, ContextOptions, Keep, Precision};
@@ -72,6 +70,7 @@ pub use plan::Attention;
 pub use prediction::{Guess, Prediction};
 pub use provenance::Provenance;
 pub use session::{IntoImage, Pending, Predictions, Preprocessing, Session, SessionOptions, Wanted};
+pub use stage::connectivity_matrix;
 pub use trace::Trace;
 
 #[cfg(doctest)]

@@ -57,7 +57,7 @@ impl LoadOptions {
     /// # Errors
     /// [`Error::Config`] for a side that is not a multiple of the patch side, naming those nearest to it.
     pub fn apply(&self, stored: &VitConfig) -> Result<VitConfig> {
-        let Some(side) = self.image.filter(|side| *side != stored.image) else { return Ok(stored.clone()) };
+        let Some(side) = self.image.filter(|side| [*side; 2] != stored.image) else { return Ok(stored.clone()) };
         let patch = stored.patch.max(1);
         if side == 0 || !side.is_multiple_of(patch) {
             let (below, above) = (side / patch * patch, (side / patch).saturating_add(1).saturating_mul(patch));
@@ -65,7 +65,7 @@ impl LoadOptions {
             let expected = format!("a multiple of the patch side {patch}, {nearest}");
             return Err(Error::config("image side", expected, side.to_string()));
         }
-        let config = VitConfig { image: side, ..stored.clone() };
+        let config = VitConfig { image: [side; 2], ..stored.clone() };
         config.validate()?;
         Ok(config)
     }
@@ -170,7 +170,7 @@ impl Model {
     ) -> Result<Self> {
         let config = options.apply(stored)?;
         let precision = options.precision.unwrap_or_else(|| context.preferred_precision());
-        let loaded = weights::load(context, &config, precision, &mut Resized::new(source, stored, config.image))?;
+        let loaded = weights::load(context, &config, precision, &mut Resized::new(source, stored, &config))?;
         Self::assemble(context, config, loaded, tuned)
     }
 
@@ -181,7 +181,8 @@ impl Model {
         tuned: Option<Condensation>,
     ) -> Result<Self> {
         let preprocess = Preprocess {
-            side: config.image,
+            // Photographs for an image that is not square are refused where they are given.
+            side: config.image[0],
             crop: config.crop,
             squash: config.squash,
             mean: config.mean,

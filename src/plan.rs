@@ -5,17 +5,14 @@ use crate::condensation::{Condensation, Schedule};
 use crate::config::{Stem, VitConfig};
 use crate::cost;
 use crate::error::{Error, Result};
-use crate::gpu::{Precision, Texels, Variant};
-use crate::kernels::attention::Emission;
-use crate::kernels::attention_powers::Layout;
 use crate::kernels::convolve::Window;
 use crate::kernels::top_k::MOST_PATCHES;
 
-mod attention;
 mod elements;
+mod route;
 
-pub use attention::Attention;
 pub use elements::Elements;
+pub use route::Attention;
 
 /// The convolutions of [`Stem::Convolutional`], in order.
 const STEM: [Window; 3] = [
@@ -38,7 +35,8 @@ impl Convolution {
     /// Those of `config`'s stem, in order; none where patches are cut from the pixels.
     pub(crate) fn of(config: &VitConfig) -> Vec<Self> {
         let Stem::Convolutional { channels } = config.stem else { return Vec::new() };
-        let (mut inputs, mut side) = (3, config.image);
+        // The image under a convolutional stem is square.
+        let (mut inputs, mut side) = (3, config.image[0]);
         let convolutions = STEM.into_iter().map(|window| {
             let convolution = Self { channels: [inputs, channels], side, window };
             (inputs, side) = (channels, window.out_side(side));
@@ -79,7 +77,7 @@ pub struct Plan {
     pub condensation: Option<Condensation>,
     /// L blocks.
     pub blocks: Vec<BlockPlan>,
-    /// How attention runs: plain and stored, which runs everywhere, unless [`Plan::with_attention`] said otherwise.
+    /// How attention runs: stored, which runs everywhere, unless [`Plan::with_attention`] said otherwise.
     pub attention: Attention,
 }
 
@@ -101,11 +99,19 @@ impl Plan {
                 }
             }
         };
-        if drops.iter().any(|&drop| drop > 0) && config.patches() > MOST_PATCHES {
+        let condenses = drops.iter().any(|&drop| drop > 0);
+        if condenses && !config.class_token && condensation.is_some_and(Condensation::uses_dominance) {
+            let expected = "a model with a class token, whose attention ranks the patch tokens (tome ranks without)";
+            return Err(Error::config("plan condensation", expected, "a model without a class token"));
+        }
+        if condenses && config.patches() > MOST_PATCHES {
             return Err(Error::limit(
                 "plan condensation",
                 format!("at most {MOST_PATCHES} patch tokens, which one workgroup's memory can rank"),
-                format!("{} of a {} px image in {} px patches", config.patches(), config.image, config.patch),
+                {
+                    let [height, width] = config.image;
+                    format!("{} of {height} x {width} px in {} px patches", config.patches(), config.patch)
+                },
             ));
         }
         let mut patches = config.patches();
@@ -118,7 +124,7 @@ impl Plan {
             config: config.clone(),
             condensation: condensation.cloned(),
             blocks: blocks.collect(),
-            attention: Attention::Stored(Variant::Plain),
+            attention: Attention::Stored,
         })
     }
 
@@ -148,25 +154,9 @@ impl Plan {
         tokens.next_multiple_of(4)
     }
 
-    /// Whether attention leaves what W is made of, in blocks that condense by `condensation`.
-    pub(crate) fn emits(&self, condensation: &Condensation) -> bool {
-        self.attention == Attention::Emitting && condensation.compares_attention()
-    }
-
     /// Whether rows of W are padded to whole vec4s: where what writes it and all that reads it can do with that.
     pub(crate) fn pads(&self, condensation: &Condensation) -> bool {
-        let writes =
-            self.emits(condensation) || self.attention == Attention::Cooperative && condensation.compares_attention();
-        writes && condensation.reads_w_once()
-    }
-
-    /// The sizes of textures that hold W, and the powers that it is made of, of `images` images; where W is padded.
-    pub(crate) fn texels(&self, images: usize, precision: Precision) -> Option<[Texels; 2]> {
-        let (config, patches) = (&self.config, self.config.patches());
-        let emits = |condensation| self.condenses() && self.emits(condensation) && self.pads(condensation);
-        let pads = self.condensation.as_ref().is_some_and(emits);
-        let w = || Layout::padded(config.prefix(), patches).texels(patches, images);
-        pads.then(|| [w(), Emission::texels([images, config.heads, config.tokens()], precision)])
+        self.attention == Attention::Cooperative && condensation.compares_attention() && condensation.reads_w_once()
     }
 
     /// How many of `batch` images fit the adapter at once: the batch in the fewest, evenly filled runs.

@@ -27,6 +27,8 @@ pub struct Trace {
     pub logits: Vec<f32>,
     /// Tokens after the final norm [B, T, D].
     pub features: Vec<f32>,
+    /// What a classifier sees of each image [B, P]: the class token after the final norm, or the mean of the patch tokens.
+    pub pooled: Vec<f32>,
     /// The blocks that condense, in order.
     pub blocks: Vec<BlockTrace>,
 }
@@ -84,6 +86,7 @@ impl Trace {
         self.images += more.images;
         self.logits.extend(more.logits);
         self.features.extend(more.features);
+        self.pooled.extend(more.pooled);
         for (block, more) in self.blocks.iter_mut().zip(more.blocks) {
             block.kept.extend(more.kept);
             block.assigned.extend(more.assigned);
@@ -92,7 +95,7 @@ impl Trace {
         }
     }
 
-    /// The trace file: `logits` [B, classes] and `features` [B, T, D] f32; for each block I that condenses
+    /// The trace file: `logits` [B, classes], `features` [B, T, D] and, where it was asked for, `pooled` [B, P] f32; for each block I that condenses
     /// `block.I.kept` [B, N-R] u32, `block.I.assigned` [B, N] u32 (4294967295: pruned), `block.I.score` [B, N] f32 and,
     /// where it was inspected, `block.I.connectivity` [B, N, N] f32.
     ///
@@ -104,6 +107,10 @@ impl Trace {
             vec![("features".to_owned(), Tensor::floats(&self.features, vec![b, self.tokens, self.width]))];
         if self.classes > 0 {
             tensors.push(("logits".to_owned(), Tensor::floats(&self.logits, vec![b, self.classes])));
+        }
+        if !self.pooled.is_empty() {
+            let width = self.pooled.len() / b.max(1);
+            tensors.push(("pooled".to_owned(), Tensor::floats(&self.pooled, vec![b, width])));
         }
         for block in &self.blocks {
             let name = |what: &str| format!("block.{}.{what}", block.block);

@@ -1,16 +1,10 @@
 //! The buffers that a forward works in, sized by the plan for a number of images. What a dispatch reads and what it
 //! writes are never one buffer, so tokens and sizes ping-pong.
 
-use crate::condensation::Weights;
-use crate::doctor::{AssignUse, ScoreUse};
 use crate::error::Result;
-use crate::gpu::{Context, Home, Placed, Precision, Texels, Variant, empty, fits};
-use crate::kernels::assign::Candidates;
-use crate::kernels::attention::Emission;
+use crate::gpu::{Context, Precision, empty};
 use crate::kernels::attention::cooperative::MOST_ROWS;
-use crate::kernels::score::Terms;
-use crate::plan::Plan;
-use crate::tune;
+use crate::plan::{BlockPlan, Plan};
 
 /// Buffers of one session. Shapes are for B images at the largest token count; later blocks use a part of each.
 pub(crate) struct Workspace {
@@ -33,10 +27,6 @@ pub(crate) struct Workspace {
     /// What fused attention leaves of its softmax, the largest logit and 1 / the sum of each row [B, H, T, 2]; else one
     /// element.
     pub(crate) softmax_rows: wgpu::Buffer,
-    /// Powers that attention emits [B, H, T, T padded] and what they are relative to [B, H, chunks, T]; else a
-    /// vec4 each.
-    pub(crate) powers: Placed,
-    pub(crate) levels: wgpu::Buffer,
     /// MLP's hidden layer [B, T, F].
     pub(crate) hidden: wgpu::Buffer,
     /// What the classifier sees [B, D or 2D], before and after fc_norm.
@@ -55,11 +45,11 @@ pub(crate) struct Workspace {
 #[derive(Clone)]
 pub(crate) struct CondenseBuffers {
     /// W of the metrics that are not cosines [B, N, N].
-    pub(crate) connectivity: Placed,
+    pub(crate) connectivity: wgpu::Buffer,
     /// Cosines of keys or of tokens [B, N, N], and the W that is made of them.
     pub(crate) cosine: wgpu::Buffer,
     /// Unit keys [B, N, Dh], or unit tokens [B, N, D].
-    pub(crate) keys: Placed,
+    pub(crate) keys: wgpu::Buffer,
     /// D [B, N].
     pub(crate) dominance: wgpu::Buffer,
     /// Sums of the columns of W by attention, over strips of its rows [B, strips, N].
@@ -106,9 +96,8 @@ impl CondenseBuffers {
             // A matrix that the condensation does not use stays one element.
             empty(context, name, ((shared.size() / 4) as usize).min(images * patches * patches))
         };
-        let connectivity = self.connectivity.matrix().buffer("inspect")?;
         Ok(Self {
-            connectivity: Placed::Buffer(new("inspected connectivity", connectivity)?),
+            connectivity: new("inspected connectivity", &self.connectivity)?,
             cosine: new("inspected cosine", &self.cosine)?,
             ..self.clone()
         })
@@ -116,37 +105,30 @@ impl CondenseBuffers {
 }
 
 impl Workspace {
-    /// Where attention leaves what W is made of.
-    pub(crate) fn emission(&self) -> Emission<'_> {
-        Emission { powers: self.powers.matrix(), levels: &self.levels }
+    /// The residual stream that `stream` is not.
+    pub(crate) fn other_tokens(&self, stream: &wgpu::Buffer) -> &wgpu::Buffer {
+        let [first, second] = &self.tokens;
+        if stream == first { second } else { first }
     }
 
-    /// Allocates for `images` images under `plan`, activations stored in `precision`. With `inspect` matrices lie as they
-    /// are read back.
-    pub(crate) fn new(
-        context: &Context,
-        plan: &Plan,
-        precision: Precision,
-        images: usize,
-        inspect: bool,
-    ) -> Result<Self> {
+    /// The sizes that `sizes` are not.
+    pub(crate) fn other_sizes(&self, sizes: &wgpu::Buffer) -> &wgpu::Buffer {
+        let [first, second] = &self.sizes;
+        if sizes == first { second } else { first }
+    }
+
+    /// Allocates for `images` images under `plan`, activations stored in `precision`.
+    pub(crate) fn new(context: &Context, plan: &Plan, precision: Precision, images: usize) -> Result<Self> {
         let elements = plan.elements();
         let new = |name: &str, each: usize| empty(context, name, each * images);
         let stored = |name: &str, each: usize| empty(context, name, precision.words(each * images));
         let pair = |name: &str, each: usize| Ok([new(name, each)?, new(name, each)?]);
-        let texels = texels(context, plan, precision, images, inspect);
-        let powers_words = precision.words(elements.powers * images).max(Emission::UNUSED);
         let condense = match plan.condenses() {
             false => None,
             true => Some(CondenseBuffers {
-                connectivity: Placed::empty(
-                    context,
-                    "connectivity",
-                    elements.connectivity * images,
-                    texels.map(|[w, _]| w),
-                )?,
+                connectivity: new("connectivity", elements.connectivity)?,
                 cosine: new("cosine", elements.cosine)?,
-                keys: Placed::empty(context, "keys", elements.keys * images, texels_of_keys(context, plan, images))?,
+                keys: new("keys", elements.keys)?,
                 dominance: new("dominance", elements.listed)?,
                 column_sums: new("column sums", elements.column_sums)?,
                 mean: new("mean connectivity", elements.listed)?,
@@ -174,8 +156,6 @@ impl Workspace {
             qkv: stored("qkv", elements.qkv * MOST_ROWS.div_ceil(images * elements.sizes))?,
             probs: new("probs", elements.probs)?,
             softmax_rows: new("softmax rows", elements.softmax_rows)?,
-            powers: Placed::empty(context, "powers", powers_words, texels.map(|[_, powers]| powers))?,
-            levels: empty(context, "levels", (elements.levels * images).max(Emission::UNUSED))?,
             hidden: stored("hidden", elements.hidden)?,
             pooled: pair("pooled", elements.pooled)?,
             padded_logits: match elements.padded_logits == elements.logits {
@@ -189,57 +169,9 @@ impl Workspace {
     }
 }
 
-/// The sizes of textures that hold W, and the powers that it is made of, of `images` images: where W may be padded, the
-/// device has room, and what reads W can have it there.
-pub(crate) fn texels(
-    context: &Context,
-    plan: &Plan,
-    precision: Precision,
-    images: usize,
-    inspect: bool,
-) -> Option<[Texels; 2]> {
-    // What is read back lies in buffers.
-    let sizes = plan.texels(images, precision).filter(|_| !inspect)?;
-    let condensation = plan.condensation.as_ref()?;
-    let (order, home, aligned) = (condensation.order, Home::Texture, true);
-    let matching = AssignUse {
-        order,
-        home,
-        aligned,
-        candidates: Candidates::Any,
-        weighs: condensation.weights == Weights::Connectivity,
-    };
-    let scored = condensation.score_counts().map(|(connectivity, dominance)| {
-        let (order, home) = if connectivity { (order, home) } else { (0, Home::Buffer) };
-        let terms = Terms { normalise: condensation.normalise, connectivity, dominance };
-        ScoreUse { order, home, aligned, terms }
-    });
-    let mut condensing = plan.blocks.iter().filter(|block| block.dropped > 0);
-    let mut readable = || {
-        scored.is_none_or(|used| tune::of_score(context, used) == Variant::Subgroup)
-            && condensing.all(|block| tune::of_matching(context, matching, block.dropped) == Variant::Subgroup)
-    };
-    (sizes.iter().all(|&size| fits(context, size)) && readable()).then_some(sizes)
-}
-
-/// The size of a texture that holds unit keys of `images` images, where a CPU emulates a GPU, which reads them faster there,
-/// and what reads them can have them there.
-fn texels_of_keys(context: &Context, plan: &Plan, images: usize) -> Option<Texels> {
-    let condensing: Vec<usize> =
-        plan.blocks.iter().filter(|block| block.dropped > 0).map(|block| block.patches).collect();
-    let patches = condensing.iter().copied().max()?;
-    let width = plan.elements().keys / patches;
-    let texels = [(width / 4) as u32, patches as u32, images as u32];
-    let believed = |&patches: &usize| {
-        let octets = tune::Cosines::Of(Variant::Subgroup);
-        tune::of_cosines(context, [patches, width], Precision::F32, Home::Texture) == octets
-    };
-    let emulated = context.is_emulated();
-    (emulated && width >= 4 && fits(context, texels) && condensing.iter().all(believed)).then_some(texels)
-}
-
 impl Selection {
-    pub(crate) fn new(context: &Context, block: usize, patches: usize, dropped: usize, images: usize) -> Result<Self> {
+    pub(crate) fn new(context: &Context, block: usize, planned: BlockPlan, images: usize) -> Result<Self> {
+        let BlockPlan { patches, dropped } = planned;
         let new = |name: &str, each: usize| empty(context, &format!("block {block} {name}"), each * images);
         Ok(Self {
             block,

@@ -27,7 +27,7 @@ fn run(name: &str, precision: Precision, condensation: Option<&Condensation>) ->
     let images = fixture.golden.batch.min(4);
     let options = SessionOptions::new().batch(images).condensation(condensation.cloned());
     let session = fixture.model.session(options).unwrap();
-    session.run(fixture.images(images), Wanted { features: true, blocks: true }).unwrap()
+    session.run(fixture.images(images), Wanted { features: true, pooled: true, blocks: true }).unwrap()
 }
 
 /// At about two thirds of the full model's multiply-adds.

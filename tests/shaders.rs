@@ -6,13 +6,17 @@ use std::path::Path;
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, ImageClass, Module, ShaderStage, StorageAccess, TypeInner};
-use tcvit::gpu::{Access, Home, Kernel, Precision, SHADERS, Shaders, Tile, Types};
-use tcvit::kernels::KERNELS;
+use tcvit::doctor::checks;
+use tcvit::gpu::{Access, Field, FieldType, Home, Kernel, Precision, SHADERS, Shaders, Tile, Types};
 
 /// What every adapter has, by WebGPU's default limits.
 const WORKGROUP_MEMORY: u32 = 16 << 10;
 const STORAGE_BUFFERS: usize = 8;
 const INVOCATIONS: u32 = 256;
+
+fn kernels() -> impl Iterator<Item = &'static Kernel> {
+    checks().map(|check| check.kernel)
+}
 
 fn parse(kernel: &Kernel, types: Types) -> (Module, ModuleInfo) {
     let source = Shaders::embedded().compose(kernel.shader, types).unwrap();
@@ -65,55 +69,38 @@ fn all_types(kernel: &Kernel) -> Vec<Types> {
     homes(kernel).into_iter().flat_map(|home| types.iter().map(move |types| types.at(home))).collect()
 }
 
-/// Where its matrices may lie.
+/// Where its weights may lie.
 fn homes(kernel: &Kernel) -> Vec<Home> {
-    let moves = kernel.bindings.iter().any(|binding| matches!(binding.access, Access::Matrix | Access::Made));
+    let moves = kernel.bindings.iter().any(|binding| binding.access == Access::weights);
     if moves { Home::ALL.to_vec() } else { vec![Home::Buffer] }
 }
 
-/// Each override at each of its values, the others at their defaults: their cross product would add little. Those that
-/// follow from others take what they are given.
-fn variants(module: &Module) -> Vec<naga::back::PipelineConstants> {
-    let mut variants = vec![naga::back::PipelineConstants::default()];
-    let is_given = |constant: &naga::Override| {
-        !constant.name.as_ref().is_some_and(|name| name.ends_with("_LENGTH"))
-            && constant.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
+/// Every kernel with everything that it may be composed for.
+fn compositions() -> impl Iterator<Item = (&'static Kernel, Types)> {
+    kernels().flat_map(|kernel| all_types(kernel).into_iter().map(move |types| (kernel, types)))
+}
+
+/// Whether Rust gives `constant` its value. Lengths of arrays, and what is computed from others, follow in the shader.
+fn is_given(module: &Module, constant: &naga::Override) -> bool {
+    !constant.name.as_ref().is_some_and(|name| name.ends_with("_LENGTH"))
+        && constant.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
+}
+
+/// Each override at each of its legal values, the others at the shader's own: their cross product would add little.
+fn all_constants(kernel: &Kernel) -> Vec<naga::back::PipelineConstants> {
+    let of_override = |declared: &tcvit::gpu::Override| {
+        let name = declared.name;
+        declared.values.iter().map(move |&value| [(name.to_owned(), f64::from(value))].into_iter().collect())
     };
-    for (_, constant) in module.overrides.iter().filter(|(_, constant)| is_given(constant)) {
-        let name = constant.name.clone().unwrap();
-        let values = match module.types[constant.ty].inner {
-            TypeInner::Scalar(naga::Scalar::BOOL) => vec![0, 1],
-            // Two or four subgroups of 8 to 64 threads.
-            TypeInner::Scalar(naga::Scalar::U32) if name == "THREADS" => vec![16, 32, 64, 128, 256],
-            // How many of something a thread makes: none is not a value.
-            TypeInner::Scalar(naga::Scalar::U32)
-                if ["EIGHTS", "GROUPS", "COLUMNS", "KERNEL", "ROWS"].contains(&name.as_str()) =>
-            {
-                vec![1, 2, 3, 4]
-            }
-            // How many of something a workgroup makes or keeps.
-            TypeInner::Scalar(naga::Scalar::U32)
-                if ["DOWN", "ACROSS", "HEIGHT", "WIDTH", "DEPTH", "SUBGROUPS", "HEAD", "LANES"]
-                    .contains(&name.as_str()) =>
-            {
-                vec![1, 2, 4]
-            }
-            TypeInner::Scalar(naga::Scalar::U32) if name == "SPLIT" => vec![1, 2],
-            TypeInner::Scalar(naga::Scalar::U32) => vec![0, 1, 2, 3],
-            ref other => panic!("an override of type {other:?}"),
-        };
-        variants.extend(values.into_iter().map(|value| [(name.clone(), f64::from(value))].into_iter().collect()));
-    }
-    variants
+    let each = kernel.overrides.iter().flat_map(of_override);
+    std::iter::once(naga::back::PipelineConstants::default()).chain(each).collect()
 }
 
 #[test]
 fn every_kernel_translates_to_spir_v_msl_and_hlsl() {
-    for (kernel, types) in
-        KERNELS.iter().flat_map(|kernel| all_types(kernel).into_iter().map(move |types| (kernel, types)))
-    {
+    for (kernel, types) in compositions() {
         let (module, info) = parse(kernel, types);
-        for constants in variants(&module) {
+        for constants in all_constants(kernel) {
             let what = format!("{} with {constants:?}, {types:?}", kernel.shader);
             let entry = (ShaderStage::Compute, "main");
             let (module, info) = process_overrides(&module, &info, Some(entry), &constants)
@@ -178,7 +165,7 @@ fn declared(module: &Module) -> Vec<Declared> {
 
 #[test]
 fn bindings_are_those_that_rust_binds() {
-    for (kernel, home) in KERNELS.iter().flat_map(|kernel| homes(kernel).into_iter().map(move |home| (kernel, home))) {
+    for (kernel, home) in kernels().flat_map(|kernel| homes(kernel).into_iter().map(move |home| (kernel, home))) {
         let (module, _) = parse(kernel, Types::default().at(home));
         let declared = declared(&module);
         let path = kernel.shader;
@@ -187,67 +174,100 @@ fn bindings_are_those_that_rust_binds() {
         let params = &declared[0];
         assert_eq!((params.name.as_str(), params.space), ("params", AddressSpace::Uniform), "{path}");
         assert!(matches!(params.inner, TypeInner::Struct { .. }), "{path}");
-        assert_eq!(params.size as usize, kernel.params_size, "{path}: the size of params");
+        assert_eq!(params.size as usize, 4 * kernel.fields.len(), "{path}: the size of params");
         for (declared, binding) in declared[1..].iter().zip(kernel.bindings) {
             let what = format!("{path}: {}", binding.name);
             assert_eq!(declared.name, binding.name, "{what}");
             let expected: &[Access] = match (declared.space, &declared.inner) {
                 (AddressSpace::Storage { access }, _) if access == StorageAccess::LOAD => {
-                    &[Access::Read, Access::Matrix]
+                    &[Access::read, Access::weights]
                 }
                 (AddressSpace::Storage { access }, _) if access == StorageAccess::LOAD | StorageAccess::STORE => {
-                    &[Access::Write, Access::Made]
+                    &[Access::write]
                 }
-                (AddressSpace::Handle, TypeInner::Image { class: ImageClass::Storage { access, .. }, .. }) => {
-                    if *access == StorageAccess::LOAD { &[Access::Matrix] } else { &[Access::Made] }
+                (AddressSpace::Handle, TypeInner::Image { class: ImageClass::Storage { access, .. }, .. })
+                    if *access == StorageAccess::LOAD =>
+                {
+                    &[Access::weights]
                 }
-                (AddressSpace::Handle, TypeInner::Image { .. }) => &[Access::Texture],
+                (AddressSpace::Handle, TypeInner::Image { .. }) => &[Access::texture],
                 other => panic!("{what}: {other:?}"),
             };
             assert!(expected.contains(&binding.access), "{what}: {:?} is none of {expected:?}", binding.access);
             let storage = matches!(declared.space, AddressSpace::Storage { .. });
-            let moved = matches!(binding.access, Access::Matrix | Access::Made);
+            let moved = binding.access == Access::weights;
             assert!(!moved || storage == (home == Home::Buffer), "{what} in {home:?}");
         }
-        let buffers = kernel.bindings.iter().filter(|binding| binding.access != Access::Texture).count();
+        let buffers = kernel.bindings.iter().filter(|binding| binding.access != Access::texture).count();
         assert!(buffers <= STORAGE_BUFFERS, "{path} binds {buffers} storage buffers");
     }
 }
 
 /// Rust writes params field by field, four bytes each: padding anywhere would shift what follows.
 #[test]
-fn params_are_numbers_of_four_bytes_without_padding() {
-    for kernel in KERNELS {
+fn params_are_the_fields_that_rust_writes_in_their_order_without_padding() {
+    for kernel in kernels() {
         let (module, _) = parse(kernel, Types::default());
         let TypeInner::Struct { members, .. } = &declared(&module)[0].inner else { panic!("{}", kernel.shader) };
+        let in_wgsl: Vec<(&str, Option<naga::Scalar>)> = members
+            .iter()
+            .map(|member| (member.name.as_deref().unwrap(), module.types[member.ty].inner.scalar()))
+            .collect();
+        let scalar = |field: &Field| match field.field_type {
+            FieldType::Unsigned => naga::Scalar::U32,
+            FieldType::Float => naga::Scalar::F32,
+        };
+        let in_rust: Vec<_> = kernel.fields.iter().map(|field| (field.name, Some(scalar(field)))).collect();
+        assert_eq!(in_wgsl, in_rust, "{}", kernel.shader);
         for (member, place) in members.iter().zip(0..) {
-            let what = format!("{}: {:?}", kernel.shader, member.name);
-            assert_eq!(member.offset, place * 4, "{what}");
-            let scalar = module.types[member.ty].inner.scalar();
-            assert!(matches!(scalar, Some(naga::Scalar::U32 | naga::Scalar::F32 | naga::Scalar::I32)), "{what}");
+            assert_eq!(member.offset, place * 4, "{}: {:?}", kernel.shader, member.name);
+        }
+    }
+}
+
+/// However a kernel is composed, it has the same overrides: so that every dispatch gives the same ones their values.
+#[test]
+fn overrides_are_those_that_rust_gives_a_value() {
+    for (kernel, types) in compositions() {
+        let (module, _) = parse(kernel, types);
+        let all = module.overrides.iter().map(|(_, constant)| constant);
+        let given: Vec<_> = all.filter(|constant| is_given(&module, constant)).collect();
+        let mut in_wgsl: Vec<&str> = given.iter().map(|constant| constant.name.as_deref().unwrap()).collect();
+        let mut in_rust: Vec<&str> = kernel.overrides.iter().map(|declared| declared.name).collect();
+        in_wgsl.sort_unstable();
+        in_rust.sort_unstable();
+        assert_eq!(in_wgsl, in_rust, "{}, {types:?}", kernel.shader);
+        for constant in given {
+            let declared = kernel.overrides.iter().find(|declared| Some(declared.name) == constant.name.as_deref());
+            let values = declared.unwrap().values;
+            let fits = match module.types[constant.ty].inner {
+                TypeInner::Scalar(naga::Scalar::BOOL) => values.iter().all(|&value| value < 2),
+                TypeInner::Scalar(naga::Scalar::U32) => true,
+                _ => false,
+            };
+            let distinct: HashSet<u32> = values.iter().copied().collect();
+            assert!(fits && distinct.len() == values.len(), "{}: {:?}: {values:?}", kernel.shader, constant.name);
         }
     }
 }
 
 #[test]
 fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
-    for kernel in KERNELS {
-        for types in all_types(kernel) {
-            let (module, info) = parse(kernel, types);
-            // Workgroup sizes by override come from constants.
-            let (module, _) = process_overrides(&module, &info, None, &Default::default()).unwrap();
-            let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
-            assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
-            assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);
-            assert!(kernel.workgroup_size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.shader);
-            let memory: u32 = module
-                .global_variables
-                .iter()
-                .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
-                .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
-                .sum();
-            assert!(memory <= WORKGROUP_MEMORY, "{} takes {memory} bytes of workgroup memory", kernel.shader);
-        }
+    for (kernel, types) in compositions() {
+        let (module, info) = parse(kernel, types);
+        // Workgroup sizes by override come from constants.
+        let (module, _) = process_overrides(&module, &info, None, &Default::default()).unwrap();
+        let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
+        assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
+        assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);
+        assert!(kernel.workgroup_size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.shader);
+        let memory: u32 = module
+            .global_variables
+            .iter()
+            .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
+            .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
+            .sum();
+        assert!(memory <= WORKGROUP_MEMORY, "{} takes {memory} bytes of workgroup memory", kernel.shader);
     }
 }
 
@@ -261,9 +281,7 @@ fn has_shape(line: &str) -> bool {
 
 #[test]
 fn every_tensor_says_its_shape() {
-    for (kernel, types) in
-        KERNELS.iter().flat_map(|kernel| all_types(kernel).into_iter().map(move |types| (kernel, types)))
-    {
+    for (kernel, types) in compositions() {
         let text = Shaders::embedded().compose(kernel.shader, types).unwrap();
         let tensors = || text.lines().filter(|line| line.contains("@binding(") && !line.contains("var<uniform>"));
         for line in tensors() {
@@ -278,16 +296,20 @@ fn every_tensor_says_its_shape() {
 #[test]
 fn every_shader_with_an_entry_point_is_a_kernel_of_its_stem() {
     for (path, text) in SHADERS {
-        let kernels: Vec<&Kernel> = KERNELS.iter().filter(|kernel| kernel.shader == *path).collect();
-        assert_eq!(kernels.len(), usize::from(text.contains("@compute")), "{path}");
+        let kernels = kernels().filter(|kernel| kernel.shader == *path).count();
+        let is_left_out = path.starts_with("cpu/") && cfg!(not(feature = "software"));
+        assert_eq!(kernels, usize::from(text.contains("@compute") && !is_left_out), "{path}");
     }
-    for kernel in KERNELS {
+    for kernel in kernels() {
         let stem = Path::new(kernel.shader).file_stem().unwrap();
         assert_eq!(stem, kernel.name);
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for folder in ["src/kernels", "src/reference", "src/doctor", "tests/kernels"] {
-            let file = root.join(folder).join(kernel.family()).with_extension("rs");
-            assert!(file.exists(), "{} is missing", file.display());
+        for folder in ["src/kernels", "src/reference", "src/comparison", "tests/kernels"] {
+            let file = Path::new(folder).join(kernel.family()).with_extension("rs");
+            // What only software adapters do lies among their kernels.
+            let kernels = Path::new("src/kernels/cpu").join(kernel.family()).with_extension("rs");
+            let is_there = root.join(&file).exists() || folder == "src/kernels" && root.join(kernels).exists();
+            assert!(is_there, "{} is missing", file.display());
         }
     }
 }

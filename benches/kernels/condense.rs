@@ -1,15 +1,13 @@
 //! Condensing by attention, as the presets `paper` and `literal` do it.
 
 use tcvit::condensation::Chain;
-use tcvit::gpu::{Types, Variant, upload};
+use tcvit::gpu::upload;
 use tcvit::kernels::assign::{Candidates, Rows};
-use tcvit::kernels::attention_powers::Layout;
 use tcvit::kernels::fuse::Fusion;
 use tcvit::kernels::score::{Connectivity, Terms};
 use tcvit::kernels::top_k::Listing;
 use tcvit::kernels::{
-    assign, attention, attention_connectivity, attention_powers, connectivity, dominance, fuse, matrix_product,
-    newton_start, score, top_k,
+    assign, attention_connectivity, connectivity, dominance, fuse, matrix_product, newton_start, score, top_k,
 };
 
 use crate::{Bench, DROPPED, HEADS, WIDTH};
@@ -24,7 +22,6 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
     let (rows, listed, slot_out) = (bench.output(DROPPED * patches), bench.output(patches), bench.output(patches));
     let fused_sizes = bench.output(tokens);
     let (n, r, made) = (patches as u32, DROPPED as u32, bench.output(patches));
-    let way = Variant::preferred(&bench.gpu);
     let chain = Chain { order: 2, alpha: 500.0, newton_steps: None };
 
     bench.run("connectivity", tokens, DROPPED * patches * patches, |recorder| {
@@ -32,19 +29,22 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
         let bindings = connectivity::Bindings { w: &w, list: &order, result: &rows };
         connectivity::record(recorder, params, 1, connectivity::Part::Rows, bindings)
     });
-    bench.run("top_k", tokens, patches, |recorder| {
-        let bindings = top_k::Bindings { score: &score, order: &order, slot: &slot };
-        top_k::record(recorder, way, top_k::Params::new(patches, patches - DROPPED), 1, Listing::Ascending, bindings)
+    let params = top_k::Params::new(patches, patches - DROPPED);
+    let call = top_k::Call { params, images: 1, listing: Listing::Ascending };
+    bench.run_first(call, tokens, patches, |recorder, way, call| {
+        top_k::record(recorder, way, call, top_k::Bindings { score: &score, order: &order, slot: &slot })
     });
-    bench.run("assign", tokens, DROPPED * patches, |recorder| {
-        let (rows, diagonal) = (Rows::Second((&w).into()), &made);
+    let params = assign::Params::new(patches, DROPPED, chain);
+    let call = assign::Call { params, images: 1, candidates: Candidates::Any, diagonal: true, order: 2 };
+    bench.run_first(call, tokens, DROPPED * patches, |recorder, way, call| {
+        let (rows, diagonal) = (Rows::Second(&w), &made);
         let bindings =
             assign::Bindings { rows, order: &order, slot: &slot, assigned: &listed, connection: &score, diagonal };
-        let params = assign::Params::new(patches, DROPPED, chain);
-        assign::record(recorder, way, params, 1, Candidates::Any, true, bindings)
+        assign::record(recorder, way, call, bindings)
     });
-    bench.run("fuse", tokens, tokens * WIDTH, |recorder| {
-        let params = fuse::Params { images: 1, prefix: 1, patches: n, dropped: r, width4: (WIDTH / 4) as u32 };
+    let params = fuse::Params { images: 1, prefix: 1, patches: n, dropped: r, width4: (WIDTH / 4) as u32 };
+    let call = fuse::Call { params, fusion: Fusion::Size };
+    bench.run_first(call, tokens, tokens * WIDTH, |recorder, way, call| {
         let bindings = fuse::Bindings {
             tokens: &x,
             sizes: &sizes,
@@ -55,7 +55,7 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
             fused_sizes: &fused_sizes,
             rows: &made,
         };
-        fuse::record(recorder, params, Fusion::Size, bindings)
+        fuse::record(recorder, way, call, bindings)
     });
 
     let stride = tokens.next_multiple_of(4);
@@ -69,30 +69,18 @@ pub fn condense(bench: &mut Bench<'_>, tokens: usize) {
             attention_connectivity::Bindings { probs: &probs, w: &own, column_sums: &sums, dominance: &mean };
         attention_connectivity::record(recorder, params, 1, bindings)
     });
-    // What attention emits for it, f32 here: powers, levels for every 32 keys, and two numbers for each row.
-    let powers = bench.floats(HEADS * attention::Emission::powers_len(tokens));
-    let levels = bench.floats(HEADS * tokens.div_ceil(32) * tokens);
-    let softmax_rows = bench.floats(2 * HEADS * tokens);
-    if Variant::Subgroup.available(&bench.gpu) {
-        bench.run("attention_powers", tokens, HEADS * patches * patches, |recorder| {
-            let params = attention_powers::Params::new(1, t, 1, h, Layout::packed(patches));
-            let emission = attention::Emission { powers: (&powers).into(), levels: &levels };
-            let (w, column_sums, dominance) = ((&own).into(), &sums, &mean);
-            let bindings = attention_powers::Bindings { emission, rows: &softmax_rows, w, column_sums, dominance };
-            attention_powers::record(recorder, Types::default(), params, bindings)
-        });
-    }
     bench.run("dominance", tokens, HEADS * patches, |recorder| {
         let params = dominance::Params { tokens: t, prefix: 1, heads: h, stride: s };
         dominance::record(recorder, params, 1, dominance::Bindings { probs: &probs, dominance: &mean })
     });
-    bench.run("score", tokens, patches, |recorder| {
-        let params = score::Params::new(patches, patches - DROPPED, 3.5, chain);
-        let terms = Terms { normalise: true, connectivity: true, dominance: true };
-        let connectivity = Connectivity::Second { column_sums: &sums, w: (&w).into() };
+    let params = score::Params::new(patches, patches - DROPPED, 3.5, chain);
+    let terms = Terms { normalise: true, connectivity: true, dominance: true };
+    let call = score::Call { params, images: 1, terms, order: 2 };
+    bench.run_first(call, tokens, patches, |recorder, way, call| {
+        let connectivity = Connectivity::Second { column_sums: &sums, w: &w };
         let (dominance, score) = (&sizes, &mean);
         let bindings = score::Bindings { connectivity, dominance, score, order: &listed, slot: &slot_out };
-        score::record(recorder, way, params, 1, terms, bindings)
+        score::record(recorder, way, call, bindings)
     });
     bench.run("newton_start", tokens, patches * patches, |recorder| {
         let params = newton_start::Params { images: 1, patches: n, alpha: 500.0 };

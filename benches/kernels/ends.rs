@@ -1,6 +1,6 @@
 //! What comes before the first block and after the last.
 
-use tcvit::gpu::{Placed, Precision};
+use tcvit::gpu::{Home, Placed, Precision};
 use tcvit::input::Preprocess;
 use tcvit::kernels::{assemble, convolve, patchify, pool, texture, token_max};
 
@@ -18,8 +18,9 @@ pub fn ends(bench: &mut Bench<'_>, tokens: usize) {
         let params = patchify::Params {
             images: 1,
             channels: 3,
-            side: (side * patch) as u32,
-            patch: patch as u32,
+            height: (side * patch) as u32,
+            width: (side * patch) as u32,
+            patch_side: patch as u32,
             stride4: (stride / 4) as u32,
         };
         patchify::record(recorder, Precision::F32, params, patchify::Bindings { pixels: &pixels, patches: &cut })
@@ -43,7 +44,7 @@ pub fn ends(bench: &mut Bench<'_>, tokens: usize) {
     });
 }
 
-/// LV-ViT's second convolution, in every way.
+/// LV-ViT's second convolution, in every way, for a network of each precision.
 pub fn stem(bench: &mut Bench<'_>) {
     let (channels, side) = (64, 112);
     let window = convolve::Window { kernel: 3, stride: 1, padding: 1 };
@@ -51,17 +52,22 @@ pub fn stem(bench: &mut Bench<'_>) {
     let bias = bench.floats(channels);
     let params = convolve::Params::new(1, [channels, channels], side, window);
     let numbers: Vec<f32> = (0..channels * channels * 9).map(|i| (i % 31) as f32 / 31.0 - 0.5).collect();
-    for variant in convolve::Variant::ALL {
-        if !variant.available(&bench.gpu) {
-            continue;
-        }
+    let mut timed = Vec::new();
+    for (precision, home) in Precision::ALL.into_iter().flat_map(|precision| Home::ALL.map(|home| (precision, home))) {
+        let call = convolve::Call { params, relu: true, precision, home };
         let texels = convolve::texels(channels * 9, channels);
-        let w = Placed::upload(&bench.gpu, "w", &numbers, texels, variant.home()).expect("weights");
-        let name = format!("convolve {variant:?}").to_lowercase();
-        bench.run(&name, side * side, side * side * channels * channels * 9, |recorder| {
-            let bindings = convolve::Bindings { x: &x, w: w.matrix(), bias: &bias, y: &y };
-            convolve::record(recorder, variant, params, true, bindings)
-        });
+        let w = Placed::upload(&bench.gpu, "w", &numbers, texels, home).expect("weights");
+        for way in bench.ways(&call) {
+            // The kernel is the same for both precisions where it takes both.
+            if timed.contains(&(way.name, home)) {
+                continue;
+            }
+            timed.push((way.name, home));
+            let name = format!("convolve {}{}", way.name, if home == Home::Texture { ", texture" } else { "" });
+            bench.run(&name, side * side, side * side * channels * channels * 9, |recorder| {
+                convolve::record(recorder, way, call, convolve::Bindings { x: &x, w: w.matrix(), bias: &bias, y: &y })
+            });
+        }
     }
 }
 

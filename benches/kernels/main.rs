@@ -1,5 +1,6 @@
 //! Kernels alone, by token count, in DeiT-Tiny's shapes: `cargo bench --bench kernels`. A run is one submission of one
-//! dispatch and the wait for it. Labels are those of a profile: kernel, then tokens.
+//! dispatch and the wait for it. Labels are the operation, which is done in the way that ranks first on the adapter, then
+//! tokens; where every way is timed its name follows the operation's.
 
 mod block;
 mod condense;
@@ -7,8 +8,9 @@ mod ends;
 mod reducers;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tcvit::gpu::{Context, Recorder, empty, upload};
+use tcvit::gpu::{Context, Operation, Recorder, Way, empty, upload};
 use tcvit::random::Random;
+use tcvit::ways::ranked;
 
 const WIDTH: usize = 192;
 const HEADS: usize = 3;
@@ -50,6 +52,39 @@ impl Bench<'_> {
             });
         });
         group.finish();
+    }
+
+    /// Times `call` in the way that ranks first here.
+    fn run_first<O: Operation>(
+        &mut self,
+        call: O,
+        tokens: usize,
+        work: usize,
+        record: impl FnOnce(&mut Recorder<'_>, &'static Way<O>, O) -> tcvit::Result<()>,
+    ) {
+        let &(_, way) = ranked(&self.gpu, &call).first().expect("a way that this adapter can run");
+        self.run(O::NAME, tokens, work, |recorder| record(recorder, way, call));
+    }
+
+    /// Times `call` in the way that ranks first here, then in every one that the adapter can run.
+    fn run_every<O: Operation>(
+        &mut self,
+        call: O,
+        tokens: usize,
+        work: usize,
+        record: impl Fn(&mut Recorder<'_>, &'static Way<O>, O) -> tcvit::Result<()>,
+    ) {
+        self.run_first(call.clone(), tokens, work, &record);
+        for way in self.ways(&call) {
+            let call = call.clone();
+            self.run(&format!("{} {}", O::NAME, way.name), tokens, work, |recorder| record(recorder, way, call));
+        }
+    }
+
+    /// Every way that the adapter can run for `call`, those that are not worth it there included.
+    fn ways<O: Operation>(&self, call: &O) -> Vec<&'static Way<O>> {
+        let takes = |way: &&Way<O>| self.gpu.supports(way.kernel) && (way.takes)(self.gpu.traits(), call);
+        O::ways().iter().filter(takes).collect()
     }
 }
 

@@ -1,7 +1,6 @@
 //! Condensing by cosines (`training_free`, `tome`) and by the lowest score (`evit`), where it is not as by attention.
 
-use tcvit::gpu::upload;
-use tcvit::gpu::{Types, Variant};
+use tcvit::gpu::{Types, upload};
 use tcvit::kernels::similarity::Kind;
 use tcvit::kernels::{assign_lowest, bipartite, key_mean, similarity, uniqueness};
 
@@ -18,33 +17,27 @@ pub fn reducers(bench: &mut Bench<'_>, tokens: usize) {
     let order = upload(&bench.gpu, "order", &list).expect("a buffer");
     let [assigned, connection, diagonal] = [0; 3].map(|_| bench.output(DROPPED));
 
-    bench.run("key_mean", tokens, patches * WIDTH, |recorder| {
-        let head4 = width4 / HEADS as u32;
-        let params = key_mean::Params {
-            images: 1,
-            tokens: n + 1,
-            prefix: 1,
-            heads: HEADS as u32,
-            row4: 3 * width4,
-            key_offset4: width4,
-            head4,
-        };
-        key_mean::record(
-            recorder,
-            Variant::Plain,
-            Types::default(),
-            params,
-            key_mean::Bindings { qkv: &qkv, keys: (&keys).into() },
-        )
+    let params = key_mean::Params {
+        images: 1,
+        tokens: n + 1,
+        prefix: 1,
+        heads: HEADS as u32,
+        row4: 3 * width4,
+        key_offset4: width4,
+        head4: width4 / HEADS as u32,
+    };
+    let call = key_mean::Call { params, types: Types::default() };
+    bench.run_first(call, tokens, patches * WIDTH, |recorder, way, call| {
+        key_mean::record(recorder, way, call, key_mean::Bindings { qkv: &qkv, keys: &keys })
     });
     bench.run("similarity", tokens, patches * patches * WIDTH, |recorder| {
         let params = similarity::Params { prefix: 1, patches: n, width4 };
         similarity::record(recorder, params, 1, Kind::Dot, similarity::Bindings { x: &x, y: &square })
     });
-    bench.run("uniqueness", tokens, patches * patches, |recorder| {
-        let params = uniqueness::Params { patches: n, prefix: 1, exponent: 0.0, size_exponent: 0.5 };
+    let params = uniqueness::Params { patches: n, prefix: 1, exponent: 0.0, size_exponent: 0.5 };
+    bench.run_first(uniqueness::Call { params, images: 1 }, tokens, patches * patches, |recorder, way, call| {
         let bindings = uniqueness::Bindings { cosine: &cosine, dominance: &dominance, sizes: &sizes, score: &score };
-        uniqueness::record(recorder, params, 1, bindings)
+        uniqueness::record(recorder, way, call, bindings)
     });
     bench.run("bipartite", tokens, patches * patches / 4, |recorder| {
         let params = bipartite::Params { images: 1, patches: n, first: 1 };

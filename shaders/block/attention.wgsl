@@ -3,19 +3,9 @@
 // the keys in chunks of 32, and when a chunk holds a query's largest logit so far, shrinks what it has summed before. A
 // thread has 4 queries, 4 of the chunk's keys and COLUMNS times 4 of the dimensions; 8 threads share their queries.
 // `rows` is what it takes to make P again.
+#import block/attention_params.wgsl
 #import shared/input.wgsl
 #import shared/output.wgsl
-
-struct Params {
-    tokens: u32,        // T
-    heads: u32,         // H
-    images: u32,        // B
-    row4: u32,          // vec4s from one token of qkv to the next
-    key_offset4: u32,   // vec4s from a token's queries to its keys
-    value_offset4: u32, // vec4s from a token's queries to its values
-    head4: u32,         // Dh / 4
-    scale: f32,
-}
 
 override PROPORTIONAL: bool = false;
 override COLUMNS: u32 = 4u; // of 8 vec4s of a head, at most 4

@@ -4,22 +4,12 @@
 // so much larger that f16 has no room for its power, the workgroup begins again with the largest of all. Logits pass through
 // workgroup memory, which is where threads can see them; powers are rounded to f16 on their way back. Queries are loaded from
 // storage as matrices.
+#import block/attention_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/cooperative_rows.wgsl
 #import shared/grid.wgsl
 #import shared/output.wgsl
 #import shared/words.wgsl
-
-struct Params {
-    tokens: u32,        // T
-    heads: u32,         // H
-    images: u32,        // B
-    row4: u32,          // vec4s from one token of qkv to the next
-    key_offset4: u32,   // vec4s from a token's queries to its keys
-    value_offset4: u32, // vec4s from a token's queries to its values
-    head4: u32,         // Dh / 4
-    scale: f32,
-}
 
 override PROPORTIONAL: bool = false;
 

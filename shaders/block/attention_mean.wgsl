@@ -1,20 +1,8 @@
 // y[b, i, j] = mean over heads of P[b, h, query + i, E + j], P as attention.wgsl makes it, from what that kernel says of its
 // rows: W with every patch token's query, dominance with the class token's alone. A thread makes 4 queries by 4 keys.
+#import block/attention_mean_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
-
-struct Params {
-    tokens: u32,      // T
-    prefix: u32,      // E
-    heads: u32,       // H
-    images: u32,      // B
-    query: u32,       // the first query
-    queries: u32,     // Q
-    row4: u32,        // vec4s from one token of qkv to the next
-    key_offset4: u32, // vec4s from a token's queries to its keys
-    head4: u32,       // Dh / 4
-    scale: f32,
-}
 
 override PROPORTIONAL: bool = false;
 

@@ -1,20 +1,8 @@
 // What attention_mean.wgsl makes, for one query of an image: dominance. Eight threads share a key, and each takes every
 // eighth head.
+#import block/attention_mean_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
-
-struct Params {
-    tokens: u32,      // T
-    prefix: u32,      // E
-    heads: u32,       // H
-    images: u32,      // B
-    query: u32,       // the query
-    queries: u32,     // 1
-    row4: u32,        // vec4s from one token of qkv to the next
-    key_offset4: u32, // vec4s from a token's queries to its keys
-    head4: u32,       // Dh / 4
-    scale: f32,
-}
 
 override PROPORTIONAL: bool = false;
 

@@ -1,16 +1,8 @@
 // y[b, i, h] = sum over j of probs[b, h, i, j] v[b, j, h]. A thread makes 8 queries by 4 dimensions, as in linear.wgsl.
 // Columns of probs past T hold 0, so a clamped value row adds nothing.
+#import block/attention_mix_params.wgsl
 #import shared/input.wgsl
 #import shared/output.wgsl
-
-struct Params {
-    tokens: u32,       // T
-    heads: u32,        // H
-    stride4: u32,      // vec4s of a row of probs
-    row4: u32,         // vec4s from one token of qkv to the next
-    value_offset4: u32,// vec4s from a token's queries to its values
-    head4: u32,        // Dh / 4
-}
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> probs: array<vec4<f32>>;   // [B, H, T, stride4]

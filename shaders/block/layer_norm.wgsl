@@ -1,15 +1,10 @@
 // y = (x - mean) / sqrt(variance + epsilon) * weight + bias over each row. On rows with a large mean, E[x^2] - E[x]^2
 // loses everything and the mean of x a few units in its last place: so the variance is of centred values (two passes),
 // and the mean is of differences to the row's first element, which are exact where the mean is large.
+#import block/layer_norm_params.wgsl
 #import shared/grid.wgsl
 #import shared/output.wgsl
 #import shared/row_reduce.wgsl
-
-struct Params {
-    rows: u32,
-    width4: u32, // D / 4
-    epsilon: f32,
-}
 
 // With GATHER, row i of y is made of row rows[i] of x.
 override GATHER: bool = false;

@@ -3,15 +3,10 @@
 // that (CHUNKS 0, of octets only) are read twice. Squares are then summed of differences to the mean of the row's first 32
 // elements: near the row's mean, so that taking the square of their mean off loses nothing, unless an outlier is among them.
 // Where it lost more than a factor of 16 the squares are summed again.
+#import block/layer_norm_params.wgsl
 #import shared/grid.wgsl
 #import shared/octet.wgsl
 #import shared/output.wgsl
-
-struct Params {
-    rows: u32,
-    width4: u32, // D / 4
-    epsilon: f32,
-}
 
 // With GATHER, row i of y is made of row rows[i] of x.
 override GATHER: bool = false;

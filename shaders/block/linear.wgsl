@@ -2,15 +2,10 @@
 // registers: per 4 steps of k it loads 16 vec4 for 256 multiply-adds, with no barrier and no workgroup memory. (One vec4
 // column, 12 loads for 128, ran at 0.7 of the speed on llvmpipe, where loads are what costs.) This is the plain form, for
 // any device; the others are checked against the same twin.
+#import block/linear_params.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
-
-struct Params {
-    rows: u32,     // M
-    inner4: u32,   // K / 4
-    columns4: u32, // columns / 4, rounded up
-}
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Input4>;        // [M, K/4]

@@ -1,18 +1,13 @@
 // linear.wgsl by cooperative matrices, of f16 with f32 sums. A workgroup is DOWN by ACROSS subgroups; each keeps HEIGHT by
 // WIDTH sums, so that a matrix once loaded is used up to 4 times. Slabs of x and w pass through workgroup memory; while one
 // is multiplied the next is fetched into registers.
+#import block/linear_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/cooperative_epilogue.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/slabs.wgsl
 #import shared/sums.wgsl
-
-struct Params {
-    rows: u32,     // M
-    inner4: u32,   // K / 4
-    columns4: u32, // columns / 4, rounded up
-}
 
 // Sums of a subgroup: 2 or 4 down, 2 or 4 across.
 override HEIGHT: u32 = 2u;
@@ -243,7 +238,7 @@ fn main(
     let j = first_column4 + column8 * 2u;
     // All of the workgroup's sums lie within y.
     let is_whole = (first_row + SLAB_ROWS <= params.rows) & (first_column4 + SLAB_COLUMNS4 <= params.columns4);
-    if DIRECT & ALIKE & (SPLIT == 1u) & !GELU & !GATHER & is_whole {
+    if DIRECT & ALIKE & (SPLIT == 1u) & (ACTIVATION == 0u) & !GATHER & is_whole {
         store_sums_direct(c00, c01, c02, c03, c10, c11, c12, c13, i, j);
         if HEIGHT > 2u {
             store_sums_direct(c20, c21, c22, c23, c30, c31, c32, c33, i + 2u * SIDE, j);

@@ -3,15 +3,10 @@
 // rows or columns instead of 8; what a step needs is fetched into registers, all of it at once: AHEAD, while the step before
 // is multiplied. A thread makes every 8th row and two vec4 columns, 8 apart: its neighbours' reads lie side by side. Rows of x
 // are 5 vec4s apart, not 4, so that those of 4 neighbouring threads fall into different banks.
+#import block/linear_params.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
-
-struct Params {
-    rows: u32,     // M
-    inner4: u32,   // K / 4
-    columns4: u32, // columns / 4, rounded up
-}
 
 // Rows of a thread: 4 or 8, for products of few rows and of many.
 override ROWS: u32 = 8u;

@@ -1,17 +1,8 @@
 // y[b, h, i, j] = scale * q[b, i, h] . k[b, j, h] (+ ln(size[b, j]) with PROPORTIONAL): attention logits, and, with unit
 // keys as both operands, cosines. A thread makes 4 queries by 4 keys. With SYMMETRIC, queries and keys are the same
 // elements: threads below the diagonal have nothing to do, those above it store what they make twice.
+#import block/query_key_params.wgsl
 #import shared/input.wgsl
-
-struct Params {
-    tokens: u32,     // T, queries and keys alike
-    heads: u32,      // H
-    row4: u32,       // vec4s from one token of x to the next
-    key_offset4: u32,// vec4s from a token's queries to its keys
-    head4: u32,      // Dh / 4
-    stride: u32,     // elements of a row of y, at least T
-    scale: f32,
-}
 
 override PROPORTIONAL: bool = false;
 override SYMMETRIC: bool = false;

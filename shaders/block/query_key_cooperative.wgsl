@@ -2,15 +2,10 @@
 // a square of ROWS keys by ROWS others, 2 by 2 matrices each, of slabs that pass through workgroup memory; while one is
 // multiplied the next is fetched into registers. Squares below the diagonal have no workgroup, and elements below it come
 // from those above.
+#import block/query_key_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/grid.wgsl
 #import shared/words.wgsl
-
-struct Params {
-    tokens: u32, // N
-    inner8: u32, // D / 8, of whole slabs
-    images: u32, // B
-}
 
 // Four times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more of them: the
 // others repeat what these do, but store nothing. Enough that two fetches of each fill a slab.
@@ -29,15 +24,21 @@ const SLOT4: u32 = SIDE * SIDE / 4u;
 const SUMS4: u32 = (SUBGROUPS + 1u) * SLOT4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<u32>>; // [B, N, D / 8], eights of f16
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;    // [B, N, N]
+@group(0) @binding(1) var<storage, read> x: array<vec4<u32>>; // [B, T, D / 8], eights of f16, D of whole slabs
+@group(0) @binding(2) var<storage, read> sizes: array<f32>;   // [B, T], not read
+@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [B, T, T]
+
+// D / 8: the rows are queries and keys of one head.
+fn inner8() -> u32 {
+    return params.head4 / 2u;
+}
 
 // A thread's eight number i of a slab, from eight `first8` of its rows on; past the last key it is that one once more, of
 // which nothing is stored.
 fn fetch(i: u32, thread: u32, origin8: u32, first_row: u32, first8: u32) -> vec4<u32> {
     let at = thread + i * THREADS;
     if at < ROWS * DEPTH8 {
-        return x[origin8 + min(first_row + at / DEPTH8, params.tokens - 1u) * params.inner8 + first8 + at % DEPTH8];
+        return x[origin8 + min(first_row + at / DEPTH8, params.tokens - 1u) * inner8() + first8 + at % DEPTH8];
     }
     return vec4<u32>();
 }
@@ -131,7 +132,7 @@ fn main(
     let image = unit / squares;
     let place = square(unit % squares, across) * ROWS;
     // What a folded grid has past the last image reads the last one, and stores nothing.
-    let origin8 = min(image, params.images - 1u) * params.tokens * params.inner8;
+    let origin8 = min(image, params.images - 1u) * params.tokens * inner8();
     let row = subgroup / 2u % 2u * 2u * SIDE;
     let column = subgroup % 2u * 2u * SIDE;
 
@@ -143,7 +144,7 @@ fn main(
     var l1 = fetch(1u, thread, origin8, place.x, 0u);
     var r0 = fetch(0u, thread, origin8, place.y, 0u);
     var r1 = fetch(1u, thread, origin8, place.y, 0u);
-    for (var first8 = 0u; first8 < params.inner8; first8 += DEPTH8) {
+    for (var first8 = 0u; first8 < inner8(); first8 += DEPTH8) {
         workgroupBarrier();
         stage_left(0u, thread, l0);
         stage_left(1u, thread, l1);
@@ -151,7 +152,7 @@ fn main(
         stage_right(1u, thread, r1);
         workgroupBarrier();
         // After the last slab it comes once more, for nothing.
-        let next8 = select(first8, first8 + DEPTH8, first8 + DEPTH8 < params.inner8);
+        let next8 = select(first8, first8 + DEPTH8, first8 + DEPTH8 < inner8());
         l0 = fetch(0u, thread, origin8, place.x, next8);
         l1 = fetch(1u, thread, origin8, place.x, next8);
         r0 = fetch(0u, thread, origin8, place.y, next8);

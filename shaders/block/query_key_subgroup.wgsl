@@ -1,50 +1,40 @@
-// What query_key.wgsl makes, in octets: 8 GROUPS queries by 32 keys to each, of which a lane has 4. With SYMMETRIC, tiles
-// below the diagonal have nothing to do, and elements below it come from those above.
+// Cosines of unit rows with each other, in octets: 8 GROUPS rows by 32 to each, of which a lane has 4. Tiles below the diagonal
+// have nothing to do: elements below it come from those above.
+#import block/query_key_params.wgsl
 #import shared/octet.wgsl
-#import shared/rows.wgsl
 
-struct Params {
-    tokens: u32,     // T, queries and keys alike
-    heads: u32,      // H
-    row4: u32,       // vec4s from one token of x to the next
-    key_offset4: u32,// vec4s from a token's queries to its keys
-    head4: u32,      // Dh / 4
-    stride: u32,     // elements of a row of y, at least T
-    scale: f32,
-}
-
-override PROPORTIONAL: bool = false;
-override SYMMETRIC: bool = false;
 override GROUPS: u32 = 3u; // of 8 queries, at most 3
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> sizes: array<f32>;   // [B, T], read with PROPORTIONAL only
-@group(0) @binding(3) var<storage, read_write> y: array<f32>; // [B, H, T, stride]
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [B, T, head4]
+@group(0) @binding(2) var<storage, read_write> y: array<f32>; // [B, T, stride]
 
-fn store(products: vec4<f32>, base: u32, query: u32, key: u32, bias: vec4<f32>) {
+// Where the row of `token` begins.
+fn row_of(image: u32, token: u32) -> u32 {
+    return (image * params.tokens + token) * params.head4;
+}
+
+fn store(products: vec4<f32>, base: u32, query: u32, key: u32) {
     if query >= params.tokens {
         return;
     }
-    let values = products * params.scale + bias;
     for (var i = 0u; i < 4u; i++) {
-        if key + i < params.tokens && (!SYMMETRIC || key + i >= query) {
-            y[base + query * params.stride + key + i] = values[i];
-            if SYMMETRIC {
-                y[base + (key + i) * params.stride + query] = values[i];
-            }
+        if key + i < params.tokens && key + i >= query {
+            y[base + query * params.stride + key + i] = products[i];
+            y[base + (key + i) * params.stride + query] = products[i];
         }
     }
 }
 
-fn store_all(products: ptr<function, Rows>, base: u32, query: u32, key: u32, bias: vec4<f32>) {
-    store((*products)[0], base, query + 0u, key, bias);
-    store((*products)[1], base, query + 1u, key, bias);
-    store((*products)[2], base, query + 2u, key, bias);
-    store((*products)[3], base, query + 3u, key, bias);
-    store((*products)[4], base, query + 4u, key, bias);
-    store((*products)[5], base, query + 5u, key, bias);
-    store((*products)[6], base, query + 6u, key, bias);
-    store((*products)[7], base, query + 7u, key, bias);
+fn store_all(products: ptr<function, Rows>, base: u32, query: u32, key: u32) {
+    store((*products)[0], base, query + 0u, key);
+    store((*products)[1], base, query + 1u, key);
+    store((*products)[2], base, query + 2u, key);
+    store((*products)[3], base, query + 3u, key);
+    store((*products)[4], base, query + 4u, key);
+    store((*products)[5], base, query + 5u, key);
+    store((*products)[6], base, query + 6u, key);
+    store((*products)[7], base, query + 7u, key);
 }
 
 @compute @workgroup_size(64)
@@ -59,40 +49,31 @@ fn main(
     let tile = group.x * OCTETS + own.index;
     let query = tile / across * 8u * GROUPS;
     let first_key = tile % across * 32u;
-    if query >= params.tokens || (SYMMETRIC && first_key + 31u < query) {
+    if query >= params.tokens || first_key + 31u < query {
         return;
     }
     let first = own.first;
-    let head = group.y;
     let image = group.z;
     let last = params.tokens - 1u;
-    let own4 = head * params.head4;
-    let q0 = row_of(image, min(query + own.lane, last), own4);
-    let q1 = row_of(image, min(query + 8u + own.lane, last), own4);
-    let q2 = row_of(image, min(query + 16u + own.lane, last), own4);
+    let q0 = row_of(image, min(query + own.lane, last));
+    let q1 = row_of(image, min(query + 8u + own.lane, last));
+    let q2 = row_of(image, min(query + 16u + own.lane, last));
     let key = first_key + own.lane * 4u;
-    let keys = min(vec4(key) + vec4(0u, 1u, 2u, 3u), vec4(last));
-    let key4 = params.key_offset4 + own4;
-    let k0 = row_of(image, keys.x, key4);
-    let k1 = row_of(image, keys.y, key4);
-    let k2 = row_of(image, keys.z, key4);
-    let k3 = row_of(image, keys.w, key4);
+    let k0 = row_of(image, min(key, last));
+    let k1 = row_of(image, min(key + 1u, last));
+    let k2 = row_of(image, min(key + 2u, last));
+    let k3 = row_of(image, min(key + 3u, last));
     var a0 = Rows();
     var a1 = Rows();
     var a2 = Rows();
     for (var d = 0u; d < params.head4; d++) {
-        let b = transpose(mat4x4(four(k0, d), four(k1, d), four(k2, d), four(k3, d)));
-        multiply(&a0, b, four(q0, d), first);
-        if GROUPS > 1u { multiply(&a1, b, four(q1, d), first); }
-        if GROUPS > 2u { multiply(&a2, b, four(q2, d), first); }
+        let b = transpose(mat4x4(x[k0 + d], x[k1 + d], x[k2 + d], x[k3 + d]));
+        multiply(&a0, b, x[q0 + d], first);
+        if GROUPS > 1u { multiply(&a1, b, x[q1 + d], first); }
+        if GROUPS > 2u { multiply(&a2, b, x[q2 + d], first); }
     }
-    var bias = vec4(0.0);
-    if PROPORTIONAL {
-        let place = image * params.tokens + keys;
-        bias = log(vec4(sizes[place.x], sizes[place.y], sizes[place.z], sizes[place.w]));
-    }
-    let base = (image * params.heads + head) * params.tokens * params.stride;
-    store_all(&a0, base, query, key, bias);
-    if GROUPS > 1u { store_all(&a1, base, query + 8u, key, bias); }
-    if GROUPS > 2u { store_all(&a2, base, query + 16u, key, bias); }
+    let base = image * params.tokens * params.stride;
+    store_all(&a0, base, query, key);
+    if GROUPS > 1u { store_all(&a1, base, query + 8u, key); }
+    if GROUPS > 2u { store_all(&a2, base, query + 16u, key); }
 }

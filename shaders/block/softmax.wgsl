@@ -1,14 +1,8 @@
 // Softmax of scale * x along each row, in place; elements between `columns` and `stride` become 0, so that the product
 // with the values may read whole vec4s.
+#import block/softmax_params.wgsl
 #import shared/grid.wgsl
 #import shared/row_reduce.wgsl
-
-struct Params {
-    rows: u32,
-    columns: u32,
-    stride: u32, // elements from one row to the next, at least `columns`
-    scale: f32,
-}
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>; // [rows, stride]

@@ -1,13 +1,7 @@
 // What softmax.wgsl makes, a row to an octet, in two passes over it: the first sums powers of what was the largest so far.
+#import block/softmax_params.wgsl
 #import shared/grid.wgsl
 #import shared/octet.wgsl
-
-struct Params {
-    rows: u32,
-    columns: u32,
-    stride: u32, // elements from one row to the next, at least `columns`
-    scale: f32,
-}
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> x: array<f32>; // [rows, stride]

@@ -8,16 +8,8 @@
 //       Four slices of 64 threads share the rows of W that are added up.
 // Each slice then looks through two of the eight rows of C.
 // With DIAGONAL (and ORDER 1 or 2) C[p, p] is made as well.
+#import condense/assign_params.wgsl
 #import shared/float.wgsl
-
-struct Params {
-    patches: u32, // N
-    dropped: u32, // R
-    ratio: f32,   // a / s, s = max(a, 1)
-    inverse: f32, // 1 / s
-    stride: u32,  // elements from one row to the next
-    shift: u32,   // elements before a row's first column
-}
 
 override ORDER: u32 = 0u;
 override PARITY: u32 = 2u; // 2: any

@@ -2,20 +2,9 @@
 // for K = 1 and 2 out of W's column sums: u = 1/N 1^T W is c for K = 1, (ratio u + inverse/N 1^T) W for K = 2, at the scale
 // of `connectivity.wgsl`. With NORMALISE c is divided by its own sum, which makes the scale of C immaterial; without it
 // `scale` restores the true one.
+#import condense/score_params.wgsl
 #import shared/float.wgsl
 #import shared/select.wgsl
-
-struct Params {
-    patches: u32, // N, at most 2048
-    kept: u32,    // N - R
-    strips: u32,  // rows of column_sums, with ORDER 1 and 2
-    beta: f32,    // b
-    scale: f32,   // true c = scale * c
-    ratio: f32,   // a / s, s = max(a, 1)
-    inverse: f32, // 1 / s
-    stride: u32,  // elements from one row of W, or of column_sums, to the next
-    shift: u32,   // elements before a row's first column
-}
 
 override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
 override NORMALISE: bool = true;

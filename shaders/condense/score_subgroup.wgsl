@@ -1,20 +1,9 @@
 // What score.wgsl makes, in octets: a lane has four columns of W, and one of every eight rows' factors, which the octet has
 // from there. THREADS / 64 parts of a workgroup share the rows.
+#import condense/score_params.wgsl
 #import shared/float.wgsl
 #import shared/matrix.wgsl
 #import shared/select_subgroup.wgsl
-
-struct Params {
-    patches: u32, // N, at most 2048
-    kept: u32,    // N - R
-    strips: u32,  // rows of column_sums, with ORDER 1 and 2
-    beta: f32,    // b
-    scale: f32,   // true c = scale * c
-    ratio: f32,   // a / s, s = max(a, 1)
-    inverse: f32, // 1 / s
-    stride: u32,  // elements from one row of W, or of column_sums, to the next
-    shift: u32,   // elements before a row's first column
-}
 
 override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
 override NORMALISE: bool = true;
@@ -23,7 +12,7 @@ override DOMINANCE: bool = true;    // whether D counts
 override WHOLE: bool = false;       // whether rows of column_sums are of whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
-// W is read with ORDER 2 only, or from texels, where loads are cheap, instead of its sums.
+// Binding 1 is W (shared/matrix.wgsl), read with ORDER 2 only.
 @group(0) @binding(2) var<storage, read> column_sums: array<vec4<f32>>; // [B, strips, stride], or c [B, N]
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]; c on the way, with ORDER 2
@@ -35,17 +24,31 @@ override WHOLE: bool = false;       // whether rows of column_sums are of whole 
 const COLUMNS: u32 = 256u;
 var<workgroup> partials: array<f32, 1024>;
 
+fn sum_at(at: u32) -> f32 {
+    return column_sums[at / 4u][at % 4u];
+}
+
 // Element i of what W is multiplied by with ORDER 2, else of c.
 fn given(image: u32, i: u32) -> f32 {
     let n = params.patches;
     if ORDER == 0u {
-        let at = image * n + i;
-        return column_sums[at / 4u][at % 4u];
+        return sum_at(image * n + i);
     }
     var sum = 0.0;
-    for (var strip = 0u; strip < params.strips; strip++) {
-        let at = (image * params.strips + strip) * params.stride + params.shift + i;
-        sum += column_sums[at / 4u][at % 4u];
+    var at = image * params.strips * params.stride + params.shift + i;
+    var strip = 0u;
+    // By fours: llvmpipe leaves every loop of a thread once they have had 65,535 rounds together, and there may be as many
+    // strips as tokens.
+    for (; strip + 3u < params.strips; strip += 4u) {
+        sum += sum_at(at);
+        sum += sum_at(at + params.stride);
+        sum += sum_at(at + 2u * params.stride);
+        sum += sum_at(at + 3u * params.stride);
+        at += 4u * params.stride;
+    }
+    for (; strip < params.strips; strip++) {
+        sum += sum_at(at);
+        at += params.stride;
     }
     let mean = sum / f32(n);
     return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
@@ -54,32 +57,11 @@ fn given(image: u32, i: u32) -> f32 {
 // The sums of four columns of W.
 fn sum_four(image: u32, quad: u32) -> vec4<f32> {
     var sum = vec4<f32>(0.0);
-    if TEXELS {
-        // In the order in which attention_powers.wgsl adds up a strip: no bit depends on where W lies.
-        let columns = columns_of(quad);
-        let first = row_of(image, params.patches, 0u);
-        let end = row_of(image, params.patches, params.patches);
-        for (var row = first; row < end; row += 8u * row_step()) {
-            let low = sum_rows(row, end, columns);
-            sum += low + sum_rows(row + 4u * row_step(), end, columns);
-        }
-        return sum;
-    }
     let stride4 = params.stride / 4u;
     let first = image * params.strips * stride4 + quad;
     for (var at = first; at < first + params.strips * stride4; at += stride4) {
         sum += column_sums[at];
     }
-    return sum;
-}
-
-// Of four rows, as far as they come before `end`.
-fn sum_rows(row: u32, end: u32, columns: Columns) -> vec4<f32> {
-    var sum = vec4<f32>(0.0);
-    if row < end { sum = four(row, columns); }
-    if row + row_step() < end { sum += four(row + row_step(), columns); }
-    if row + 2u * row_step() < end { sum += four(row + 2u * row_step(), columns); }
-    if row + 3u * row_step() < end { sum += four(row + 3u * row_step(), columns); }
     return sum;
 }
 

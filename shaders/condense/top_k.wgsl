@@ -1,11 +1,7 @@
 // Which tokens stay, by scores that are there already. One workgroup for each image.
+#import condense/top_k_params.wgsl
 #import shared/float.wgsl
 #import shared/select.wgsl
-
-struct Params {
-    patches: u32, // N, at most 2048
-    kept: u32,    // N - R
-}
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> score: array<f32>;       // [B, N]

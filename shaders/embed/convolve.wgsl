@@ -2,27 +2,16 @@
 // thread keeps 8 neighbouring pixels by 2 vec4 of output channels in registers, with no barrier and no workgroup memory:
 // loads are what costs on llvmpipe, where a pixel and a vec4 at a time ran at 0.15 of the speed. With ROW3 (kernels 3 wide
 // at stride 1) the 10 input pixels under those 8 are loaded once for all three columns of the kernel: 1.5 times as fast.
+#import embed/convolve_params.wgsl
 #import shared/grid.wgsl
-
-struct Params {
-    images: u32,   // B
-    inputs: u32,   // C
-    outputs: u32,  // O
-    outputs4: u32, // vec4s in a row of w: O / 4, rounded up
-    side: u32,     // S, pixels along an input's side
-    kernel: u32,   // K, pixels along the kernel's side
-    stride: u32,
-    padding: u32,  // zeros on each side
-    out_side: u32, // U = (S + 2 padding - K) / stride + 1
-}
 
 override RELU: bool = false;
 override ROW3: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;          // [B, C, S, S]
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;    // [C, K, K, outputs4], zero past `outputs`
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [outputs4]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;    // [C, K, K, columns4], zero past `outputs`
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [B, O, U, U]
 
 // The pixel in column `column` of the line that starts at `line`: zero outside, where `column` may have wrapped.
@@ -55,7 +44,7 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     // Neighbouring threads take neighbouring output channels; a thread's second four are half of all further on.
-    let half = (params.outputs4 + 1u) / 2u;
+    let half = (params.columns4 + 1u) / 2u;
     let across = (params.out_side + 7u) / 8u;
     let index = grid_index(group, counts) * 64u + thread;
     let channel = index % half;
@@ -65,7 +54,7 @@ fn main(
     if image >= params.images {
         return;
     }
-    let second = min(channel + half, params.outputs4 - 1u);
+    let second = min(channel + half, params.columns4 - 1u);
     let jump = second - channel;
     var a0 = vec4<f32>(0.0);
     var a1 = vec4<f32>(0.0);
@@ -94,7 +83,7 @@ fn main(
                 continue;
             }
             let line = (plane + first_line + v) * params.side;
-            var at = (input * params.kernel + v) * params.kernel * params.outputs4 + channel;
+            var at = (input * params.kernel + v) * params.kernel * params.columns4 + channel;
             if ROW3 {
                 let p0 = pixel(line, first + 0u);
                 let p1 = pixel(line, first + 1u);
@@ -106,12 +95,12 @@ fn main(
                 let p7 = pixel(line, first + 7u);
                 let p8 = pixel(line, first + 8u);
                 let p9 = pixel(line, first + 9u);
-                let w0 = w[at + 0u * params.outputs4];
-                let v0 = w[at + jump + 0u * params.outputs4];
-                let w1 = w[at + 1u * params.outputs4];
-                let v1 = w[at + jump + 1u * params.outputs4];
-                let w2 = w[at + 2u * params.outputs4];
-                let v2 = w[at + jump + 2u * params.outputs4];
+                let w0 = w[at + 0u * params.columns4];
+                let v0 = w[at + jump + 0u * params.columns4];
+                let w1 = w[at + 1u * params.columns4];
+                let v1 = w[at + jump + 1u * params.columns4];
+                let w2 = w[at + 2u * params.columns4];
+                let v2 = w[at + jump + 2u * params.columns4];
                 a0 += p0 * w0 + p1 * w1 + p2 * w2;
                 b0 += p0 * v0 + p1 * v1 + p2 * v2;
                 a1 += p1 * w0 + p2 * w1 + p3 * w2;
@@ -157,7 +146,7 @@ fn main(
                     let p7 = pixel(line, column + 7u * s);
                     a7 += p7 * w0;
                     b7 += p7 * v0;
-                    at += params.outputs4;
+                    at += params.columns4;
                 }
             }
         }

@@ -2,22 +2,11 @@
 // pixel of y, of what lies under the kernel there, times w. The rows are never written: slabs of them are gathered on the way
 // through registers into workgroup memory; while one is multiplied the next is fetched. Subgroups, two across and DOWN down,
 // keep 2 by 2 sums each.
+#import embed/convolve_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/grid.wgsl
 #import shared/pack.wgsl
 #import shared/words.wgsl
-
-struct Params {
-    images: u32,   // B
-    inputs: u32,   // C
-    outputs: u32,  // O
-    outputs4: u32, // vec4s in a row of w: O / 4, rounded up
-    side: u32,     // S, pixels along an input's side
-    kernel: u32,   // K, pixels along the kernel's side
-    stride: u32,
-    padding: u32,  // zeros on each side
-    out_side: u32, // U = (S + 2 padding - K) / stride + 1
-}
 
 override RELU: bool = false;
 // K once more, as a number that a compiler divides by.
@@ -49,8 +38,8 @@ override SUMS4: u32 = (SUBGROUPS + OTHERS) * SLOT4;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;          // [B, C, S, S]
-@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;    // [C, K, K, outputs4], zero past `outputs`
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [outputs4]
+@group(0) @binding(2) var<storage, read> w: array<vec4<f32>>;    // [C, K, K, columns4], zero past `outputs`
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [B, O, U, U]
 
 // Where a pixel of y has its kernel: the image's first number, and the kernel's first line and column, which wrap to
@@ -129,7 +118,7 @@ fn fetch_right(i: u32, thread: u32, first: u32, first_column4: u32) -> vec4<f32>
     }
     var four = vec4<f32>(0.0);
     if WHOLE || row < params.inputs * KERNEL * KERNEL {
-        four = w[row * params.outputs4 + min(first_column4 + at % COLUMNS4, params.outputs4 - 1u)];
+        four = w[row * params.columns4 + min(first_column4 + at % COLUMNS4, params.columns4 - 1u)];
     }
     return four;
 }
@@ -160,7 +149,7 @@ fn store(sum: Sum, lane: Lane, first_pixel: u32, first_column4: u32) {
             let pixel = first_pixel + i % SIDE;
             let column4 = first_column4 + i / SIDE;
             var value = take_sum(slot + i % SIDE * (SIDE / 4u) + i / SIDE);
-            value += bias[min(column4, params.outputs4 - 1u)];
+            value += bias[min(column4, params.columns4 - 1u)];
             if RELU {
                 // Not max, which may lose a NaN.
                 value = select(value, vec4(0.0), value < vec4(0.0));
@@ -193,7 +182,7 @@ fn main(
     @builtin(subgroup_size) count: u32,
 ) {
     // Neighbouring workgroups take neighbouring channels of the same pixels.
-    let across = (params.outputs4 + COLUMNS4 - 1u) / COLUMNS4;
+    let across = (params.columns4 + COLUMNS4 - 1u) / COLUMNS4;
     let place = grid_index(group, counts);
     let first_pixel = place / across * ROWS;
     let first_column4 = place % across * COLUMNS4;

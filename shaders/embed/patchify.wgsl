@@ -4,15 +4,16 @@
 #import shared/output.wgsl
 
 struct Params {
-    images: u32,  // B
-    channels: u32, // C
-    side: u32,    // pixels along an image's side
+    images: u32,     // B
+    channels: u32,   // C
+    height: u32,     // pixels down an image
+    width: u32,      // pixels across it
     patch_side: u32, // pixels along a patch's side
-    stride4: u32, // vec4s of a patch row, at least C * patch_side^2 / 4
+    stride4: u32,    // vec4s of a patch row, at least C * patch_side^2 / 4
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> pixels: array<f32>;            // [B, C, side, side]
+@group(0) @binding(1) var<storage, read> pixels: array<f32>;            // [B, C, height, width]
 @group(0) @binding(2) var<storage, read_write> patches: array<Output4>; // [B, N, stride4]
 
 // Where an element of a patch row is in its image.
@@ -40,7 +41,7 @@ fn pixel(corner: u32, place: Place) -> f32 {
     if place.channel >= params.channels {
         return 0.0;
     }
-    return pixels[corner + (place.channel * params.side + place.y) * params.side + place.x];
+    return pixels[corner + (place.channel * params.height + place.y) * params.width + place.x];
 }
 
 @compute @workgroup_size(64)
@@ -49,8 +50,8 @@ fn main(
     @builtin(num_workgroups) counts: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let across = params.side / params.patch_side;
-    let tokens = across * across;
+    let across = params.width / params.patch_side;
+    let tokens = params.height / params.patch_side * across;
     let index = grid_index(group, counts) * 64u + thread;
     if index >= params.images * tokens * params.stride4 {
         return;
@@ -60,7 +61,7 @@ fn main(
     let image = row / tokens;
     let token = row - image * tokens;
     let down = token / across;
-    let corner = (image * params.channels * params.side + down * params.patch_side) * params.side
+    let corner = (image * params.channels * params.height + down * params.patch_side) * params.width
         + (token - down * across) * params.patch_side;
     let line = element / params.patch_side;
     let channel = line / params.patch_side;

@@ -1,9 +1,8 @@
 // What a product becomes on its way into memory, for every way to make the product. The shader that imports this binds
 // `params` (rows, columns4), `bias`, `y`, `residual` and `rows`.
-#import shared/gelu.wgsl
+#import shared/activation.wgsl
 #import shared/output.wgsl
 
-override GELU: bool = false;
 override ACCUMULATE: bool = false;
 override GATHER: bool = false;
 
@@ -39,8 +38,8 @@ fn store_onto(before: vec4<f32>, row: u32, column4: u32, product: vec4<f32>, own
         return;
     }
     var value = product + own_bias;
-    if GELU {
-        value = gelu4(value);
+    if ACTIVATION != 0u {
+        value = activate(value);
     }
     y[row * params.columns4 + column4] = narrow(value + before);
 }

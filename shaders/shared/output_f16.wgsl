@@ -11,10 +11,3 @@ fn narrow(value: vec4<f32>) -> Output4 {
 fn widen_output(stored: Output4) -> vec4<f32> {
     return vec4(unpack2x16float(stored.x), unpack2x16float(stored.y));
 }
-
-// How many words four take, and the words, in front.
-const WORDS4: u32 = 2u;
-
-fn words(value: vec4<f32>) -> vec4<u32> {
-    return vec4(narrow(value), 0u, 0u);
-}

@@ -8,10 +8,3 @@ fn narrow(value: vec4<f32>) -> Output4 {
 fn widen_output(stored: Output4) -> vec4<f32> {
     return stored;
 }
-
-// How many words four take, and the words.
-const WORDS4: u32 = 4u;
-
-fn words(value: vec4<f32>) -> vec4<u32> {
-    return bitcast<vec4<u32>>(value);
-}

@@ -1,22 +1,19 @@
 // A patch token's mean key, made by eight threads, and scaled to unit length: the dot product of two is their cosine. A
 // key of length 0 stays 0, so its cosine to anything is 0. A whole token counts as one key of one head. The shader that
 // imports this adds up what the eight have.
+#import condense/key_mean_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
-#import shared/units.wgsl
-
-struct Params {
-    images: u32,      // B
-    tokens: u32,      // T
-    prefix: u32,      // E
-    heads: u32,       // H
-    row4: u32,        // vec4s from one token of qkv to the next
-    key_offset4: u32, // vec4s from a token's queries to its keys
-    head4: u32,       // Dh / 4
-}
+#import shared/output.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>; // [B, T, row4]
+@group(0) @binding(2) var<storage, read_write> keys: array<Output4>; // [B, N, head4]
+
+// Four numbers of an image's key `i`, of `patches`.
+fn put(image: u32, patches: u32, i: u32, d: u32, value: vec4<f32>) {
+    keys[(image * patches + i) * params.head4 + d] = narrow(value);
+}
 
 const THREADS_OF_KEY: u32 = 8u;
 

@@ -16,7 +16,8 @@ const MOST_STAGED: usize = 16 << 20;
 /// # Errors
 /// [`Error::Limit`] past the device's buffer or binding limit, [`Error::Device`] when memory runs out.
 pub fn empty(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
-    let size = byte_size(context, label, len)?;
+    // A rehearsal keeps no data.
+    let size = byte_size(context, label, len)?.min(if context.rehearses() { 4096 } else { u64::MAX });
     let op = format!("allocate {label}");
     context.checked(&op, || {
         Ok(context.device().create_buffer(&wgpu::BufferDescriptor {
@@ -35,7 +36,7 @@ pub fn empty(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer>
 pub fn upload<T: Pod>(context: &Context, label: &str, data: &[T]) -> Result<wgpu::Buffer> {
     let bytes: &[u8] = bytemuck::cast_slice(data);
     let buffer = empty(context, label, bytes.len().div_ceil(4))?;
-    if !bytes.is_empty() {
+    if !bytes.is_empty() && !context.rehearses() {
         context.checked(label, || {
             context.queue().write_buffer(&buffer, 0, bytes);
             Ok(())

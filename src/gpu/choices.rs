@@ -4,10 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::Store;
+use super::{PipelineKey, Store};
 
 /// The document of a [`Store`] that they are kept in.
 const DOCUMENT: &str = "choices";
+
+const RIGHT: &str = "right";
+const WRONG: &str = "wrong";
+
+/// The name under which it is noted whether a pipeline is right.
+fn verification(key: &PipelineKey) -> String {
+    format!("verification of {key}")
+}
 
 /// Findings by name, both plain text, so that they can be kept on disk and read by people.
 #[derive(Debug, Default)]
@@ -32,6 +40,16 @@ impl Choices {
     pub fn set(&self, name: impl Into<String>, found: impl Into<String>) {
         self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into(), found.into());
         self.new.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the pipeline of `key` gave its reference's results on this device; `None` where it was not compared.
+    pub fn verdict(&self, key: &PipelineKey) -> Option<bool> {
+        self.get(&verification(key)).map(|found| found == RIGHT)
+    }
+
+    /// Notes that the pipeline of `key` gave its reference's results, or did not.
+    pub fn set_verdict(&self, key: &PipelineKey, right: bool) {
+        self.set(verification(key), if right { RIGHT } else { WRONG });
     }
 
     /// Everything found so far.

@@ -1,14 +1,16 @@
 //! A wgpu device with what this crate keeps per device: compiled pipelines, limits, and the news of its loss.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::adapters::enumerate;
-use super::pipelines::{Kernel, PipelineTable};
+use super::open::{Observer, Verification};
+use super::pipelines::PipelineTable;
 use super::shaders::Shaders;
 use super::store::{Keep, PipelineCache, Store};
-use super::{Choices, Precision, Tile, Variant};
+use super::{Choices, Kernel, PipelineKey, Precision, Tile, Traits};
 use crate::error::{Error, Result};
 
 /// A device and queue, the caller's own or one made here. Cloning is cheap and shares the compiled pipelines.
@@ -18,13 +20,14 @@ pub struct Context(Arc<Inner>);
 struct Inner {
     device: wgpu::Device,
     queue: wgpu::Queue,
-    limits: wgpu::Limits,
     info: wgpu::AdapterInfo,
-    tile: Option<Tile>,
+    traits: Traits,
     pipelines: PipelineTable,
     shaders: Shaders,
     choices: Choices,
-    trust: Trust,
+    /// Pipelines of fallbacks, which run without verification.
+    fallbacks: Mutex<HashSet<PipelineKey>>,
+    manner: Manner,
     tuning: Mutex<Duration>,
     store: Store,
     cache: PipelineCache,
@@ -33,15 +36,19 @@ struct Inner {
     staged: AtomicUsize,
 }
 
-/// How far what is known about the device goes, and what it is taken for.
-#[derive(Clone, Copy)]
-pub(super) struct Trust {
+/// How a context finds out what to run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Manner {
     /// Whether what was found is kept on disk, and what is there is believed.
     pub(super) kept: bool,
-    /// Whether more is searched for.
+    /// Whether the fastest ways are searched for.
     pub(super) tune: bool,
-    /// Whether kernels are chosen as for a GPU, whatever the device is.
-    pub(super) as_gpu: bool,
+    /// Kernels that are not used, by name.
+    pub(super) avoid: Vec<String>,
+    /// Whether ways are taken for verified without a comparison.
+    pub(super) rehearses: bool,
+    /// Who hears of verifications.
+    pub(super) observer: Option<Observer>,
 }
 
 impl Context {
@@ -63,33 +70,42 @@ impl Context {
     /// [`wgpu::Features::PIPELINE_CACHE`].
     pub fn from_device_with(device: wgpu::Device, queue: wgpu::Queue, keep: &Keep) -> Self {
         let tile = Tile::of_device(&device, || pollster::block_on(enumerate()));
-        let trust = Trust { kept: true, tune: false, as_gpu: false };
-        Self::assemble(device, queue, tile, Shaders::embedded(), Arc::default(), keep, trust)
+        let traits = Traits::new(&device.adapter_info(), device.features(), device.limits(), tile, false);
+        let manner = Manner { kept: true, ..Manner::default() };
+        Self::assemble(device, queue, traits, Shaders::embedded(), Arc::default(), keep, manner)
+    }
+
+    /// A context that chooses ways as on a device of `traits`, and takes each for verified if its comparison would run the
+    /// very pipeline: to list what sessions would run on devices that are not at hand. `device` must have the features, and
+    /// may compute nothing (wgpu's `noop` backend); nothing is kept.
+    pub fn rehearsing(device: wgpu::Device, queue: wgpu::Queue, traits: Traits) -> Self {
+        let manner = Manner { rehearses: true, ..Manner::default() };
+        Self::assemble(device, queue, traits, Shaders::embedded(), Arc::default(), &Keep::Nothing, manner)
     }
 
     pub(super) fn assemble(
         device: wgpu::Device,
         queue: wgpu::Queue,
-        tile: Option<Tile>,
+        traits: Traits,
         shaders: Shaders,
         fault: Arc<Mutex<Option<String>>>,
         keep: &Keep,
-        trust: Trust,
+        manner: Manner,
     ) -> Self {
-        let (limits, info) = (device.limits(), device.adapter_info());
+        let info = device.adapter_info();
         let store = Store::open(keep, &info);
-        let cache = if trust.kept { PipelineCache::open(&device, &store) } else { PipelineCache::default() };
+        let cache = if manner.kept { PipelineCache::open(&device, &store) } else { PipelineCache::default() };
         Self(Arc::new(Inner {
-            choices: if trust.kept { Choices::kept_in(&store) } else { Choices::default() },
-            trust,
+            choices: if manner.kept { Choices::kept_in(&store) } else { Choices::default() },
+            fallbacks: Mutex::default(),
+            manner,
             tuning: Mutex::default(),
             staged: AtomicUsize::new(0),
             pipelines: PipelineTable::default(),
             device,
             queue,
-            limits,
             info,
-            tile,
+            traits,
             shaders,
             store,
             cache,
@@ -109,7 +125,12 @@ impl Context {
 
     /// The device's limits, which may be smaller than the adapter's.
     pub fn limits(&self) -> &wgpu::Limits {
-        &self.0.limits
+        &self.0.traits.limits
+    }
+
+    /// What kernels are chosen by.
+    pub fn traits(&self) -> &Traits {
+        &self.0.traits
     }
 
     /// The adapter behind the device.
@@ -117,17 +138,9 @@ impl Context {
         &self.0.info
     }
 
-    /// Whether kernels are chosen for a CPU that emulates a GPU: where the adapter is one, unless
-    /// [`ContextOptions::as_gpu`](super::ContextOptions::as_gpu) says otherwise. Its loads are dear, threads beyond its lanes
-    /// gain nothing, and textures are read faster than buffers.
-    pub fn is_emulated(&self) -> bool {
-        self.info().device_type == wgpu::DeviceType::Cpu && !self.0.trust.as_gpu
-    }
-
     /// One line for people: name, backend, driver.
     pub fn describe(&self) -> String {
-        let info = self.info();
-        format!("{} ({}, {})", info.name, info.backend, info.driver_info)
+        self.0.traits.name.clone()
     }
 
     /// Whether the adapter measures GPU time, for [`Session::profile`](crate::Session::profile).
@@ -135,26 +148,41 @@ impl Context {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// The shape of cooperative matrices that kernels here may use: multiplying f16 into f32 sums.
-    pub fn cooperative_tile(&self) -> Option<Tile> {
-        self.0.tile
-    }
-
-    /// Whether the device has what `kernel` needs.
+    /// Whether the device has what `kernel` needs, and the kernel is not to be avoided.
     pub fn supports(&self, kernel: &Kernel) -> bool {
-        let needs = kernel.features;
-        self.device().features().contains(needs)
-            && match needs.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-                true => self.0.tile.is_some(),
-                false => !needs.contains(wgpu::Features::SUBGROUP) || Variant::Subgroup.available(self),
-            }
+        self.0.traits.supports(kernel) && !self.0.manner.avoid.iter().any(|avoided| avoided == kernel.name)
     }
 
-    /// Whether the driver's `pack2x16float` rounds to nearest, which WGSL leaves open: those for which the doctor has shown
-    /// it, on an H200 and on CPUs. (AMD's by Mesa cuts, as its machine code shows.)
-    pub(super) fn packs_to_nearest(&self) -> bool {
-        const SHOWN: [&str; 2] = ["NVIDIA", "llvmpipe"];
-        self.info().backend == wgpu::Backend::Vulkan && SHOWN.contains(&self.info().driver.as_str())
+    /// Whether ways are taken for verified without a comparison.
+    pub(crate) fn rehearses(&self) -> bool {
+        self.0.manner.rehearses
+    }
+
+    /// Whether a session may run the pipeline of `key`: it is verified on this device, or a fallback.
+    pub(crate) fn may_run(&self, key: &PipelineKey) -> bool {
+        self.0.choices.verdict(key) == Some(true) || self.is_fallback(key)
+    }
+
+    /// Whether the pipeline of `key` is that of a fallback that a session asked for.
+    pub fn is_fallback(&self, key: &PipelineKey) -> bool {
+        self.0.fallbacks.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    /// Lets sessions run the pipeline of `key`, which is that of a fallback.
+    pub(crate) fn allow_fallback(&self, key: PipelineKey) {
+        self.0.fallbacks.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+
+    /// Tells the observer, if there is one, how a verification goes.
+    pub(crate) fn observe(&self, verification: &Verification<'_>) {
+        if let Some(observer) = &self.0.manner.observer {
+            observer.hear(verification);
+        }
+    }
+
+    /// The keys of every pipeline that was compiled so far.
+    pub fn compiled(&self) -> Vec<PipelineKey> {
+        self.0.pipelines.keys()
     }
 
     /// What numbers are stored in unless the caller says otherwise: f16 where the device computes with it, for there it is
@@ -173,7 +201,7 @@ impl Context {
 
     /// Whether the fastest kernels are searched for ([`ContextOptions::tune`](super::ContextOptions::tune)).
     pub fn tunes(&self) -> bool {
-        self.0.trust.tune
+        self.0.manner.tune
     }
 
     /// What searching has taken so far.
@@ -210,7 +238,7 @@ impl Context {
 
     /// Keeps what was found out about the device for the next run, where that is wanted.
     pub(crate) fn keep_choices(&self) {
-        if self.0.trust.kept {
+        if self.0.manner.kept {
             self.0.choices.keep_in(&self.0.store);
         }
     }
@@ -226,7 +254,7 @@ impl Context {
 
     /// The largest range one storage binding may cover, in bytes.
     pub fn max_binding(&self) -> u64 {
-        self.0.limits.max_storage_buffer_binding_size.min(self.0.limits.max_buffer_size)
+        self.limits().max_storage_buffer_binding_size.min(self.limits().max_buffer_size)
     }
 
     /// Runs `work` and turns whatever wgpu reports meanwhile into an error, instead of a panic in its default handler.

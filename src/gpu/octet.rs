@@ -1,6 +1,6 @@
 //! What kernels that work in octets of lanes (`shaders/shared/octet.wgsl`) count alike.
 
-use super::{Context, grid};
+use super::Traits;
 
 /// Octets in a workgroup of 64 threads.
 pub const OCTETS: usize = 8;
@@ -15,19 +15,16 @@ pub(crate) fn groups(rows: usize) -> usize {
 /// The workgroup of a kernel that has one for each image, as its shader declares it.
 pub(crate) const WORKGROUP: [u32; 3] = [64, 1, 1];
 
-/// The constants that make it as large as suits `context`, and the runs of places that its threads have as short: a CPU runs
-/// a workgroup on one core, where every barrier is as dear as there are subgroups; on a GPU most of the device is idle beside
-/// it.
-pub(crate) fn threads_of_an_image(context: &Context) -> [(&'static str, f64); 2] {
-    let small = context.is_emulated();
-    let threads =
-        if small { 64 } else { context.limits().max_compute_invocations_per_workgroup.clamp(64, 256) / 64 * 64 };
-    [("THREADS", f64::from(threads)), ("SHORTEST", if small { 4.0 } else { 1.0 })]
+/// The constants that give a workgroup of one image as many threads, and each of them as long runs of places, as suits the
+/// device.
+pub(crate) fn threads_of_an_image(traits: &Traits) -> [(&'static str, u32); 2] {
+    [("THREADS", traits.threads_of_an_image), ("SHORTEST", traits.shortest_run)]
 }
 
 /// Workgroups for `tiles` octets.
+#[cfg(feature = "software")]
 pub(crate) fn workgroups(tiles: usize) -> [u32; 3] {
-    grid(tiles.div_ceil(OCTETS))
+    super::grid(tiles.div_ceil(OCTETS))
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! Finding an adapter and opening a device on it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use super::adapters::{AdapterSummary, choose, enumerate};
-use super::context::{Trust, note};
+use super::context::{Manner, note};
 use super::shaders::Shaders;
-use super::{COOPERATIVE, Context, Keep, Tile};
+use super::{COOPERATIVE, Context, Keep, PipelineKey, Tile, Traits};
 use crate::error::{Error, Result};
 
 /// Features that make something faster or measurable, asked for where the adapter has them. Nothing needs one.
@@ -25,14 +26,53 @@ pub struct ContextOptions {
     pub limits: Option<wgpu::Limits>,
     /// Read shaders from this folder instead of those compiled in: to try an edit without a rebuild.
     pub shaders: Option<PathBuf>,
-    /// Find out which kernels are fastest on this device, the first time that a shape is met: a fraction of a second for
-    /// each. Otherwise a fixed table decides ([`tune`](crate::tune)).
+    /// Find out which ways are fastest on this device, the first time that a shape is met: a fraction of a second for each.
+    /// Otherwise they are taken by rank ([`ways`](crate::ways)).
     pub tune: bool,
-    /// Choose kernels, and their forms, as on a GPU where a CPU emulates one: to try and check what a GPU would run where there
-    /// is none. Nothing is kept then.
+    /// Choose ways as on a GPU where a CPU emulates one: to try and check what a GPU would run where there is none. Nothing is
+    /// kept then.
     pub as_gpu: bool,
+    /// Kernels that are not to be used, by name: the next best way is. Nothing is kept then.
+    pub avoid: Vec<String>,
+    /// Hears of every verification of a way, as it begins and ends.
+    pub observer: Option<Observer>,
     /// Where compiled pipelines and what was measured on the adapter are kept between runs.
     pub keep: Keep,
+}
+
+/// A way that is compared with its reference before its first use on a device.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Verification<'a> {
+    /// The operation's name.
+    pub operation: &'a str,
+    /// The way's name.
+    pub way: &'a str,
+    /// The pipeline that is verified.
+    pub key: &'a PipelineKey,
+    /// Whether it gave the reference's results; `None` as the comparison begins.
+    pub right: Option<bool>,
+}
+
+/// A function that hears of verifications ([`ContextOptions::observer`]).
+#[derive(Clone)]
+pub struct Observer(Arc<dyn Fn(&Verification<'_>) + Send + Sync>);
+
+impl Observer {
+    /// One that calls `hear`, from whichever thread opens a session.
+    pub fn new(hear: impl Fn(&Verification<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+
+    pub(super) fn hear(&self, verification: &Verification<'_>) {
+        (self.0)(verification);
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
 }
 
 impl Context {
@@ -94,9 +134,11 @@ impl Context {
             note(&lost, format!("device lost ({reason:?}): {message}"));
         });
         // Of shaders under edit every version would stay, and what was found of one would be believed of the next.
-        let kept = options.shaders.is_none() && !options.as_gpu;
-        let trust = Trust { kept, tune: options.tune, as_gpu: options.as_gpu };
-        Ok(Self::assemble(device, queue, tile, shaders, fault, &options.keep, trust))
+        let kept = options.shaders.is_none() && !options.as_gpu && options.avoid.is_empty();
+        let manner =
+            Manner { kept, tune: options.tune, avoid: options.avoid, rehearses: false, observer: options.observer };
+        let traits = Traits::new(&device.adapter_info(), device.features(), device.limits(), tile, options.as_gpu);
+        Ok(Self::assemble(device, queue, traits, shaders, fault, &options.keep, manner))
     }
 
     /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.

@@ -1,138 +1,84 @@
-//! What a kernel is to the device, and the table of those already compiled.
+//! The table of compiled pipelines, and how a kernel is compiled.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::textures::FORMAT;
-use super::{Context, Home, Types};
+use super::{Access, Context, Form, Home, Kernel, PipelineKey, Types};
 use crate::error::{Error, Result};
-
-/// How a shader uses one binding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
-    /// `var<storage, read>`
-    Read,
-    /// `var<storage, read_write>`
-    Write,
-    /// `texture_2d<f32>`, read with `textureLoad`
-    Texture,
-    /// A matrix that is read: as [`Access::Read`], or `texture_storage_2d_array<rgba32uint, read>`, by [`Types::home`].
-    Matrix,
-    /// A matrix that is written: as [`Access::Write`], or `texture_storage_2d_array<rgba32uint, write>`.
-    Made,
-}
-
-impl Access {
-    /// Whether a texture is bound, for kernels of `types`.
-    pub(super) fn of_texture(self, types: Types) -> bool {
-        match self {
-            Self::Read | Self::Write => false,
-            Self::Texture => true,
-            Self::Matrix | Self::Made => types.home == Home::Texture,
-        }
-    }
-}
-
-/// One binding: its name in the shader and how it is used. Bindings are numbered from 1 in the order of
-/// [`Kernel::bindings`]; binding 0 is always the uniform `params`.
-#[derive(Clone, Copy, Debug)]
-pub struct Binding {
-    /// The variable's name in the shader.
-    pub name: &'static str,
-    /// How it is used.
-    pub access: Access,
-}
-
-/// A compute shader as Rust sees it. `tests/shaders.rs` checks every field against the WGSL.
-#[derive(Clone, Copy, Debug)]
-pub struct Kernel {
-    /// The stem that shader, kernel, twin and test share.
-    pub name: &'static str,
-    /// Path below `shaders/`.
-    pub shader: &'static str,
-    /// Bindings 1 and up.
-    pub bindings: &'static [Binding],
-    /// Size in bytes of the uniform at binding 0.
-    pub params_size: usize,
-    /// Threads in a workgroup.
-    pub workgroup_size: [u32; 3],
-    /// What a device must have for it, beyond what every device has.
-    pub features: wgpu::Features,
-    /// The kernel that computes the same, plainly, where this is another way to do it: twin, check and test are under
-    /// that one's stem.
-    pub variant_of: Option<&'static str>,
-}
-
-impl Kernel {
-    /// The stem of twin, check and test.
-    pub fn family(&self) -> &'static str {
-        self.variant_of.unwrap_or(self.name)
-    }
-}
-
-/// Short forms for the tables in `kernels/`.
-impl Binding {
-    pub(crate) const fn read(name: &'static str) -> Self {
-        Self { name, access: Access::Read }
-    }
-
-    pub(crate) const fn write(name: &'static str) -> Self {
-        Self { name, access: Access::Write }
-    }
-
-    pub(crate) const fn texture(name: &'static str) -> Self {
-        Self { name, access: Access::Texture }
-    }
-
-    pub(crate) const fn matrix(name: &'static str) -> Self {
-        Self { name, access: Access::Matrix }
-    }
-
-    pub(crate) const fn made(name: &'static str) -> Self {
-        Self { name, access: Access::Made }
-    }
-}
-
-/// Values for a shader's `override` declarations.
-pub(crate) type Constants = [(&'static str, f64)];
 
 pub(crate) struct Pipeline {
     pub(crate) pipeline: wgpu::ComputePipeline,
     pub(crate) layout: wgpu::BindGroupLayout,
 }
 
-type Key = (&'static str, Types, Vec<(&'static str, u64)>);
-
-/// Pipelines by kernel, types and constants: each is compiled once per context.
+/// Pipelines by their keys: each is compiled once per context.
 #[derive(Default)]
-pub(crate) struct PipelineTable(Mutex<HashMap<Key, Arc<Pipeline>>>);
+pub(crate) struct PipelineTable(Mutex<HashMap<PipelineKey, Entry>>);
+
+struct Entry {
+    pipeline: Arc<Pipeline>,
+    /// Dispatches that were recorded with it.
+    uses: usize,
+}
 
 impl PipelineTable {
+    /// The pipeline of `kernel` in `form`, whose key is `key`.
     pub(crate) fn get(
         &self,
         context: &Context,
         kernel: &Kernel,
-        types: Types,
-        constants: &Constants,
+        form: &Form,
+        key: &PipelineKey,
     ) -> Result<Arc<Pipeline>> {
-        let key = (kernel.name, types, constants.iter().map(|&(name, value)| (name, value.to_bits())).collect());
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = table.get(&key) {
-            return Ok(pipeline.clone());
+        if let Some(entry) = table.get_mut(key) {
+            entry.uses += 1;
+            return Ok(entry.pipeline.clone());
         }
         let start = Instant::now();
-        let pipeline = Arc::new(compile(context, kernel, types, constants)?);
-        let (kernel, seconds) = (kernel.name, start.elapsed().as_secs_f64());
-        tracing::debug!(kernel, ?types, ?constants, seconds, "compiled");
+        let pipeline = Arc::new(compile(context, kernel, form)?);
+        tracing::debug!(%key, seconds = start.elapsed().as_secs_f64(), "compiled a pipeline");
         context.cache().changed();
-        table.insert(key, pipeline.clone());
+        table.insert(key.clone(), Entry { pipeline: pipeline.clone(), uses: 1 });
         Ok(pipeline)
+    }
+
+    /// Dispatches that were recorded with the pipeline of `key`.
+    pub(crate) fn uses(&self, key: &PipelineKey) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).map_or(0, |entry| entry.uses)
+    }
+
+    /// The keys of all that were compiled.
+    pub(crate) fn keys(&self) -> Vec<PipelineKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 }
 
-fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constants) -> Result<Pipeline> {
+/// Refuses constants that `kernel` does not declare, values that it does not list, and overrides without a value.
+fn check_constants(kernel: &Kernel, form: &Form) -> Result<()> {
+    let op = || format!("compile {}", kernel.shader);
+    for &(name, value) in &form.constants {
+        let declared = kernel.overrides.iter().find(|declared| declared.name == name);
+        let declared = declared.ok_or_else(|| Error::config(op(), "overrides that the kernel declares", name))?;
+        if !declared.values.contains(&value) {
+            let expected = format!("{name} to be one of {:?}", declared.values);
+            return Err(Error::config(op(), expected, value.to_string()));
+        }
+    }
+    let given = |name| form.constants.iter().filter(|constant| constant.0 == name).count();
+    match kernel.overrides.iter().find(|declared| given(declared.name) != 1) {
+        Some(declared) => Err(Error::config(op(), format!("one value for {}", declared.name), "none or several")),
+        None => Ok(()),
+    }
+}
+
+fn compile(context: &Context, kernel: &Kernel, form: &Form) -> Result<Pipeline> {
+    check_constants(kernel, form)?;
     let op = format!("compile {}", kernel.shader);
+    let types = form.types;
+    let constants: Vec<(&str, f64)> = form.constants.iter().map(|&(name, value)| (name, f64::from(value))).collect();
     let limits = context.limits();
     let invocations: u32 = kernel.workgroup_size.iter().product();
     if invocations > limits.max_compute_invocations_per_workgroup
@@ -152,7 +98,7 @@ fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constan
             format!("{} without", context.info().name),
         ));
     }
-    let source = context.shaders().compose(kernel.shader, types.packed(context.packs_to_nearest()))?;
+    let source = context.shaders().compose(kernel.shader, types.packed(context.traits().packs_to_nearest))?;
     let device = context.device();
     let compiled = context.checked(&op, || {
         let descriptor = wgpu::ShaderModuleDescriptor {
@@ -187,7 +133,7 @@ fn compile(context: &Context, kernel: &Kernel, types: Types, constants: &Constan
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                constants,
+                constants: &constants,
                 // Every shader writes its workgroup variables before it reads them.
                 zero_initialize_workgroup_memory: false,
             },
@@ -221,20 +167,18 @@ fn binding_type(access: Access, types: Types) -> wgpu::BindingType {
         has_dynamic_offset: false,
         min_binding_size: None,
     };
-    let layers = |access| wgpu::BindingType::StorageTexture {
-        access,
-        format: FORMAT,
-        view_dimension: wgpu::TextureViewDimension::D2Array,
-    };
     match (access, types.home) {
-        (Access::Read, _) | (Access::Matrix, Home::Buffer) => storage(true),
-        (Access::Write, _) | (Access::Made, Home::Buffer) => storage(false),
-        (Access::Texture, _) => wgpu::BindingType::Texture {
+        (Access::read, _) | (Access::weights, Home::Buffer) => storage(true),
+        (Access::write, _) => storage(false),
+        (Access::texture, _) => wgpu::BindingType::Texture {
             sample_type: wgpu::TextureSampleType::Float { filterable: false },
             view_dimension: wgpu::TextureViewDimension::D2,
             multisampled: false,
         },
-        (Access::Matrix, Home::Texture) => layers(wgpu::StorageTextureAccess::ReadOnly),
-        (Access::Made, Home::Texture) => layers(wgpu::StorageTextureAccess::WriteOnly),
+        (Access::weights, Home::Texture) => wgpu::BindingType::StorageTexture {
+            access: wgpu::StorageTextureAccess::ReadOnly,
+            format: FORMAT,
+            view_dimension: wgpu::TextureViewDimension::D2Array,
+        },
     }
 }

@@ -64,7 +64,7 @@ pub struct Types {
     pub output: Precision,
     /// Of cooperative matrices.
     pub tile: Tile,
-    /// Where the matrices lie that are read or written by vec4s.
+    /// Where weights lie.
     pub home: Home,
     /// Whether cooperative matrices of f32 may be stored to vec4s.
     pub direct: bool,
@@ -121,14 +121,21 @@ impl Types {
             },
             ("shared/sums.wgsl", _, Precision::F32) if self.direct => "shared/sums_direct.wgsl",
             ("shared/sums.wgsl", ..) => "shared/sums_staged.wgsl",
-            ("shared/matrix.wgsl", ..) => self.home.of("shared/matrix_buffer.wgsl", "shared/matrix_texture.wgsl"),
-            ("shared/made.wgsl", ..) => self.home.of("shared/made_buffer.wgsl", "shared/made_texture.wgsl"),
-            ("shared/powers.wgsl", ..) => self.home.of("shared/powers_buffer.wgsl", "shared/powers_texture.wgsl"),
-            ("shared/emitted.wgsl", ..) => self.home.of("shared/emitted_buffer.wgsl", "shared/emitted_texture.wgsl"),
-            ("shared/rows.wgsl", ..) => self.home.of("shared/rows_buffer.wgsl", "shared/rows_texture.wgsl"),
-            ("shared/units.wgsl", ..) => self.home.of("shared/units_buffer.wgsl", "shared/units_texture.wgsl"),
-            ("shared/weights.wgsl", ..) => self.home.of("shared/weights_buffer.wgsl", "shared/weights_texture.wgsl"),
+            ("cpu/weights.wgsl", ..) => self.home.of("cpu/weights_buffer.wgsl", "cpu/weights_texture.wgsl"),
             (path, ..) => path,
         }
+    }
+}
+
+impl fmt::Display for Types {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.input, self.output)?;
+        if self.home == Home::Texture {
+            f.write_str(" texture")?;
+        }
+        if self.tile != Tile::default() {
+            write!(f, " by {}", self.tile.side())?;
+        }
+        f.write_str(if self.direct { " direct" } else { "" })
     }
 }

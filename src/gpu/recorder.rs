@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::pipelines::{Constants, Kernel, Pipeline};
-use super::{Context, Types};
+use super::pipelines::Pipeline;
+use super::{Context, Form, Kernel, PipelineKey, Traits, Types, Uniform};
 use crate::error::{Error, Result};
 
 /// What is bound at one slot.
@@ -34,6 +34,7 @@ enum Bound {
 
 struct Dispatch {
     label: String,
+    key: PipelineKey,
     pipeline: Arc<Pipeline>,
     params: std::ops::Range<u64>,
     bound: Vec<Bound>,
@@ -45,14 +46,21 @@ struct Dispatch {
 pub struct Recorder<'c> {
     context: &'c Context,
     section: String,
+    verified_only: bool,
     params: Vec<u8>,
     dispatches: Vec<Dispatch>,
 }
 
 impl<'c> Recorder<'c> {
-    /// An empty recording for `context`.
+    /// An empty recording for `context`, of whatever pipelines: for verifications and measurements.
     pub fn new(context: &'c Context) -> Self {
-        Self { context, section: String::new(), params: Vec::new(), dispatches: Vec::new() }
+        Self { context, section: String::new(), verified_only: false, params: Vec::new(), dispatches: Vec::new() }
+    }
+
+    /// An empty recording that takes, of kernels that are ways of an operation, only pipelines that are verified on this
+    /// device, or that are its fallback: for sessions.
+    pub(crate) fn of_verified(context: &'c Context) -> Self {
+        Self { verified_only: true, ..Self::new(context) }
     }
 
     /// The device that it records for.
@@ -60,55 +68,53 @@ impl<'c> Recorder<'c> {
         self.context
     }
 
+    /// What kernels are chosen by on that device.
+    pub fn traits(&self) -> &'c Traits {
+        self.context.traits()
+    }
+
     /// Names the part of the network that the following dispatches belong to, for profiles and debuggers.
     pub fn section(&mut self, name: impl Into<String>) {
         self.section = name.into();
     }
 
-    /// Adds one dispatch of `kernel`. `operands` are bindings 1 and up, `params` the bytes of the uniform at binding 0.
+    /// Adds one dispatch of `kernel` in `form`. `params` is the uniform at binding 0. `operands` are given by the names of
+    /// the shader's bindings, in any order; those that `kernel` does not bind are left out.
     ///
     /// # Errors
-    /// [`Error::Shape`] when an operand is shorter than said or the counts differ, [`Error::Limit`] for too many
-    /// workgroups or too large a binding, [`Error::Shader`] when the kernel does not compile here.
-    pub fn dispatch(
+    /// [`Error::Shape`] when an operand is missing or shorter than said, [`Error::Limit`] for too many workgroups or too
+    /// large a binding, [`Error::Shader`] when the kernel does not compile here, [`Error::Config`] for constants that it
+    /// does not declare.
+    pub fn dispatch<P: Uniform>(
         &mut self,
         kernel: &Kernel,
-        constants: &Constants,
-        params: &[u8],
-        operands: &[Operand<'_>],
-        workgroups: [u32; 3],
+        form: &Form,
+        params: &P,
+        operands: &[(&str, Operand<'_>)],
     ) -> Result<()> {
-        self.dispatch_typed(kernel, Types::default(), constants, params, operands, workgroups)
-    }
-
-    /// As [`Recorder::dispatch`], of a kernel that takes its buffers in several `types`.
-    ///
-    /// # Errors
-    /// As [`Recorder::dispatch`].
-    pub fn dispatch_typed(
-        &mut self,
-        kernel: &Kernel,
-        types: Types,
-        constants: &Constants,
-        params: &[u8],
-        operands: &[Operand<'_>],
-        workgroups: [u32; 3],
-    ) -> Result<()> {
-        check_operands(self.context, kernel, types, params, operands)?;
+        if kernel.fields != P::FIELDS {
+            return Err(Error::shape(kernel.name, "the kernel's own uniform", std::any::type_name::<P>()));
+        }
+        let operands = of_bindings(kernel, operands)?;
+        check_operands(self.context, kernel, form.types, &operands)?;
         let most = self.context.limits().max_compute_workgroups_per_dimension;
-        if workgroups.iter().any(|&count| count > most) {
+        if form.workgroups.iter().any(|&count| count > most) {
             return Err(Error::limit(
                 kernel.name,
                 format!("at most {most} workgroups per dimension on {}", self.context.info().name),
-                format!("{workgroups:?}; use a smaller batch"),
+                format!("{:?}; use a smaller batch", form.workgroups),
             ));
         }
-        if workgroups.contains(&0) {
+        if form.workgroups.contains(&0) {
             return Ok(());
         }
-        let pipeline = self.context.pipelines().get(self.context, kernel, types, constants)?;
+        let key = PipelineKey::new(kernel, form);
+        if self.verified_only && kernel.operation.is_some() && !self.context.may_run(&key) {
+            return Err(Error::shader(kernel.name, "a pipeline that is verified on this device", key.to_string()));
+        }
+        let pipeline = self.context.pipelines().get(self.context, kernel, form, &key)?;
         let start = self.params.len() as u64;
-        self.params.extend_from_slice(params);
+        self.params.extend_from_slice(bytemuck::bytes_of(params));
         let range = start..self.params.len() as u64;
         let alignment = self.context.limits().min_uniform_buffer_offset_alignment.max(4) as usize;
         self.params.resize(self.params.len().next_multiple_of(alignment), 0);
@@ -123,7 +129,7 @@ impl<'c> Recorder<'c> {
             "" => kernel.name.to_owned(),
             section => format!("{section}.{}", kernel.name),
         };
-        self.dispatches.push(Dispatch { label, pipeline, params: range, bound, workgroups });
+        self.dispatches.push(Dispatch { label, key, pipeline, params: range, bound, workgroups: form.workgroups });
         Ok(())
     }
 
@@ -175,28 +181,27 @@ fn step(device: &wgpu::Device, uniforms: &wgpu::Buffer, dispatch: Dispatch) -> S
         layout: &dispatch.pipeline.layout,
         entries: &entries,
     });
-    Step { label: dispatch.label, pipeline: dispatch.pipeline, bind_group, workgroups: dispatch.workgroups }
+    let Dispatch { label, key, pipeline, workgroups, .. } = dispatch;
+    Step { label, key, pipeline, bind_group, workgroups }
 }
 
-fn check_operands(
-    context: &Context,
-    kernel: &Kernel,
-    types: Types,
-    params: &[u8],
-    operands: &[Operand<'_>],
-) -> Result<()> {
-    if params.len() != kernel.params_size || operands.len() != kernel.bindings.len() {
-        return Err(Error::shape(
-            kernel.name,
-            format!("{} bytes of params and {} operands", kernel.params_size, kernel.bindings.len()),
-            format!("{} bytes and {}", params.len(), operands.len()),
-        ));
-    }
+/// The operands that `kernel` binds, in its order.
+fn of_bindings<'a>(kernel: &Kernel, operands: &[(&str, Operand<'a>)]) -> Result<Vec<Operand<'a>>> {
+    let find = |name: &str| operands.iter().find(|operand| operand.0 == name).map(|operand| operand.1);
+    let missing = |name: &str| {
+        let given: Vec<&str> = operands.iter().map(|operand| operand.0).collect();
+        Error::shape(kernel.name, format!("an operand for the binding {name}"), given.join(", "))
+    };
+    kernel.bindings.iter().map(|binding| find(binding.name).ok_or_else(|| missing(binding.name))).collect()
+}
+
+fn check_operands(context: &Context, kernel: &Kernel, types: Types, operands: &[Operand<'_>]) -> Result<()> {
     for (binding, operand) in kernel.bindings.iter().zip(operands) {
         match (binding.access.of_texture(types), operand) {
             (false, &Operand::Buffer { buffer, len }) => {
                 let (needed, limit) = (len as u64 * 4, context.max_binding());
-                if needed > buffer.size() || needed == 0 {
+                let is_short = needed > buffer.size() && !context.rehearses();
+                if is_short || needed == 0 {
                     return Err(Error::shape(
                         format!("{}: {}", kernel.name, binding.name),
                         format!("a buffer of at least {} bytes", needed.max(4)),
@@ -224,6 +229,7 @@ fn check_operands(
 
 pub(super) struct Step {
     pub(super) label: String,
+    key: PipelineKey,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
@@ -274,6 +280,11 @@ impl Recording {
             context.queue().submit([encoder.finish()]);
             Ok(())
         })
+    }
+
+    /// Every dispatch, in order: section and kernel, the key of its pipeline, workgroup counts.
+    pub fn dispatches(&self) -> impl Iterator<Item = (&str, &PipelineKey, [u32; 3])> {
+        self.steps.iter().map(|step| (step.label.as_str(), &step.key, step.workgroups))
     }
 
     /// How many dispatches a replay makes.

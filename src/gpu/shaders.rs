@@ -9,94 +9,86 @@ use super::Types;
 use crate::error::{Error, Result};
 
 macro_rules! table {
-    ($($path:literal),* $(,)?) => {
-        &[$(($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))),*]
+    ($($(#[$condition:meta])* $path:literal),* $(,)?) => {
+        &[$($(#[$condition])* ($path, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)))),*]
     };
 }
 
 /// Every shader of the crate, path below `shaders/` and text.
 pub const SHADERS: &[(&str, &str)] = table![
+    "shared/activation.wgsl",
     "shared/columns.wgsl",
     "shared/cooperative_16.wgsl",
     "shared/cooperative_8.wgsl",
     "shared/cooperative_epilogue.wgsl",
     "shared/cooperative_rows.wgsl",
-    "shared/emitted_buffer.wgsl",
-    "shared/emitted_texture.wgsl",
     "shared/epilogue.wgsl",
     "shared/float.wgsl",
-    "shared/gelu.wgsl",
     "shared/grid.wgsl",
     "shared/input_f16.wgsl",
     "shared/input_f32.wgsl",
     "shared/listing.wgsl",
-    "shared/made_buffer.wgsl",
-    "shared/made_texture.wgsl",
-    "shared/matrix_buffer.wgsl",
-    "shared/matrix_texture.wgsl",
+    "shared/matrix.wgsl",
     "shared/octet.wgsl",
     "shared/output_f16.wgsl",
     "shared/output_f32.wgsl",
     "shared/pack_cutting.wgsl",
     "shared/pack_rounding.wgsl",
-    "shared/powers_buffer.wgsl",
-    "shared/powers_texture.wgsl",
     "shared/row_reduce.wgsl",
-    "shared/rows_buffer.wgsl",
-    "shared/rows_texture.wgsl",
     "shared/select.wgsl",
     "shared/select_subgroup.wgsl",
     "shared/slabs.wgsl",
     "shared/sums_direct.wgsl",
     "shared/sums_staged.wgsl",
     "shared/unit_key.wgsl",
-    "shared/units_buffer.wgsl",
-    "shared/units_texture.wgsl",
-    "shared/weights_buffer.wgsl",
-    "shared/weights_texture.wgsl",
     "shared/words.wgsl",
     "embed/texture.wgsl",
     "embed/resample.wgsl",
+    "embed/convolve_params.wgsl",
     "embed/convolve.wgsl",
-    "embed/convolve_subgroup.wgsl",
     "embed/convolve_cooperative.wgsl",
     "embed/patchify.wgsl",
     "embed/assemble.wgsl",
+    "block/layer_norm_params.wgsl",
     "block/layer_norm.wgsl",
     "block/layer_norm_subgroup.wgsl",
+    "block/linear_params.wgsl",
     "block/linear.wgsl",
-    "block/linear_subgroup.wgsl",
     "block/linear_tiled.wgsl",
     "block/linear_cooperative.wgsl",
+    "block/query_key_params.wgsl",
     "block/query_key.wgsl",
     "block/query_key_subgroup.wgsl",
     "block/query_key_cooperative.wgsl",
+    "block/softmax_params.wgsl",
     "block/softmax.wgsl",
     "block/softmax_subgroup.wgsl",
+    "block/attention_mix_params.wgsl",
     "block/attention_mix.wgsl",
-    "block/attention_mix_subgroup.wgsl",
+    "block/attention_params.wgsl",
     "block/attention.wgsl",
-    "block/attention_subgroup.wgsl",
     "block/attention_cooperative.wgsl",
+    "block/attention_mean_params.wgsl",
     "block/attention_mean.wgsl",
     "block/attention_mean_row.wgsl",
-    "block/attention_mean_subgroup.wgsl",
     "block/attention_mean_cooperative.wgsl",
     "condense/attention_connectivity.wgsl",
-    "condense/attention_powers.wgsl",
     "condense/dominance.wgsl",
+    "condense/key_mean_params.wgsl",
     "condense/key_mean.wgsl",
     "condense/key_mean_subgroup.wgsl",
     "condense/uniqueness.wgsl",
     "condense/connectivity.wgsl",
     "condense/matrix_product.wgsl",
     "condense/newton_start.wgsl",
+    "condense/score_params.wgsl",
     "condense/score.wgsl",
     "condense/score_subgroup.wgsl",
+    "condense/top_k_params.wgsl",
     "condense/top_k.wgsl",
     "condense/top_k_subgroup.wgsl",
+    "condense/assign_params.wgsl",
     "condense/assign.wgsl",
-    "condense/assign_subgroup.wgsl",
     "condense/assign_lowest.wgsl",
     "condense/bipartite.wgsl",
     "condense/similarity.wgsl",
@@ -104,6 +96,21 @@ pub const SHADERS: &[(&str, &str)] = table![
     "head/pool.wgsl",
     "head/token_max.wgsl",
     "head/trim.wgsl",
+    #[cfg(feature = "software")]
+    "cpu/assign_subgroup.wgsl",
+    #[cfg(feature = "software")]
+    "cpu/attention_mean_subgroup.wgsl",
+    #[cfg(feature = "software")]
+    #[cfg(feature = "software")]
+    "cpu/attention_subgroup.wgsl",
+    #[cfg(feature = "software")]
+    "cpu/convolve_subgroup.wgsl",
+    #[cfg(feature = "software")]
+    "cpu/linear_subgroup.wgsl",
+    #[cfg(feature = "software")]
+    "cpu/weights_buffer.wgsl",
+    #[cfg(feature = "software")]
+    "cpu/weights_texture.wgsl",
 ];
 
 /// Where shader text comes from: compiled in, or a folder of the same layout.
@@ -133,14 +140,17 @@ impl Shaders {
         Ok(Self(SHADERS.iter().map(read).collect::<Result<_>>()?))
     }
 
-    /// The text of `path` with its imports in place, each once, dependencies first, for buffers of `types`.
+    /// The text of `path` with its imports in place, each once, dependencies first, for buffers of `types`; directives that
+    /// enable an extension come before everything, as WGSL demands.
     ///
     /// # Errors
     /// [`Error::Shader`] when `path` or an import is not in the table.
     pub fn compose(&self, path: &str, types: Types) -> Result<String> {
         let mut text = String::new();
         self.append(path, types, &mut Vec::new(), &mut text)?;
-        Ok(text)
+        let (directives, rest): (Vec<&str>, Vec<&str>) =
+            text.split_inclusive('\n').partition(|line| line.starts_with("enable "));
+        Ok(directives.concat() + &rest.concat())
     }
 
     fn append<'a>(&'a self, path: &'a str, types: Types, done: &mut Vec<&'a str>, out: &mut String) -> Result<()> {
@@ -200,8 +210,11 @@ mod tests {
             ("b", text("#import c\nB")),
             ("c", text("C")),
             ("d", text("#import nowhere")),
+            ("e", text("#import c\n#import f\nE")),
+            ("f", text("enable f16;\nF")),
         ]));
         assert_eq!(shaders.compose("a", Types::default()).unwrap(), "C\nB\nA\n");
+        assert_eq!(shaders.compose("e", Types::default()).unwrap(), "enable f16;\nC\nF\nE\n");
         assert!(shaders.compose("d", Types::default()).unwrap_err().to_string().contains("nowhere"));
     }
 }

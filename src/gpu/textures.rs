@@ -1,4 +1,4 @@
-//! Matrices in textures: a texel is four words of neighbouring columns, a layer is an image.
+//! Weights in textures: a texel is four words of neighbouring columns.
 
 use bytemuck::Pod;
 
@@ -10,15 +10,14 @@ use crate::error::{Error, Result};
 pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Uint;
 const TEXEL: u32 = 16;
 
-/// Where a matrix lies that kernels read or write by vec4s: which of `shared/matrix_*.wgsl`, `made_*`, `powers_*`,
-/// `emitted_*`, `rows_*`, `units_*` and `weights_*` an `#import` stands for. A texel is loaded at once where an element of a
+/// Where weights lie: which of `cpu/weights_*.wgsl` an `#import` stands for. A texel is loaded at once where an element of a
 /// buffer is loaded lane by lane, as on llvmpipe: there eight lanes' vec4s take an eighteenth of the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Home {
     /// A storage buffer.
     #[default]
     Buffer,
-    /// An array of textures, made by [`texture`].
+    /// A texture, made by [`texture`].
     Texture,
 }
 
@@ -35,12 +34,12 @@ impl Home {
     }
 }
 
-/// A matrix of every image, in either [`Home`].
+/// Weights in either [`Home`].
 #[derive(Clone, Copy, Debug)]
 pub enum Matrix<'a> {
-    /// Row after row, image after image.
+    /// Row after row.
     Buffer(&'a wgpu::Buffer),
-    /// A row to a row of texels, an image to a layer.
+    /// A row to a row of texels.
     Texture(&'a wgpu::TextureView),
 }
 
@@ -59,20 +58,20 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// What `kernel` binds of it: `rows` rows of `stride` elements for each of `images` images.
+    /// What `kernel` binds of it: `rows` rows of `stride` words.
     ///
     /// # Errors
     /// [`Error::Shape`] for a texture that has fewer texels, or for rows that are not of whole ones.
-    pub(crate) fn operand(self, kernel: &str, [images, rows, stride]: [usize; 3]) -> Result<Operand<'a>> {
+    pub(crate) fn operand(self, kernel: &str, [rows, stride]: [usize; 2]) -> Result<Operand<'a>> {
         let view = match self {
-            Self::Buffer(buffer) => return Ok(Operand::buffer(buffer, images * rows * stride)),
+            Self::Buffer(buffer) => return Ok(Operand::buffer(buffer, rows * stride)),
             Self::Texture(view) => view,
         };
         let size = view.texture().size();
-        let [width, height, layers] = [size.width, size.height, size.depth_or_array_layers].map(|n| n as usize);
-        if !stride.is_multiple_of(4) || stride > width * 4 || rows > height || images > layers {
-            let expected = format!("{images} images of {rows} rows of {stride} elements, in whole texels");
-            let got = format!("{layers} layers of {height} rows of {width} texels");
+        let [width, height] = [size.width, size.height].map(|n| n as usize);
+        if !stride.is_multiple_of(4) || stride > width * 4 || rows > height {
+            let expected = format!("{rows} rows of {stride} words, in whole texels");
+            let got = format!("{height} rows of {width} texels");
             return Err(Error::shape(format!("{kernel}: a texture"), expected, got));
         }
         Ok(Operand::Texture(view))
@@ -90,12 +89,12 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// A matrix of every image with what it lies in.
+/// Weights with the memory that they lie in.
 #[derive(Clone, Debug)]
 pub enum Placed {
     /// In a storage buffer.
     Buffer(wgpu::Buffer),
-    /// In an array of textures.
+    /// In a texture.
     Texture(wgpu::TextureView),
 }
 
@@ -131,13 +130,12 @@ impl Placed {
     }
 }
 
-/// Texels of a row, rows of an image, images.
-pub type Texels = [u32; 3];
+/// Texels of a row, rows.
+pub type Texels = [u32; 2];
 
 /// Whether `context`'s device can have a texture of this size.
-pub fn fits(context: &Context, [width, height, images]: Texels) -> bool {
-    let limits = context.limits();
-    width.max(height) <= limits.max_texture_dimension_2d && images <= limits.max_texture_array_layers
+pub fn fits(context: &Context, [width, height]: Texels) -> bool {
+    width.max(height) <= context.limits().max_texture_dimension_2d
 }
 
 /// A side that is no power of two, if the device can have it. llvmpipe compiles a kernel once more for every texture that
@@ -147,27 +145,22 @@ fn uneven(side: u32, most: u32) -> u32 {
     if side.is_power_of_two() && longer <= most { longer } else { side }
 }
 
-/// An array of textures of four 4-byte words a texel, zeroed by wgpu. It may have a column and a row more than asked for.
+/// A texture of four 4-byte words a texel, zeroed by wgpu. It may have a column and a row more than asked for.
 ///
 /// # Errors
 /// [`Error::Limit`] past the device's limits, [`Error::Device`] when memory runs out.
 pub fn texture(context: &Context, label: &str, size: Texels) -> Result<wgpu::TextureView> {
     let op = format!("allocate {label}");
     if !fits(context, size) {
-        let limits = context.limits();
-        let (side, layers) = (limits.max_texture_dimension_2d, limits.max_texture_array_layers);
-        return Err(Error::limit(
-            op,
-            format!("at most {side} x {side} texels in {layers} layers"),
-            format!("{size:?}"),
-        ));
+        let side = context.limits().max_texture_dimension_2d;
+        return Err(Error::limit(op, format!("at most {side} x {side} texels"), format!("{size:?}")));
     }
-    let [width, height, depth_or_array_layers] = size.map(|count| count.max(1));
-    let [width, height] = [width, height].map(|side| uneven(side, context.limits().max_texture_dimension_2d));
+    let [width, height] =
+        size.map(|count| count.max(1)).map(|side| uneven(side, context.limits().max_texture_dimension_2d));
     context.checked(&op, || {
         let texture = context.device().create_texture(&wgpu::TextureDescriptor {
             label: Some(label),
-            size: wgpu::Extent3d { width, height, depth_or_array_layers },
+            size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
@@ -193,6 +186,9 @@ pub fn upload_texture<T: Pod>(context: &Context, label: &str, data: &[T], size: 
         return Err(Error::shape(label, format!("{needed} bytes"), bytes.len().to_string()));
     }
     let view = texture(context, label, size)?;
+    if context.rehearses() {
+        return Ok(view);
+    }
     context.checked(label, || {
         let layout = wgpu::TexelCopyBufferLayout {
             offset: 0,
@@ -206,32 +202,8 @@ pub fn upload_texture<T: Pod>(context: &Context, label: &str, data: &[T], size: 
     Ok(view)
 }
 
-fn extent([width, height, depth_or_array_layers]: Texels) -> wgpu::Extent3d {
-    wgpu::Extent3d { width, height, depth_or_array_layers }
-}
-
-/// The texels that [`texture`] was asked for, row after row, after everything submitted so far. Blocks.
-///
-/// # Errors
-/// As [`download`](super::download).
-pub fn download_texture<T: Pod>(context: &Context, view: &wgpu::TextureView, size: Texels) -> Result<Vec<T>> {
-    let (texture, size) = (view.texture(), extent(size));
-    let row = (size.width * TEXEL).next_multiple_of(wgpu::COPY_BYTES_PER_ROW_ALIGNMENT);
-    let rows = (size.height * size.depth_or_array_layers) as usize;
-    let buffer = buffers::empty(context, "texels", row as usize / 4 * rows)?;
-    context.checked("read back", || {
-        let mut encoder = context.device().create_command_encoder(&Default::default());
-        let layout =
-            wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: Some(size.height) };
-        let to = wgpu::TexelCopyBufferInfo { buffer: &buffer, layout };
-        encoder.copy_texture_to_buffer(texture.as_image_copy(), to, size);
-        context.queue().submit([encoder.finish()]);
-        Ok(())
-    })?;
-    let padded: Vec<u8> = buffers::download(context, &buffer, row as usize * rows)?;
-    let packed = padded.chunks_exact(row as usize).flat_map(|row| &row[..(size.width * TEXEL) as usize]);
-    let packed: Vec<u8> = packed.copied().collect();
-    Ok(bytemuck::pod_collect_to_vec(&packed))
+fn extent([width, height]: Texels) -> wgpu::Extent3d {
+    wgpu::Extent3d { width, height, depth_or_array_layers: 1 }
 }
 
 #[cfg(test)]

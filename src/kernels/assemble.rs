@@ -1,42 +1,27 @@
 //! Prefix tokens and positioned patches: the first tokens.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "assemble",
-    shader: "embed/assemble.wgsl",
-    bindings: &[
-        Binding::read("projected"),
-        Binding::read("prefix"),
-        Binding::read("position"),
-        Binding::write("tokens"),
-        Binding::write("sizes"),
-    ],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// B
-    pub images: u32,
-    /// E
-    pub prefix: u32,
-    /// N
-    pub patches: u32,
-    /// D / 4
-    pub width4: u32,
+kernel! {
+    /// A thread writes a vec4 of a token.
+    pub static KERNEL = "assemble" in "embed/assemble.wgsl";
+    params {
+        /// B
+        images: u32,
+        /// E
+        prefix: u32,
+        /// N
+        patches: u32,
+        /// D / 4
+        width4: u32,
+    }
+    bindings { projected: read, prefix: read, position: read, tokens: write, sizes: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, D]
@@ -71,17 +56,17 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// # Errors
 /// As [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
+    let projected = (params.images * params.patches) as usize * params.width();
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(&params)),
+        &params,
         &[
-            Operand::buffer(bindings.projected, (params.images * params.patches) as usize * params.width()),
-            Operand::buffer(bindings.prefix, params.prefix as usize * params.width()),
-            Operand::buffer(bindings.position, params.patches as usize * params.width()),
-            Operand::buffer(bindings.tokens, params.rows() * params.width()),
-            Operand::buffer(bindings.sizes, params.rows()),
+            ("projected", Operand::buffer(bindings.projected, projected)),
+            ("prefix", Operand::buffer(bindings.prefix, params.prefix as usize * params.width())),
+            ("position", Operand::buffer(bindings.position, params.patches as usize * params.width())),
+            ("tokens", Operand::buffer(bindings.tokens, params.rows() * params.width())),
+            ("sizes", Operand::buffer(bindings.sizes, params.rows())),
         ],
-        workgroups(&params),
     )
 }

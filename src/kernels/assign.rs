@@ -1,68 +1,88 @@
 //! Matches each dropped token with the kept token it is best connected to.
 
-use bytemuck::{Pod, Zeroable};
-
-use super::attention_powers::Layout;
+use super::layout::Layout;
 use crate::condensation::Chain;
-use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Matrix, Operand, Recorder, Types, Variant};
+use crate::error::{Error, Result};
+use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "assign",
-    shader: "condense/assign.wgsl",
-    bindings: &[
-        Binding::read("w"),
-        Binding::read("order"),
-        Binding::read("slot"),
-        Binding::write("assigned"),
-        Binding::write("connection"),
-        Binding::write("diagonal"),
-    ],
-    params_size: size_of::<Params>(),
-    // Four slices of 64.
-    workgroup_size: [256, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "assign_subgroup",
-    shader: "condense/assign_subgroup.wgsl",
-    bindings: &[
-        Binding::matrix("w"),
-        Binding::read("order"),
-        Binding::read("slot"),
-        Binding::write("assigned"),
-        Binding::write("connection"),
-        Binding::write("diagonal"),
-    ],
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("assign"),
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// N
-    pub patches: u32,
-    /// R
-    pub dropped: u32,
-    /// a / s, s = max(a, 1).
-    pub ratio: f32,
-    /// 1 / s.
-    pub inverse: f32,
-    /// Elements from one row to the next.
-    pub stride: u32,
-    /// Elements before a row's first column.
-    pub shift: u32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "assign" in "condense/assign.wgsl";
+    params {
+        /// N
+        patches: u32,
+        /// R
+        dropped: u32,
+        /// a / s, s = max(a, 1).
+        ratio: f32,
+        /// 1 / s.
+        inverse: f32,
+        /// Elements from one row to the next.
+        stride: u32,
+        /// Elements before a row's first column.
+        shift: u32,
+    }
+    bindings { w: read, order: read, slot: read, assigned: write, connection: write, diagonal: write }
+    overrides { ORDER: [0, 1, 2], PARITY: [0, 1, 2], DIAGONAL: [0, 1] }
+    // Four slices of 64 threads.
+    workgroup [256, 1, 1];
+    way of "assign";
 }
 
-/// The buffers, in the shader's order.
+/// The matching of one step of condensation.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes and factors.
+    pub params: Params,
+    /// B
+    pub images: u32,
+    /// Which kept tokens can be matched.
+    pub candidates: Candidates,
+    /// Whether C[p, p] is asked for, which [`Rows::Made`] has not.
+    pub diagonal: bool,
+    /// How many factors of W the rows of C are made of; 0 where they are given. [`Rows::order`] tells.
+    pub order: u32,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "assign";
+
+    fn ways() -> &'static [Way<Self>] {
+        WAYS
+    }
+}
+
+static WAYS: &[Way<Call>] = &[
+    #[cfg(feature = "software")]
+    super::cpu::assign::WAY,
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| call.form(1),
+    },
+];
+
+impl Call {
+    /// One workgroup for so many groups of eight dropped tokens, for each image, with the constants that both ways
+    /// have.
+    pub(super) fn form(&self, groups: u32) -> Form {
+        let parity = match self.candidates {
+            Candidates::Any => 2,
+            Candidates::Parity(parity) => parity % 2,
+        };
+        let diagonal = u32::from(self.diagonal && self.order > 0);
+        Form::plain([self.params.dropped.div_ceil(8 * groups), self.images, 1]).with([
+            ("ORDER", self.order),
+            ("PARITY", parity),
+            ("DIAGONAL", diagonal),
+        ])
+    }
+}
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// Where rows of C come from.
@@ -84,10 +104,21 @@ pub struct Bindings<'a> {
 pub enum Rows<'a> {
     /// They are there: C[q, :] for the dropped [B, R, N].
     Made(&'a wgpu::Buffer),
-    /// Those of a matrix [B, N, N] that is C itself. In a texture for octets only, as below.
-    First(Matrix<'a>),
+    /// Those of a matrix [B, N, N] that is C itself.
+    First(&'a wgpu::Buffer),
     /// Those of W + a W^2, W a matrix [B, N, N], at the scale of `connectivity`.
-    Second(Matrix<'a>),
+    Second(&'a wgpu::Buffer),
+}
+
+impl Rows<'_> {
+    /// How many factors of W they are made of; 0 where they are given.
+    pub fn order(self) -> u32 {
+        match self {
+            Self::Made(_) => 0,
+            Self::First(_) => 1,
+            Self::Second(_) => 2,
+        }
+    }
 }
 
 /// Which kept tokens can be matched.
@@ -114,77 +145,28 @@ impl Params {
     }
 }
 
-/// Groups of eight dropped tokens that one workgroup matches.
-fn groups(dropped: u32, variant: Variant) -> u32 {
-    match variant {
-        Variant::Plain => 1,
-        Variant::Subgroup => {
-            if dropped > 8 {
-                2
-            } else {
-                1
-            }
-        }
-    }
-}
-
-/// One workgroup for eight dropped tokens, or for sixteen in octets, for each image.
-pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
-    [params.dropped.div_ceil(8 * groups(params.dropped, variant)), images, 1]
-}
-
-/// Records one dispatch for `images` images. `diagonal` asks for C[p, p] too, which [`Rows::Made`] has not.
+/// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    params: Params,
-    images: u32,
-    candidates: Candidates,
-    diagonal: bool,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    let parity = match candidates {
-        Candidates::Any => 2,
-        Candidates::Parity(parity) => parity % 2,
+/// [`Error::Config`] where `call` and `bindings` differ in where rows come from, else as [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let (params, rows) = (call.params, bindings.rows);
+    if call.order != rows.order() {
+        return Err(Error::config(KERNEL.name, format!("rows of order {}", call.order), rows.order().to_string()));
+    }
+    let [patches, images, stride] = [params.patches, call.images, params.stride].map(|count| count as usize);
+    let (listed, dropped) = (images * patches, images * params.dropped as usize);
+    let w = match rows {
+        Rows::Made(rows) => Operand::buffer(rows, dropped * stride),
+        Rows::First(matrix) | Rows::Second(matrix) => Operand::buffer(matrix, images * patches * stride),
     };
-    let (patches, dropped) = (params.patches as usize, images as usize * params.dropped as usize);
-    let (listed, stride) = (images as usize * patches, params.stride as usize);
-    let whole = [images as usize, patches, stride];
-    let (order, rows) = match bindings.rows {
-        Rows::Made(rows) => (0, (Matrix::Buffer(rows), [1, dropped, stride])),
-        Rows::First(matrix) => (1, (matrix, whole)),
-        Rows::Second(matrix) => (2, (matrix, whole)),
-    };
-    let (rows, size) = rows;
-    let mut constants = vec![
-        ("ORDER", f64::from(order)),
-        ("PARITY", f64::from(parity)),
-        ("DIAGONAL", f64::from(u8::from(diagonal && order > 0))),
+    let operands = [
+        ("w", w),
+        ("order", Operand::buffer(bindings.order, listed)),
+        ("slot", Operand::buffer(bindings.slot, listed)),
+        ("assigned", Operand::buffer(bindings.assigned, dropped)),
+        ("connection", Operand::buffer(bindings.connection, dropped)),
+        ("diagonal", Operand::buffer(bindings.diagonal, dropped)),
     ];
-    let kernel = match variant {
-        Variant::Plain => &KERNEL,
-        Variant::Subgroup => {
-            constants.push(("GROUPS", f64::from(groups(params.dropped, variant))));
-            constants.push(("ALIGNED", f64::from(u8::from(stride.is_multiple_of(4)))));
-            &SUBGROUP
-        }
-    };
-    recorder.dispatch_typed(
-        kernel,
-        Types::default().at(rows.home()),
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[
-            rows.operand(KERNEL.name, size)?,
-            Operand::buffer(bindings.order, listed),
-            Operand::buffer(bindings.slot, listed),
-            Operand::buffer(bindings.assigned, dropped),
-            Operand::buffer(bindings.connection, dropped),
-            Operand::buffer(bindings.diagonal, dropped),
-        ],
-        workgroups(&params, images, variant),
-    )
+    recorder.dispatch(way.kernel, &(way.form)(recorder.traits(), &call), &params, &operands)
 }

@@ -1,38 +1,23 @@
 //! Matches every dropped token with the kept token of the lowest score: EViT's fused token.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Recorder, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "assign_lowest",
-    shader: "condense/assign_lowest.wgsl",
-    bindings: &[
-        Binding::read("score"),
-        Binding::read("order"),
-        Binding::write("assigned"),
-        Binding::write("connection"),
-        Binding::write("diagonal"),
-    ],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// N
-    pub patches: u32,
-    /// R
-    pub dropped: u32,
+kernel! {
+    /// A workgroup matches the dropped tokens of an image.
+    pub static KERNEL = "assign_lowest" in "condense/assign_lowest.wgsl";
+    params {
+        /// N
+        patches: u32,
+        /// R
+        dropped: u32,
+    }
+    bindings { score: read, order: read, assigned: write, connection: write, diagonal: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// S [B, N]
@@ -60,15 +45,14 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings
     let (all, dropped) = ((images * params.patches) as usize, (images * params.dropped) as usize);
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(images)),
+        &params,
         &[
-            Operand::buffer(bindings.score, all),
-            Operand::buffer(bindings.order, all),
-            Operand::buffer(bindings.assigned, dropped),
-            Operand::buffer(bindings.connection, dropped),
-            Operand::buffer(bindings.diagonal, dropped),
+            ("score", Operand::buffer(bindings.score, all)),
+            ("order", Operand::buffer(bindings.order, all)),
+            ("assigned", Operand::buffer(bindings.assigned, dropped)),
+            ("connection", Operand::buffer(bindings.connection, dropped)),
+            ("diagonal", Operand::buffer(bindings.diagonal, dropped)),
         ],
-        workgroups(images),
     )
 }

@@ -1,25 +1,25 @@
 //! The `attention` metric: W from the attention probabilities, with what else they say of the patch tokens.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Recorder, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "attention_connectivity",
-    shader: "condense/attention_connectivity.wgsl",
-    bindings: &[
-        Binding::read("probs"),
-        Binding::write("w"),
-        Binding::write("column_sums"),
-        Binding::write("dominance"),
-    ],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
+kernel! {
+    /// A thread averages a strip of four columns.
+    pub static KERNEL = "attention_connectivity" in "condense/attention_connectivity.wgsl";
+    params {
+        /// T
+        tokens: u32,
+        /// E
+        prefix: u32,
+        /// H
+        heads: u32,
+        /// vec4s of a row of probs.
+        stride4: u32,
+    }
+    bindings { probs: read, w: write, column_sums: write, dominance: write }
+    overrides {}
+    workgroup [64, 1, 1];
+}
 
 /// Rows of W whose columns are summed into one row of the column sums.
 pub const STRIP: usize = 8;
@@ -29,21 +29,7 @@ pub const fn strips(patches: usize) -> usize {
     patches.div_ceil(STRIP)
 }
 
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// T
-    pub tokens: u32,
-    /// E
-    pub prefix: u32,
-    /// H
-    pub heads: u32,
-    /// vec4s of a row of probs.
-    pub stride4: u32,
-}
-
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, H, T, stride4 * 4]
@@ -73,19 +59,16 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// As [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let (count, patches) = (images as usize, params.patches());
+    let (heads, stride) = (params.heads as usize, params.stride4 as usize * 4);
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(&params, images)),
+        &params,
         &[
-            Operand::buffer(
-                bindings.probs,
-                count * params.heads as usize * params.tokens as usize * params.stride4 as usize * 4,
-            ),
-            Operand::buffer(bindings.w, count * patches * patches),
-            Operand::buffer(bindings.column_sums, count * strips(patches) * patches),
-            Operand::buffer(bindings.dominance, count * patches),
+            ("probs", Operand::buffer(bindings.probs, count * heads * params.tokens as usize * stride)),
+            ("w", Operand::buffer(bindings.w, count * patches * patches)),
+            ("column_sums", Operand::buffer(bindings.column_sums, count * strips(patches) * patches)),
+            ("dominance", Operand::buffer(bindings.dominance, count * patches)),
         ],
-        workgroups(&params, images),
     )
 }

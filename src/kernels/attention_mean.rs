@@ -2,66 +2,115 @@
 
 pub mod cooperative;
 
-use bytemuck::{Pod, Zeroable};
+use crate::error::{Error, Result};
+use crate::gpu::{Form, Operand, Operation, Recorder, Traits, Types, Way, grid, kernel};
 
-use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Types, Variant, grid, octet};
-
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "attention_mean",
-    shader: "block/attention_mean.wgsl",
-    bindings: &[Binding::read("qkv"), Binding::read("sizes"), Binding::read("rows"), Binding::write("y")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same for a single query, in every variant.
-pub const ROW: Kernel = Kernel {
-    name: "attention_mean_row",
-    shader: "block/attention_mean_row.wgsl",
-    variant_of: Some("attention_mean"),
-    ..KERNEL
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "attention_mean_subgroup",
-    shader: "block/attention_mean_subgroup.wgsl",
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("attention_mean"),
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// T
-    pub tokens: u32,
-    /// E
-    pub prefix: u32,
-    /// H
-    pub heads: u32,
-    /// B
-    pub images: u32,
-    /// The first query: E for W, 0 for dominance.
-    pub query: u32,
-    /// Q, queries: N for W, 1 for dominance.
-    pub queries: u32,
-    /// vec4s from one token of qkv to the next.
-    pub row4: u32,
-    /// vec4s from a token's queries to its keys.
-    pub key_offset4: u32,
-    /// Dh / 4
-    pub head4: u32,
-    /// Factor of the dot products.
-    pub scale: f32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "attention_mean" in "block/attention_mean.wgsl";
+    params {
+        /// T
+        tokens: u32,
+        /// E
+        prefix: u32,
+        /// H
+        heads: u32,
+        /// B
+        images: u32,
+        /// The first query: E for W, 0 for dominance.
+        query: u32,
+        /// Q, queries: N for W, 1 for dominance.
+        queries: u32,
+        /// vec4s from one token of qkv to the next.
+        row4: u32,
+        /// vec4s from a token's queries to its keys.
+        key_offset4: u32,
+        /// Dh / 4
+        head4: u32,
+        /// Factor of the dot products.
+        scale: f32,
+    }
+    bindings { qkv: read, sizes: read, rows: read, y: write }
+    overrides { PROPORTIONAL: [0, 1] }
+    workgroup [64, 1, 1];
+    way of "attention_mean";
 }
 
-/// The buffers, in the shader's order.
+kernel! {
+    /// Eight threads share a key, for a single query. Runs everywhere.
+    pub static ROW = "attention_mean_row" in "block/attention_mean_row.wgsl";
+    params Params;
+    bindings KERNEL;
+    overrides { PROPORTIONAL: [0, 1] }
+    workgroup [64, 1, 1];
+    way of "attention_mean";
+}
+
+/// Means for some of the queries.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Call {
+    /// Sizes.
+    pub params: Params,
+    /// qkv is of the input type; y is f32.
+    pub types: Types,
+    /// Whether ln(size) of the key is added to the logits, as in the attention that made `rows`.
+    pub proportional: bool,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "attention_mean";
+
+    fn ways() -> &'static [Way<Self>] {
+        WAYS
+    }
+}
+
+static WAYS: &[Way<Call>] = &[
+    Way {
+        name: "row",
+        kernel: &ROW,
+        is_fallback: true,
+        takes: |_, call| call.params.queries == 1,
+        cost: |_, _| Some(1.0),
+        form: |_, call| call.form(grid((call.keys() * call.images()).div_ceil(ROW_KEYS))),
+    },
+    #[cfg(feature = "software")]
+    super::cpu::attention_mean::WAY,
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(3.0),
+        form: plain_form,
+    },
+];
+
+/// Keys of a workgroup of [`ROW`].
+const ROW_KEYS: usize = 8;
+
+impl Call {
+    pub(super) fn form(&self, workgroups: [u32; 3]) -> Form {
+        Form::plain(workgroups).of(self.types).with([("PROPORTIONAL", u32::from(self.proportional))])
+    }
+
+    pub(super) fn images(&self) -> usize {
+        self.params.images as usize
+    }
+
+    /// N
+    pub(super) fn keys(&self) -> usize {
+        self.params.tokens.saturating_sub(self.params.prefix) as usize
+    }
+}
+
+/// A thread for 4 queries by 4 keys.
+fn plain_form(_: &Traits, call: &Call) -> Form {
+    let quads = call.params.queries.div_ceil(4) as usize * call.keys().div_ceil(4);
+    call.form(grid((quads * call.images()).div_ceil(64)))
+}
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, T, row4 * 4], of the input type.
@@ -74,56 +123,22 @@ pub struct Bindings<'a> {
     pub y: &'a wgpu::Buffer,
 }
 
-/// Keys of a workgroup of [`ROW`].
-const ROW_KEYS: usize = 8;
-
-/// A thread for 4 queries by 4 keys, an octet for `octet::groups` of 8 by 32, or 8 threads for each key of a single query.
-pub fn workgroups(params: &Params, variant: Variant) -> [u32; 3] {
-    let [queries, keys, images] =
-        [params.queries, params.tokens.saturating_sub(params.prefix), params.images].map(|n| n as usize);
-    match variant {
-        _ if queries == 1 => grid((keys * images).div_ceil(ROW_KEYS)),
-        Variant::Plain => grid((queries.div_ceil(4) * keys.div_ceil(4) * images).div_ceil(64)),
-        Variant::Subgroup => {
-            octet::workgroups(queries.div_ceil(8 * octet::groups(queries)) * keys.div_ceil(32) * images)
-        }
-    }
-}
-
-/// Records one dispatch; `proportional` as for the attention that made `rows`.
+/// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    types: Types,
-    params: Params,
-    proportional: bool,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    let [images, tokens, queries] = [params.images, params.tokens, params.queries].map(|n| n as usize);
-    let patches = tokens.saturating_sub(params.prefix as usize);
-    let mut constants = vec![("PROPORTIONAL", f64::from(u8::from(proportional)))];
-    let kernel = match variant {
-        _ if queries == 1 => &ROW,
-        Variant::Plain => &KERNEL,
-        Variant::Subgroup => {
-            constants.push(("GROUPS", octet::groups(queries) as f64));
-            &SUBGROUP
-        }
-    };
-    recorder.dispatch_typed(
-        kernel,
-        types,
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.qkv, types.input.words(images * tokens * params.row4 as usize * 4)),
-            Operand::buffer(bindings.sizes, images * tokens),
-            Operand::buffer(bindings.rows, images * params.heads as usize * tokens * 2),
-            Operand::buffer(bindings.y, images * queries * patches),
-        ],
-        workgroups(&params, variant),
-    )
+/// As [`Recorder::dispatch`]; [`Error::Config`] for several queries by the kernel for one.
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let Call { params, types, .. } = call;
+    if !(way.takes)(recorder.traits(), &call) {
+        return Err(Error::config(way.kernel.name, "a single query", params.queries.to_string()));
+    }
+    let tokens = call.images() * params.tokens as usize;
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [
+        ("qkv", Operand::buffer(bindings.qkv, types.input.words(tokens * params.row4 as usize * 4))),
+        ("sizes", Operand::buffer(bindings.sizes, tokens)),
+        ("rows", Operand::buffer(bindings.rows, tokens * params.heads as usize * 2)),
+        ("y", Operand::buffer(bindings.y, call.images() * params.queries as usize * call.keys())),
+    ];
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

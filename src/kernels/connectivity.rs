@@ -1,50 +1,41 @@
 //! Rows of C, or their mean, without C.
 
-use bytemuck::{Pod, Zeroable};
-
 pub use crate::condensation::Chain;
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Recorder, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "connectivity",
-    shader: "condense/connectivity.wgsl",
-    bindings: &[Binding::read("w"), Binding::read("list"), Binding::write("result")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [128, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
+kernel! {
+    /// A workgroup makes a row, or a mean of rows, by products of vectors with W.
+    pub static KERNEL = "connectivity" in "condense/connectivity.wgsl";
+    params {
+        /// N, at most [`MOST_PATCHES`].
+        patches: u32,
+        /// Rows made for each image.
+        rows: u32,
+        /// Elements of `list` from one image to the next.
+        list_stride: u32,
+        /// The first row's place in it.
+        list_offset: u32,
+        /// K
+        order: u32,
+        /// 2^steps, for Newton.
+        terms: u32,
+        /// a
+        alpha: f32,
+        /// a / s, s = max(a, 1).
+        ratio: f32,
+        /// 1 / s.
+        inverse: f32,
+    }
+    bindings { w: read, list: read, result: write }
+    overrides { MEAN: [0, 1], NEWTON: [0, 1], FROM_LEFT: [0, 1], DIAGONAL: [0, 1] }
+    workgroup [128, 1, 1];
+}
 
 /// The most patch tokens whose vectors fit the shader's arrays.
 pub const MOST_PATCHES: usize = 2048;
 
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// N, at most [`MOST_PATCHES`].
-    pub patches: u32,
-    /// Rows made for each image.
-    pub rows: u32,
-    /// Elements of `list` from one image to the next.
-    pub list_stride: u32,
-    /// The first row's place in it.
-    pub list_offset: u32,
-    /// K
-    pub order: u32,
-    /// 2^steps, for Newton.
-    pub terms: u32,
-    /// a
-    pub alpha: f32,
-    /// a / s, s = max(a, 1).
-    pub ratio: f32,
-    /// 1 / s.
-    pub inverse: f32,
-}
-
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -111,25 +102,24 @@ pub fn record(
         let expected = format!("at most {MOST_PATCHES} patch tokens");
         return Err(Error::limit(KERNEL.name, expected, params.patches.to_string()));
     }
-    let flag = |on: bool| f64::from(u8::from(on));
+    let flag = |on: bool| u32::from(on);
     let mean = matches!(part, Part::ColumnMean | Part::RowMean);
     let (images_count, patches, rows) = (images as usize, params.patches as usize, params.rows as usize);
     let list = if mean { 1 } else { images_count * params.list_stride as usize };
     let made = if part == Part::Diagonal { rows } else { rows * patches };
     recorder.dispatch(
         &KERNEL,
-        &[
+        &Form::plain(workgroups(&params, images)).with([
             ("MEAN", flag(mean)),
             ("NEWTON", flag(params.terms > 0)),
             ("FROM_LEFT", flag(part == Part::RowMean)),
             ("DIAGONAL", flag(part == Part::Diagonal)),
-        ],
-        bytemuck::bytes_of(&params),
+        ]),
+        &params,
         &[
-            Operand::buffer(bindings.w, images_count * patches * patches),
-            Operand::buffer(bindings.list, list),
-            Operand::buffer(bindings.result, images_count * made),
+            ("w", Operand::buffer(bindings.w, images_count * patches * patches)),
+            ("list", Operand::buffer(bindings.list, list)),
+            ("result", Operand::buffer(bindings.result, images_count * made)),
         ],
-        workgroups(&params, images),
     )
 }

@@ -1,47 +1,38 @@
 //! Convolution of images with bias and ReLU: LV-ViT's stem.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Context, Home, Kernel, Matrix, Operand, Precision, Recorder, Texels, Types, grid};
+use crate::gpu::{Form, Home, Matrix, Operand, Operation, Precision, Recorder, Texels, Way, grid, kernel};
 use crate::kernels::linear;
 
 pub mod cooperative;
-pub mod subgroup;
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "convolve",
-    shader: "embed/convolve.wgsl",
-    bindings: &[Binding::read("x"), Binding::read("w"), Binding::read("bias"), Binding::write("y")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// B
-    pub images: u32,
-    /// C, channels of x.
-    pub inputs: u32,
-    /// O, channels of y.
-    pub outputs: u32,
-    /// O / 4, rounded up.
-    pub outputs4: u32,
-    /// S, pixels along the side of x.
-    pub side: u32,
-    /// K, pixels along the kernel's side.
-    pub kernel: u32,
-    /// Pixels from one place of the kernel to the next.
-    pub stride: u32,
-    /// Zeros on each side of x.
-    pub padding: u32,
-    /// U, pixels along the side of y.
-    pub out_side: u32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "convolve" in "embed/convolve.wgsl";
+    params {
+        /// B
+        images: u32,
+        /// C, channels of x.
+        inputs: u32,
+        /// O, channels of y.
+        outputs: u32,
+        /// O / 4, rounded up.
+        columns4: u32,
+        /// S, pixels along the side of x.
+        side: u32,
+        /// K, pixels along the kernel's side.
+        kernel: u32,
+        /// Pixels from one place of the kernel to the next.
+        stride: u32,
+        /// Zeros on each side of x.
+        padding: u32,
+        /// U, pixels along the side of y.
+        out_side: u32,
+    }
+    bindings { x: read, w: read, bias: read, y: write }
+    overrides { RELU: [0, 1], ROW3: [0, 1] }
+    workgroup [64, 1, 1];
+    way of "convolve";
 }
 
 /// A kernel's side, stride and padding.
@@ -55,14 +46,60 @@ pub struct Window {
     pub padding: usize,
 }
 
-/// The buffers, in the shader's order.
+/// One convolution.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes.
+    pub params: Params,
+    /// Whether what is negative becomes zero.
+    pub relu: bool,
+    /// What the network is stored in. Images, w and y are f32 always, and rounded for cooperative matrices in f16 networks
+    /// only.
+    pub precision: Precision,
+    /// Where w lies.
+    pub home: Home,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "convolve";
+
+    fn ways() -> &'static [Way<Self>] {
+        WAYS
+    }
+}
+
+static WAYS: &[Way<Call>] = &[
+    cooperative::WAY,
+    #[cfg(feature = "software")]
+    super::cpu::convolve::WAY,
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, call| call.home == Home::Buffer,
+        cost: |_, _| Some(10.0),
+        form: |_, call| {
+            let neighbours = call.params.kernel == 3 && call.params.stride == 1;
+            call.form(workgroups(&call.params)).with([("ROW3", u32::from(neighbours))])
+        },
+    },
+];
+
+impl Call {
+    /// A form without constants but that of ReLU.
+    pub(super) fn form(&self, workgroups: [u32; 3]) -> Form {
+        Form::plain(workgroups).with([("RELU", u32::from(self.relu))])
+    }
+}
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, C, S, S]
     pub x: &'a wgpu::Buffer,
-    /// [C, K, K, outputs4 * 4], zero past `outputs`, in the variant's [home](Variant::home)
+    /// [C, K, K, columns4 * 4], zero past `outputs`; in a texture of [`texels`]
     pub w: Matrix<'a>,
-    /// [outputs4 * 4]
+    /// [columns4 * 4]
     pub bias: &'a wgpu::Buffer,
     /// [B, O, U, U]
     pub y: &'a wgpu::Buffer,
@@ -82,13 +119,19 @@ impl Params {
             images: images as u32,
             inputs: inputs as u32,
             outputs: outputs as u32,
-            outputs4: outputs.div_ceil(4) as u32,
+            columns4: outputs.div_ceil(4) as u32,
             side: side as u32,
             kernel: window.kernel as u32,
             stride: window.stride as u32,
             padding: window.padding as u32,
             out_side: window.out_side(side) as u32,
         }
+    }
+
+    /// The kernel's side, stride and padding.
+    pub fn window(&self) -> Window {
+        let [kernel, stride, padding] = [self.kernel, self.stride, self.padding].map(|n| n as usize);
+        Window { kernel, stride, padding }
     }
 
     /// That the kernel fits.
@@ -110,105 +153,35 @@ impl Params {
     }
 }
 
-/// How a convolution is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
-    /// Runs everywhere.
-    Plain,
-    /// What threads of a subgroup load is broadcast.
-    Subgroup,
-    /// By cooperative matrices, of numbers rounded to f16.
-    Cooperative,
-}
-
-impl Variant {
-    /// Every variant.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Subgroup, Self::Cooperative];
-
-    /// Where it reads weights: a texture is one of [`texels`].
-    pub fn home(self) -> Home {
-        match self {
-            Self::Plain | Self::Cooperative => Home::Buffer,
-            Self::Subgroup => Home::Texture,
-        }
-    }
-
-    /// Whether `context` can run it.
-    pub fn available(self, context: &Context) -> bool {
-        match self {
-            Self::Plain => true,
-            Self::Subgroup => linear::subgroup::lanes(context).is_some(),
-            Self::Cooperative => cooperative::available(context),
-        }
-    }
-
-    pub(crate) fn kernel(self) -> &'static Kernel {
-        match self {
-            Self::Plain => &KERNEL,
-            Self::Subgroup => &subgroup::KERNEL,
-            Self::Cooperative => &cooperative::KERNEL,
-        }
-    }
-}
-
 /// The size of a texture that holds w, of `taps` rows and `outputs` columns: rows of whole eights.
 pub fn texels(taps: usize, outputs: usize) -> Texels {
     linear::texels(taps, outputs, Precision::F32)
 }
 
-/// Of [`Variant::Plain`]: one thread for 8 neighbouring pixels by two vec4s of output channels.
-pub fn workgroups(params: &Params) -> [u32; 3] {
+/// Of the plain way: one thread for 8 neighbouring pixels by two vec4s of output channels.
+fn workgroups(params: &Params) -> [u32; 3] {
     let lines = params.images as usize * params.out_side as usize;
-    grid((lines * params.out_side.div_ceil(8) as usize * params.outputs4.div_ceil(2) as usize).div_ceil(64))
+    grid((lines * params.out_side.div_ceil(8) as usize * params.columns4.div_ceil(2) as usize).div_ceil(64))
 }
 
-/// Records one dispatch; with `relu`, what is negative becomes zero.
+/// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Shape`] when the kernel is larger than the padded image; [`Error::Device`] for cooperative matrices that the
-/// device has not, [`Error::Shape`] for weights in another home than the variant's; else as [`Recorder::dispatch`].
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    params: Params,
-    relu: bool,
-    bindings: Bindings<'_>,
-) -> Result<()> {
+/// [`Error::Shape`] when the kernel is larger than the padded image; else as [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let params = call.params;
     params.check()?;
-    let context = recorder.context();
-    let mut types = Types::default().at(variant.home());
-    let (mut constants, workgroups) = match variant {
-        Variant::Plain => {
-            let neighbours = params.kernel == 3 && params.stride == 1;
-            (vec![("ROW3", f64::from(u8::from(neighbours)))], workgroups(&params))
-        }
-        Variant::Subgroup => (subgroup::constants(&params), subgroup::workgroups(context, &params)),
-        Variant::Cooperative => {
-            let shape = cooperative::Shape::on(context)?;
-            types = types.tiled(shape.tile());
-            (shape.constants(context, &params), shape.workgroups(&params))
-        }
+    let columns = params.columns4 as usize * 4;
+    let w = match bindings.w {
+        Matrix::Buffer(buffer) => Operand::buffer(buffer, params.taps() * columns),
+        Matrix::Texture(_) => bindings.w.operand(KERNEL.name, [params.taps(), columns.next_multiple_of(8)])?,
     };
-    constants.push(("RELU", f64::from(u8::from(relu))));
-    let columns = params.outputs4 as usize * 4;
-    let w = match variant.home() {
-        Home::Buffer => Operand::buffer(bindings.w.buffer(KERNEL.name)?, params.taps() * columns),
-        Home::Texture if bindings.w.home() == Home::Texture => {
-            bindings.w.operand(KERNEL.name, [1, params.taps(), columns.next_multiple_of(8)])?
-        }
-        Home::Texture => return Err(Error::shape(KERNEL.name, "weights in a texture", "weights in a buffer")),
-    };
-    recorder.dispatch_typed(
-        variant.kernel(),
-        types,
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.x, params.places(params.side, params.inputs)),
-            w,
-            Operand::buffer(bindings.bias, columns),
-            Operand::buffer(bindings.y, params.places(params.out_side, params.outputs)),
-        ],
-        workgroups,
-    )
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [
+        ("x", Operand::buffer(bindings.x, params.places(params.side, params.inputs))),
+        ("w", w),
+        ("bias", Operand::buffer(bindings.bias, columns)),
+        ("y", Operand::buffer(bindings.y, params.places(params.out_side, params.outputs))),
+    ];
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

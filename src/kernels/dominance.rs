@@ -1,36 +1,27 @@
 //! How much the class token attends to each patch token.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Recorder, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "dominance",
-    shader: "condense/dominance.wgsl",
-    bindings: &[Binding::read("probs"), Binding::write("dominance")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// T
-    pub tokens: u32,
-    /// E
-    pub prefix: u32,
-    /// H
-    pub heads: u32,
-    /// Elements of a row of probs.
-    pub stride: u32,
+kernel! {
+    /// A thread averages over the heads for a patch token.
+    pub static KERNEL = "dominance" in "condense/dominance.wgsl";
+    params {
+        /// T
+        tokens: u32,
+        /// E
+        prefix: u32,
+        /// H
+        heads: u32,
+        /// Elements of a row of probs.
+        stride: u32,
+    }
+    bindings { probs: read, dominance: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, H, T, stride]
@@ -50,14 +41,14 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// As [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let probs = (images * params.heads) as usize * params.tokens as usize * params.stride as usize;
+    let patches = (params.tokens - params.prefix) as usize;
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(&params, images)),
+        &params,
         &[
-            Operand::buffer(bindings.probs, probs),
-            Operand::buffer(bindings.dominance, images as usize * (params.tokens - params.prefix) as usize),
+            ("probs", Operand::buffer(bindings.probs, probs)),
+            ("dominance", Operand::buffer(bindings.dominance, images as usize * patches)),
         ],
-        workgroups(&params, images),
     )
 }

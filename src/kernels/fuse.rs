@@ -1,29 +1,31 @@
 //! Kept tokens become weighted means of themselves and what was assigned to them, where they lie.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Context, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "fuse",
-    shader: "condense/fuse.wgsl",
-    bindings: &[
-        Binding::write("tokens"),
-        Binding::read("sizes"),
-        Binding::read("order"),
-        Binding::read("assigned"),
-        Binding::read("connection"),
-        Binding::read("diagonal"),
-        Binding::write("fused_sizes"),
-        Binding::write("rows"),
-    ],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "fuse" in "condense/fuse.wgsl";
+    params {
+        /// B
+        images: u32,
+        /// E
+        prefix: u32,
+        /// N
+        patches: u32,
+        /// R
+        dropped: u32,
+        /// D / 4
+        width4: u32,
+    }
+    bindings {
+        tokens: write, sizes: read, order: read, assigned: read, connection: read, diagonal: read, fused_sizes: write,
+        rows: write
+    }
+    overrides { WEIGHTS: [0, 1, 2, 3], LANES: [8, 64, 128, 192, 256], AHEAD: [1, 4] }
+    workgroup [64, 1, 1];
+    way of "fuse";
+}
 
 /// How members of a group count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,23 +40,74 @@ pub enum Fusion {
     Sum,
 }
 
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// B
-    pub images: u32,
-    /// E
-    pub prefix: u32,
-    /// N
-    pub patches: u32,
-    /// R
-    pub dropped: u32,
-    /// D / 4
-    pub width4: u32,
+impl Fusion {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::None, Self::Connectivity, Self::Size, Self::Sum];
+
+    /// What the shader calls it.
+    fn constant(self) -> (&'static str, u32) {
+        let weights = match self {
+            Self::None => 0,
+            Self::Connectivity => 1,
+            Self::Size => 2,
+            Self::Sum => 3,
+        };
+        ("WEIGHTS", weights)
+    }
 }
 
-/// The buffers, in the shader's order.
+/// One fusion.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes.
+    pub params: Params,
+    /// How members of a group count.
+    pub fusion: Fusion,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "fuse";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 2] = [
+    Way {
+        name: "ahead",
+        kernel: &KERNEL,
+        is_fallback: false,
+        takes: |_, _| true,
+        cost: |traits, _| traits.loads_ahead.then_some(1.0),
+        // A thread for each of a token's vec4s, up to 256.
+        form: |_, call| call.form(call.params.width4.div_ceil(64).clamp(1, 4) * 64, 4),
+    },
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| call.form(8, 1),
+    },
+];
+
+impl Call {
+    /// With `lanes` threads for each token, which load `ahead` members at once. Behind those of an image's dropped tokens
+    /// there is a thread for each token that goes on.
+    fn form(&self, lanes: u32, ahead: u32) -> Form {
+        let Params { images, prefix, patches, dropped, .. } = self.params;
+        let remaining = prefix + patches - dropped;
+        Form::plain([(dropped * lanes + remaining).div_ceil(64), images, 1]).with([
+            self.fusion.constant(),
+            ("LANES", lanes),
+            ("AHEAD", ahead),
+        ])
+    }
+}
+
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, E + N, D]; what tokens that go on have become, in place
@@ -85,48 +138,24 @@ impl Params {
     }
 }
 
-/// Threads that share a token, on a GPU one for each of its vec4s, up to 256; and how many members they load at once.
-fn lanes(context: &Context, params: &Params) -> [u32; 2] {
-    match context.is_emulated() {
-        true => [8, 1],
-        false => [params.width4.div_ceil(64).clamp(1, 4) * 64, 4],
-    }
-}
-
-/// Several threads for each dropped token, and one for each that goes on, of each image.
-pub fn workgroups(context: &Context, params: &Params) -> [u32; 3] {
-    let remaining = params.prefix + params.patches - params.dropped;
-    [(params.dropped * lanes(context, params)[0] + remaining).div_ceil(64), params.images, 1]
-}
-
 /// Records one dispatch.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, fusion: Fusion, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let params = call.params;
     let width = params.width4 as usize * 4;
     let dropped = params.images as usize * params.dropped as usize;
-    let variant = match fusion {
-        Fusion::None => 0.0,
-        Fusion::Connectivity => 1.0,
-        Fusion::Size => 2.0,
-        Fusion::Sum => 3.0,
-    };
-    let ([lanes, ahead], workgroups) = (lanes(recorder.context(), &params), workgroups(recorder.context(), &params));
-    recorder.dispatch(
-        &KERNEL,
-        &[("WEIGHTS", variant), ("LANES", f64::from(lanes)), ("AHEAD", f64::from(ahead))],
-        bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.tokens, params.incoming() * width),
-            Operand::buffer(bindings.sizes, params.incoming()),
-            Operand::buffer(bindings.order, (params.images * params.patches) as usize),
-            Operand::buffer(bindings.assigned, dropped),
-            Operand::buffer(bindings.connection, dropped),
-            Operand::buffer(bindings.diagonal, dropped),
-            Operand::buffer(bindings.fused_sizes, params.outgoing()),
-            Operand::buffer(bindings.rows, params.outgoing()),
-        ],
-        workgroups,
-    )
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [
+        ("tokens", Operand::buffer(bindings.tokens, params.incoming() * width)),
+        ("sizes", Operand::buffer(bindings.sizes, params.incoming())),
+        ("order", Operand::buffer(bindings.order, (params.images * params.patches) as usize)),
+        ("assigned", Operand::buffer(bindings.assigned, dropped)),
+        ("connection", Operand::buffer(bindings.connection, dropped)),
+        ("diagonal", Operand::buffer(bindings.diagonal, dropped)),
+        ("fused_sizes", Operand::buffer(bindings.fused_sizes, params.outgoing())),
+        ("rows", Operand::buffer(bindings.rows, params.outgoing())),
+    ];
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

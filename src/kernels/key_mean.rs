@@ -1,57 +1,94 @@
 //! Head-averaged keys of unit length; with one head, unit tokens.
 
-use bytemuck::{Pod, Zeroable};
+use crate::error::Result;
+use crate::gpu::{Form, Operand, Operation, Recorder, Types, Way, grid, kernel};
 
-use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Matrix, Operand, Precision, Recorder, Types, Variant, grid};
-
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "key_mean",
-    shader: "condense/key_mean.wgsl",
-    bindings: &[Binding::read("qkv"), Binding::made("keys")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "key_mean_subgroup",
-    shader: "condense/key_mean_subgroup.wgsl",
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("key_mean"),
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// B
-    pub images: u32,
-    /// T
-    pub tokens: u32,
-    /// E
-    pub prefix: u32,
-    /// H
-    pub heads: u32,
-    /// vec4s from one token of qkv to the next.
-    pub row4: u32,
-    /// vec4s from a token's queries to its keys.
-    pub key_offset4: u32,
-    /// Dh / 4
-    pub head4: u32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "key_mean" in "condense/key_mean.wgsl";
+    params {
+        /// B
+        images: u32,
+        /// T
+        tokens: u32,
+        /// E
+        prefix: u32,
+        /// H
+        heads: u32,
+        /// vec4s from one token of qkv to the next.
+        row4: u32,
+        /// vec4s from a token's queries to its keys.
+        key_offset4: u32,
+        /// Dh / 4
+        head4: u32,
+    }
+    bindings { qkv: read, keys: write }
+    overrides {}
+    workgroup [64, 1, 1];
+    way of "key_mean";
 }
 
-/// The buffers, in the shader's order.
+kernel! {
+    /// Octets add up what their lanes have.
+    pub static SUBGROUP = "key_mean_subgroup" in "condense/key_mean_subgroup.wgsl";
+    params Params;
+    bindings KERNEL;
+    overrides {}
+    workgroup [64, 1, 1];
+    features wgpu::Features::SUBGROUP;
+    way of "key_mean";
+}
+
+/// One mean for each patch token.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes.
+    pub params: Params,
+    /// qkv is of the input type, keys are of the output type.
+    pub types: Types,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "key_mean";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 2] = [
+    Way {
+        name: "octets",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |_, _| true,
+        cost: |_, _| Some(1.0),
+        form: |_, call| call.form(),
+    },
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| call.form(),
+    },
+];
+
+impl Call {
+    /// Of either way: eight threads for each patch token.
+    fn form(&self) -> Form {
+        Form::plain(grid(self.params.rows().div_ceil(8))).of(self.types)
+    }
+}
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type.
+    /// [B, T, row4 * 4], of the input type
     pub qkv: &'a wgpu::Buffer,
-    /// [B, N, Dh], of the output type, which is f32 in a texture.
-    pub keys: Matrix<'a>,
+    /// [B, N, Dh], of the output type
+    pub keys: &'a wgpu::Buffer,
 }
 
 impl Params {
@@ -60,38 +97,16 @@ impl Params {
     }
 }
 
-/// Eight threads for each patch token.
-pub fn workgroups(params: &Params) -> [u32; 3] {
-    grid(params.rows().div_ceil(8))
-}
-
-/// Records one dispatch; `qkv` is stored in the input type, unit keys in that of the output.
+/// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`]; [`Error::Config`] for f16 in a texture.
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    types: Types,
-    params: Params,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    let kernel = if variant == Variant::Subgroup { &SUBGROUP } else { &KERNEL };
+/// As [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let Call { params, types } = call;
     let qkv = params.images as usize * params.tokens as usize * params.row4 as usize * 4;
     let [images, patches, width] = [params.images, params.tokens - params.prefix, params.head4 * 4].map(|n| n as usize);
-    let keys = match bindings.keys {
-        Matrix::Buffer(buffer) => Operand::buffer(buffer, types.output.words(images * patches * width)),
-        Matrix::Texture(_) if types.output != Precision::F32 => {
-            return Err(Error::config(kernel.name, "f32 in a texture", types.output.to_string()));
-        }
-        Matrix::Texture(_) => bindings.keys.operand(kernel.name, [images, patches, width])?,
-    };
-    recorder.dispatch_typed(
-        kernel,
-        types.at(bindings.keys.home()),
-        &[],
-        bytemuck::bytes_of(&params),
-        &[Operand::buffer(bindings.qkv, types.input.words(qkv)), keys],
-        workgroups(&params),
-    )
+    let keys = Operand::buffer(bindings.keys, types.output.words(images * patches * width));
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [("qkv", Operand::buffer(bindings.qkv, types.input.words(qkv))), ("keys", keys)];
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

@@ -1,52 +1,100 @@
 //! Layer norm over rows.
 
-use bytemuck::{Pod, Zeroable};
+use crate::error::{Error, Result};
+use crate::gpu::{Form, Operand, Operation, Precision, Recorder, Traits, Types, Way, grid, kernel, octet};
 
-use crate::error::Result;
-use crate::gpu::{Binding, Constants, Context, Kernel, Operand, Precision, Recorder, Types, Variant, grid, octet};
-
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "layer_norm",
-    shader: "block/layer_norm.wgsl",
-    bindings: &[
-        Binding::read("x"),
-        Binding::read("weight"),
-        Binding::read("bias"),
-        Binding::write("y"),
-        Binding::read("rows"),
-    ],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "layer_norm_subgroup",
-    shader: "block/layer_norm_subgroup.wgsl",
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("layer_norm"),
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// Rows.
-    pub rows: u32,
-    /// D / 4
-    pub width4: u32,
-    /// Added to the variance.
-    pub epsilon: f32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "layer_norm" in "block/layer_norm.wgsl";
+    params {
+        /// Rows.
+        rows: u32,
+        /// D / 4
+        width4: u32,
+        /// Added to the variance.
+        epsilon: f32,
+    }
+    bindings { x: read, weight: read, bias: read, y: write, rows: read }
+    overrides { GATHER: [0, 1] }
+    workgroup [64, 1, 1];
+    way of "layer_norm";
 }
 
-/// The buffers, in the shader's order.
+kernel! {
+    /// A row to an octet or to a whole subgroup.
+    pub static SUBGROUP = "layer_norm_subgroup" in "block/layer_norm_subgroup.wgsl";
+    params Params;
+    bindings KERNEL;
+    overrides {
+        GATHER: [0, 1], LANES: [8, 16, 32, 64], SPREAD: [0, 1], EACH: [1, 2, 8],
+        CHUNKS: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24],
+    }
+    workgroup [64, 1, 1];
+    features wgpu::Features::SUBGROUP;
+    way of "layer_norm";
+}
+
+/// One layer norm.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes and epsilon.
+    pub params: Params,
+    /// What y is stored in; x is f32.
+    pub output: Precision,
+    /// Whether rows of x lie elsewhere: [`Bindings::rows`] says where.
+    pub gathers: bool,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "layer_norm";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 4] = [
+    Way {
+        name: "spread",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |traits, call| Sharing::spread(traits, &call.params).is_some(),
+        // A GPU waits for each load, unless it reads whole rows at once: 25,216 rows of 768 took 57 us in octets on an H200,
+        // 36 spread; 197 rows took 20 and 12 on an H100.
+        cost: |traits, _| Some(if traits.loads_are_dear { 3.0 } else { 1.0 }),
+        form: |traits, call| Sharing::spread(traits, &call.params).unwrap_or(Sharing::READ).form(call),
+    },
+    Way {
+        name: "kept",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |_, call| Sharing::kept(&call.params).is_some(),
+        // A driver for GPUs takes long to compile it.
+        cost: |traits, _| traits.loads_are_dear.then_some(1.0),
+        form: |_, call| Sharing::kept(&call.params).unwrap_or(Sharing::READ).form(call),
+    },
+    Way {
+        name: "read twice",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| Sharing::READ.form(call),
+    },
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(10.0),
+        form: |_, call| call.form(octet::OCTETS as u32),
+    },
+];
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [rows, D]; as many as `rows` names where it does
+    /// [rows, D]; as many as `rows` names where the call gathers
     pub x: &'a wgpu::Buffer,
     /// `[D]`
     pub weight: &'a wgpu::Buffer,
@@ -54,13 +102,16 @@ pub struct Bindings<'a> {
     pub bias: &'a wgpu::Buffer,
     /// [rows, D]
     pub y: &'a wgpu::Buffer,
-    /// `[rows]`: the row of x that each row of y is made of; `None` where they are the same
+    /// `[rows]`: the row of x that each row of y is made of; not read where the call does not gather
     pub rows: Option<&'a wgpu::Buffer>,
 }
 
-/// How [`Variant::Subgroup`] makes rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sharing {
+/// Rows that keep every core busy, even if lanes make several of them.
+const MANY: u32 = 256;
+
+/// How the lanes of subgroups make rows.
+#[derive(Clone, Copy)]
+struct Sharing {
     /// Lanes that share a row.
     lanes: u32,
     /// Whether they are all of a subgroup, else an octet.
@@ -71,9 +122,6 @@ pub struct Sharing {
     each: u32,
 }
 
-/// Rows that keep every core busy, even if lanes make several of them.
-pub(crate) const MANY: u32 = 256;
-
 impl Sharing {
     /// The most vec4s that a lane keeps in octets, and spread.
     const MOST: [u32; 2] = [24, 8];
@@ -81,128 +129,61 @@ impl Sharing {
     /// Rows that octets read twice.
     const READ: Self = Self { lanes: octet::OCTETS as u32, spread: false, chunks: 0, each: 1 };
 
-    /// Octets that keep rows as short as that.
+    /// Octets that keep rows, where these are short enough.
     fn kept(params: &Params) -> Option<Self> {
         let chunks = params.width4.div_ceil(Self::READ.lanes);
         let each = if params.rows >= MANY { 8 } else { 2 };
         (chunks <= Self::MOST[0]).then_some(Self { chunks, each, ..Self::READ })
     }
 
-    /// Subgroups that keep a row each, where all of them are of one size, on a workgroup of 64 threads.
-    fn spread(context: &Context, params: &Params) -> Option<Self> {
-        let (lanes, most) = (context.info().subgroup_min_size, context.info().subgroup_max_size);
-        let chunks = params.width4.div_ceil(lanes.max(1));
-        let fits = lanes == most && (8..=64).contains(&lanes) && chunks <= Self::MOST[1];
-        fits.then_some(Self { lanes, spread: true, chunks, each: 1 })
+    /// Subgroups that keep a row each, where all of them are of one size and rows are short enough.
+    fn spread(traits: &Traits, params: &Params) -> Option<Self> {
+        let lanes = traits.lanes()?;
+        let chunks = params.width4.div_ceil(lanes);
+        (chunks <= Self::MOST[1]).then_some(Self { lanes, spread: true, chunks, each: 1 })
     }
 
-    /// The one that suits `context`: on a CPU that emulates a GPU loads are what a norm costs; a GPU waits for each of them,
-    /// unless it reads whole rows at once (25,216 rows of 768 took 57 us in octets on an H200, 36 spread; 197 rows 20 and
-    /// 12 on an H100).
-    fn of(context: &Context, params: &Params) -> Self {
-        let best = if context.is_emulated() { Self::kept(params) } else { Self::spread(context, params) };
-        best.unwrap_or(Self::READ)
-    }
-
-    /// All that `context` can run for `params`, the one that suits it first; without what is for CPUs elsewhere, which takes
-    /// a driver for GPUs its time to compile.
-    pub fn all(context: &Context, params: &Params) -> Vec<Self> {
-        let kept = Self::kept(params).filter(|_| context.is_emulated());
-        let mut all = vec![Self::of(context, params)];
-        for sharing in [Self::spread(context, params), kept, Some(Self::READ)].into_iter().flatten() {
-            if !all.contains(&sharing) {
-                all.push(sharing);
-            }
-        }
-        all
-    }
-
-    /// Rows of a workgroup of 64 threads.
-    fn rows(self) -> u32 {
-        64 / self.lanes * self.each
-    }
-
-    fn constants(self) -> [(&'static str, f64); 4] {
-        [
-            ("LANES", f64::from(self.lanes)),
-            ("SPREAD", f64::from(u8::from(self.spread))),
-            ("CHUNKS", f64::from(self.chunks)),
-            ("EACH", f64::from(self.each)),
-        ]
+    fn form(self, call: &Call) -> Form {
+        call.form(64 / self.lanes * self.each).with([
+            ("LANES", self.lanes),
+            ("SPREAD", u32::from(self.spread)),
+            ("CHUNKS", self.chunks),
+            ("EACH", self.each),
+        ])
     }
 }
 
-impl Params {
-    fn width(&self) -> usize {
-        self.width4 as usize * 4
+impl Call {
+    /// Of workgroups that make so many rows each.
+    fn form(&self, rows_each: u32) -> Form {
+        Form::plain(grid(self.params.rows.div_ceil(rows_each) as usize))
+            .of(Types::new(Precision::F32, self.output))
+            .with([("GATHER", u32::from(self.gathers))])
     }
 }
 
-/// Records one dispatch; y is stored in `output`.
+/// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    output: Precision,
-    params: Params,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    match variant {
-        Variant::Plain => dispatch(recorder, &KERNEL, &[], octet::OCTETS as u32, output, params, bindings),
-        Variant::Subgroup => {
-            let sharing = Sharing::of(recorder.context(), &params);
-            record_shared(recorder, sharing, output, params, bindings)
-        }
-    }
-}
-
-/// Records one dispatch of [`Variant::Subgroup`], rows made as `sharing` says, which is one of [`Sharing::all`].
-///
-/// # Errors
-/// As [`Recorder::dispatch`].
-pub fn record_shared(
-    recorder: &mut Recorder<'_>,
-    sharing: Sharing,
-    output: Precision,
-    params: Params,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    dispatch(recorder, &SUBGROUP, &sharing.constants(), sharing.rows(), output, params, bindings)
-}
-
-/// Of workgroups that make so many rows each.
-fn dispatch(
-    recorder: &mut Recorder<'_>,
-    kernel: &'static Kernel,
-    constants: &Constants,
-    rows_each: u32,
-    output: Precision,
-    params: Params,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    let elements = params.rows as usize * params.width();
+/// As [`Recorder::dispatch`]; [`Error::Config`] for a call that gathers rows without [`Bindings::rows`].
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let Call { params, output, gathers } = call;
+    let width = params.width4 as usize * 4;
+    let elements = params.rows as usize * width;
     let (x, rows) = match bindings.rows {
         // All of x: rows may lie anywhere.
-        Some(rows) => ((bindings.x.size() / 4) as usize, Operand::buffer(rows, params.rows as usize)),
-        // Not read, but bound: something.
-        None => (elements, Operand::buffer(bindings.weight, 1)),
+        Some(rows) if gathers => ((bindings.x.size() / 4) as usize, Operand::buffer(rows, params.rows as usize)),
+        None if gathers => return Err(Error::config("layer_norm", "rows to gather", "none")),
+        // Not read, but bound to something all the same.
+        _ => (elements, Operand::buffer(bindings.weight, 1)),
     };
-    let mut constants = constants.to_vec();
-    constants.push(("GATHER", f64::from(u8::from(bindings.rows.is_some()))));
-    recorder.dispatch_typed(
-        kernel,
-        Types::new(Precision::F32, output),
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.x, x),
-            Operand::buffer(bindings.weight, params.width()),
-            Operand::buffer(bindings.bias, params.width()),
-            Operand::buffer(bindings.y, output.words(elements)),
-            rows,
-        ],
-        grid(params.rows.div_ceil(rows_each) as usize),
-    )
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [
+        ("x", Operand::buffer(bindings.x, x)),
+        ("weight", Operand::buffer(bindings.weight, width)),
+        ("bias", Operand::buffer(bindings.bias, width)),
+        ("y", Operand::buffer(bindings.y, output.words(elements))),
+        ("rows", rows),
+    ];
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

@@ -1,36 +1,27 @@
 //! p X Z + q A + r I on square matrices: the steps of the dense connectivity.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Recorder, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "matrix_product",
-    shader: "condense/matrix_product.wgsl",
-    bindings: &[Binding::read("x"), Binding::read("z"), Binding::read("addend"), Binding::write("y")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// N
-    pub patches: u32,
-    /// p; 0 skips the product.
-    pub product: f32,
-    /// q
-    pub addend: f32,
-    /// r
-    pub identity: f32,
+kernel! {
+    /// A thread makes 4 by 4 elements.
+    pub static KERNEL = "matrix_product" in "condense/matrix_product.wgsl";
+    params {
+        /// N
+        patches: u32,
+        /// p; 0 skips the product.
+        product: f32,
+        /// q
+        addend: f32,
+        /// r
+        identity: f32,
+    }
+    bindings { x: read, z: read, addend: read, y: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -54,11 +45,8 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// As [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let elements = images as usize * (params.patches as usize).pow(2);
-    recorder.dispatch(
-        &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
-        &[bindings.x, bindings.z, bindings.addend, bindings.y].map(|buffer| Operand::buffer(buffer, elements)),
-        workgroups(&params, images),
-    )
+    let matrix = |buffer| Operand::buffer(buffer, elements);
+    let Bindings { x, z, addend, y } = bindings;
+    let operands = [("x", matrix(x)), ("z", matrix(z)), ("addend", matrix(addend)), ("y", matrix(y))];
+    recorder.dispatch(&KERNEL, &Form::plain(workgroups(&params, images)), &params, &operands)
 }

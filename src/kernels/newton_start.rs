@@ -1,34 +1,25 @@
 //! A = I - a W and X0 = diag(A)^-1.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "newton_start",
-    shader: "condense/newton_start.wgsl",
-    bindings: &[Binding::read("w"), Binding::write("a"), Binding::write("start")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// B
-    pub images: u32,
-    /// N
-    pub patches: u32,
-    /// a
-    pub alpha: f32,
+kernel! {
+    /// A thread makes an element of both matrices.
+    pub static KERNEL = "newton_start" in "condense/newton_start.wgsl";
+    params {
+        /// B
+        images: u32,
+        /// N
+        patches: u32,
+        /// a
+        alpha: f32,
+    }
+    bindings { w: read, a: write, start: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -57,13 +48,12 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(&params)),
+        &params,
         &[
-            Operand::buffer(bindings.w, params.elements()),
-            Operand::buffer(bindings.a, params.elements()),
-            Operand::buffer(bindings.start, params.elements()),
+            ("w", Operand::buffer(bindings.w, params.elements())),
+            ("a", Operand::buffer(bindings.a, params.elements())),
+            ("start", Operand::buffer(bindings.start, params.elements())),
         ],
-        workgroups(&params),
     )
 }

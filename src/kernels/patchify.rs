@@ -1,41 +1,34 @@
 //! Images to rows of patch pixels.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Precision, Recorder, Types, grid};
+use crate::gpu::{Form, Operand, Precision, Recorder, Types, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "patchify",
-    shader: "embed/patchify.wgsl",
-    bindings: &[Binding::read("pixels"), Binding::write("patches")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// B
-    pub images: u32,
-    /// C
-    pub channels: u32,
-    /// Pixels along an image's side.
-    pub side: u32,
-    /// Pixels along a patch's side; divides `side`.
-    pub patch: u32,
-    /// vec4s of a patch row, at least C * patch * patch / 4.
-    pub stride4: u32,
+kernel! {
+    /// A thread copies a vec4 of a patch.
+    pub static KERNEL = "patchify" in "embed/patchify.wgsl";
+    params {
+        /// B
+        images: u32,
+        /// C
+        channels: u32,
+        /// Pixels down an image.
+        height: u32,
+        /// Pixels across an image.
+        width: u32,
+        /// Pixels along a patch's side; divides both.
+        patch_side: u32,
+        /// vec4s of a patch row, at least C * patch_side^2 / 4.
+        stride4: u32,
+    }
+    bindings { pixels: read, patches: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, C, side, side]
+    /// [B, C, height, width]
     pub pixels: &'a wgpu::Buffer,
     /// [B, N, stride]
     pub patches: &'a wgpu::Buffer,
@@ -43,12 +36,13 @@ pub struct Bindings<'a> {
 
 impl Params {
     fn rows(&self) -> usize {
-        self.images as usize * (self.side / self.patch).pow(2) as usize
+        let [down, across] = [self.height, self.width].map(|side| (side / self.patch_side) as usize);
+        self.images as usize * down * across
     }
 }
 
 /// One thread for each vec4.
-pub fn workgroups(params: &Params) -> [u32; 3] {
+fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows() * params.stride4 as usize).div_ceil(64))
 }
 
@@ -57,15 +51,10 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// # Errors
 /// As [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, output: Precision, params: Params, bindings: Bindings<'_>) -> Result<()> {
-    recorder.dispatch_typed(
-        &KERNEL,
-        Types::new(Precision::F32, output),
-        &[],
-        bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.pixels, (params.images * params.channels) as usize * params.side.pow(2) as usize),
-            Operand::buffer(bindings.patches, output.words(params.rows() * params.stride4 as usize * 4)),
-        ],
-        workgroups(&params),
-    )
+    let pixels = (params.images * params.channels) as usize * (params.height * params.width) as usize;
+    let patches = output.words(params.rows() * params.stride4 as usize * 4);
+    let form = Form::plain(workgroups(&params)).of(Types::new(Precision::F32, output));
+    let operands =
+        [("pixels", Operand::buffer(bindings.pixels, pixels)), ("patches", Operand::buffer(bindings.patches, patches))];
+    recorder.dispatch(&KERNEL, &form, &params, &operands)
 }

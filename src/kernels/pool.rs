@@ -1,35 +1,26 @@
 //! What the classifier sees: the first tokens, the mean of the patch tokens, or both side by side.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Recorder, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "pool",
-    shader: "head/pool.wgsl",
-    bindings: &[Binding::read("x"), Binding::read("sizes"), Binding::write("pooled")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// T
-    pub tokens: u32,
-    /// E
-    pub prefix: u32,
-    /// D / 4
-    pub width4: u32,
-    /// Tokens to lay side by side.
-    pub first: u32,
-    /// 1 for the size-weighted mean of the patch tokens after them. At least one of the two is not 0.
-    pub mean: u32,
+kernel! {
+    /// A thread makes a vec4 of the result.
+    pub static KERNEL = "pool" in "head/pool.wgsl";
+    params {
+        /// T
+        tokens: u32,
+        /// E
+        prefix: u32,
+        /// D / 4
+        width4: u32,
+        /// Tokens to lay side by side.
+        first: u32,
+        /// 1 for the size-weighted mean of the patch tokens after them. At least one of the two is not 0.
+        mean: u32,
+    }
+    bindings { x: read, sizes: read, pooled: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
 impl Params {
@@ -39,7 +30,7 @@ impl Params {
     }
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, T, D]
@@ -64,13 +55,12 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings
     let width = params.width4 as usize * 4;
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(&params, images)),
+        &params,
         &[
-            Operand::buffer(bindings.x, rows * width),
-            Operand::buffer(bindings.sizes, rows),
-            Operand::buffer(bindings.pooled, images as usize * params.pooled4() as usize * 4),
+            ("x", Operand::buffer(bindings.x, rows * width)),
+            ("sizes", Operand::buffer(bindings.sizes, rows)),
+            ("pooled", Operand::buffer(bindings.pooled, images as usize * params.pooled4() as usize * 4)),
         ],
-        workgroups(&params, images),
     )
 }

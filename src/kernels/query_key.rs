@@ -1,62 +1,46 @@
 //! Scaled dot products of queries and keys: attention logits, and cosines of unit keys.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Home, Kernel, Matrix, Operand, Precision, Recorder, Types, Variant, octet};
+use crate::gpu::{Form, Operand, Operation, Precision, Recorder, Traits, Types, Way, kernel, octet};
 
 pub mod cooperative;
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "query_key",
-    shader: "block/query_key.wgsl",
-    bindings: &[Binding::read("x"), Binding::read("sizes"), Binding::write("y")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "query_key_subgroup",
-    shader: "block/query_key_subgroup.wgsl",
-    bindings: &[Binding::matrix("x"), Binding::read("sizes"), Binding::write("y")],
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("query_key"),
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// T, queries and keys alike.
-    pub tokens: u32,
-    /// H
-    pub heads: u32,
-    /// vec4s from one token of x to the next.
-    pub row4: u32,
-    /// vec4s from a token's queries to its keys.
-    pub key_offset4: u32,
-    /// Dh / 4
-    pub head4: u32,
-    /// Elements of a row of y, at least T.
-    pub stride: u32,
-    /// Factor of the dot products.
-    pub scale: f32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "query_key" in "block/query_key.wgsl";
+    params {
+        /// T, queries and keys alike.
+        tokens: u32,
+        /// H
+        heads: u32,
+        /// B
+        images: u32,
+        /// vec4s from one token of x to the next.
+        row4: u32,
+        /// vec4s from a token's queries to its keys.
+        key_offset4: u32,
+        /// Dh / 4
+        head4: u32,
+        /// Elements of a row of y, at least T.
+        stride: u32,
+        /// Factor of the dot products.
+        scale: f32,
+    }
+    bindings { x: read, sizes: read, y: write }
+    overrides { PROPORTIONAL: [0, 1], SYMMETRIC: [0, 1] }
+    workgroup [64, 1, 1];
+    way of "query_key";
 }
 
-/// The buffers, in the shader's order.
-#[derive(Clone, Copy)]
-pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type; in a texture unit rows of f32 only, which the plain kernel does not read
-    pub x: Matrix<'a>,
-    /// [B, T], read with [`Products::ProportionalLogits`] only
-    pub sizes: &'a wgpu::Buffer,
-    /// [B, H, T, stride]
-    pub y: &'a wgpu::Buffer,
+kernel! {
+    /// Cosines of f32: octets share the queries of their lanes.
+    pub static SUBGROUP = "query_key_subgroup" in "block/query_key_subgroup.wgsl";
+    params Params;
+    bindings { x: read, y: write }
+    overrides { GROUPS: [1, 2, 3] }
+    workgroup [64, 1, 1];
+    features wgpu::Features::SUBGROUP;
+    way of "query_key";
 }
 
 /// What the products are for.
@@ -70,66 +54,122 @@ pub enum Products {
     Cosines,
 }
 
-/// One thread for 4 queries by 4 keys, or one octet for `octet::groups` of 8 by 32, for each head and image.
-pub fn workgroups(params: &Params, images: u32, variant: Variant) -> [u32; 3] {
-    let tokens = params.tokens;
-    let count = match variant {
-        Variant::Plain => tokens.div_ceil(4).pow(2).div_ceil(64),
-        Variant::Subgroup => {
-            (tokens.div_ceil(8 * octet::groups(tokens as usize) as u32) * tokens.div_ceil(32)).div_ceil(8)
-        }
-    };
-    [count, params.heads, images]
+/// The products of some images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Call {
+    /// Sizes.
+    pub params: Params,
+    /// x is of the input type; y is f32.
+    pub types: Types,
+    /// What the products are for.
+    pub products: Products,
 }
 
-/// Records one dispatch for `images` images.
+impl Operation for Call {
+    const NAME: &'static str = "query_key";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 3] = [
+    cooperative::WAY,
+    Way {
+        name: "octets",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |_, call| call.is_of_rows(Precision::F32),
+        cost: |_, _| Some(1.0),
+        form: octets_form,
+    },
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, call| call.is_for_threads(),
+        cost: |_, _| Some(2.0),
+        form: plain_form,
+    },
+];
+
+impl Call {
+    /// Cosines of `tokens` unit rows of `head4` vec4s for each of `images` images; rows are stored in `input`. Only
+    /// cooperative matrices take rows of f16. A network in f16 therefore looks for a way for these first, and makes rows of
+    /// f32 where there is none.
+    pub fn cosines([images, tokens, head4]: [u32; 3], input: Precision) -> Self {
+        let params =
+            Params { tokens, heads: 1, images, row4: head4, key_offset4: 0, head4, stride: tokens, scale: 1.0 };
+        Self { params, types: Types::new(input, Precision::F32), products: Products::Cosines }
+    }
+
+    /// Whether it is exactly [`Call::cosines`] of rows stored in `input`.
+    fn is_of_rows(&self, input: Precision) -> bool {
+        let Params { images, tokens, head4, .. } = self.params;
+        *self == Self::cosines([images, tokens, head4], input)
+    }
+
+    fn is_of_cosines(&self) -> bool {
+        self.products == Products::Cosines
+    }
+
+    /// Whether the kernels without cooperative matrices are for it.
+    fn is_for_threads(&self) -> bool {
+        !self.is_of_cosines() || self.types.input == Precision::F32
+    }
+
+    /// Of a kernel without cooperative matrices, with `count` workgroups for each head and image.
+    fn form(&self, count: u32) -> Form {
+        Form::plain([count, self.params.heads, self.params.images]).of(self.types).with([
+            ("PROPORTIONAL", u32::from(self.products == Products::ProportionalLogits)),
+            ("SYMMETRIC", u32::from(self.is_of_cosines())),
+        ])
+    }
+}
+
+/// A thread for 4 queries by 4 keys.
+fn plain_form(_: &Traits, call: &Call) -> Form {
+    call.form(call.params.tokens.div_ceil(4).pow(2).div_ceil(64))
+}
+
+/// An octet for 8, 16 or 24 queries by 32 keys.
+fn octets_form(_: &Traits, call: &Call) -> Form {
+    let tokens = call.params.tokens;
+    let groups = octet::groups(tokens as usize) as u32;
+    let tiles = tokens.div_ceil(8 * groups) * tokens.div_ceil(32);
+    Form::plain([tiles.div_ceil(8), 1, call.params.images]).of(call.types).with([("GROUPS", groups)])
+}
+
+/// The buffers, by the names that the shaders have for them.
+#[derive(Clone, Copy)]
+pub struct Bindings<'a> {
+    /// [B, T, row4 * 4], of the input type
+    pub x: &'a wgpu::Buffer,
+    /// [B, T], read with [`Products::ProportionalLogits`] only
+    pub sizes: &'a wgpu::Buffer,
+    /// [B, H, T, stride]
+    pub y: &'a wgpu::Buffer,
+}
+
+/// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`]; [`Error::Config`] for rows in a texture that are for something else.
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    types: Types,
-    params: Params,
-    images: u32,
-    products: Products,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    let rows = images as usize * params.tokens as usize;
-    let flag = |name, on| (name, f64::from(u8::from(on)));
-    let mut constants = vec![
-        flag("PROPORTIONAL", products == Products::ProportionalLogits),
-        flag("SYMMETRIC", products == Products::Cosines),
-    ];
-    let kernel = match variant {
-        Variant::Plain => &KERNEL,
-        Variant::Subgroup => {
-            constants.push(("GROUPS", octet::groups(params.tokens as usize) as f64));
-            &SUBGROUP
-        }
-    };
-    let home = bindings.x.home();
-    if home == Home::Texture
-        && (variant, products, types.input) != (Variant::Subgroup, Products::Cosines, Precision::F32)
-    {
-        let got = format!("{products:?} of {} by {variant:?}", types.input);
-        return Err(Error::config(kernel.name, "cosines of f32 by subgroups, of rows in a texture", got));
+/// [`Error::Config`] for a call that `way` does not take, else as [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let Call { params, types, products } = call;
+    if !(way.takes)(recorder.traits(), &call) {
+        let expected = "logits, cosines of f32, or by cooperative matrices cosines of f16, an even number of matrices long, \
+                        with room for a workgroup";
+        let got = format!("{products:?} of {types}, {} dimensions, by {way:?}", params.head4 * 4);
+        return Err(Error::config(Call::NAME, expected, got));
     }
-    let width = params.row4 as usize * 4;
-    let x = match bindings.x {
-        Matrix::Buffer(buffer) => Operand::buffer(buffer, types.input.words(rows * width)),
-        Matrix::Texture(_) => bindings.x.operand(kernel.name, [images as usize, params.tokens as usize, width])?,
-    };
-    recorder.dispatch_typed(
-        kernel,
-        types.at(home),
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[
-            x,
-            Operand::buffer(bindings.sizes, rows),
-            Operand::buffer(bindings.y, rows * params.heads as usize * params.stride as usize),
-        ],
-        workgroups(&params, images, variant),
-    )
+    let (images, tokens, width) = (params.images as usize, params.tokens as usize, params.row4 as usize * 4);
+    let elements = images * tokens * params.heads as usize * params.stride as usize;
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [
+        ("x", Operand::buffer(bindings.x, types.input.words(images * tokens * width))),
+        ("sizes", Operand::buffer(bindings.sizes, images * tokens)),
+        ("y", Operand::buffer(bindings.y, elements)),
+    ];
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

@@ -4,31 +4,24 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "resample",
-    shader: "embed/resample.wgsl",
-    bindings: &[Binding::read("batch"), Binding::read("source"), Binding::write("out")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// Jobs of each pass that there is room for, at least as many as images.
-    pub images: u32,
-    /// Pixels along the network's image, which is how many windows a photograph has.
-    pub side: u32,
-    /// Bytes of a pixel of the source: 3, packed, or 4.
-    pub pixel_bytes: u32,
-    /// 1 for the second pass, which writes the network's pixels.
-    pub last: u32,
+kernel! {
+    /// A thread makes a pixel, of one line and one window.
+    pub static KERNEL = "resample" in "embed/resample.wgsl";
+    params {
+        /// Jobs of each pass that there is room for, at least as many as images.
+        images: u32,
+        /// Pixels along the network's image, which is how many windows a photograph has.
+        side: u32,
+        /// Bytes of a pixel of the source: 3, packed, or 4.
+        pixel_bytes: u32,
+        /// 1 for the second pass, which writes the network's pixels.
+        last: u32,
+    }
+    bindings { batch: read, source: read, out: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
 /// One photograph in one pass.
@@ -58,7 +51,7 @@ pub struct Job {
 /// Words of the table at the start of a batch: what each byte becomes in red, green and blue, as f32.
 pub const BYTES: usize = 3 * 256;
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// `[768]` f32, [2, B] jobs, windows and weights.
@@ -83,13 +76,12 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_
     let whole = |buffer: &wgpu::Buffer| (buffer.size() / 4) as usize;
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups),
+        &params,
         &[
-            Operand::buffer(bindings.batch, whole(bindings.batch)),
-            Operand::buffer(bindings.source, whole(bindings.source)),
-            Operand::buffer(bindings.out, whole(bindings.out)),
+            ("batch", Operand::buffer(bindings.batch, whole(bindings.batch))),
+            ("source", Operand::buffer(bindings.source, whole(bindings.source))),
+            ("out", Operand::buffer(bindings.out, whole(bindings.out))),
         ],
-        workgroups,
     )
 }

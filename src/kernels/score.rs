@@ -1,75 +1,111 @@
 //! Eq. 11, connectivity against dominance, and which tokens stay by it.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::attention_connectivity::strips;
-use super::attention_powers::Layout;
+use super::layout::Layout;
 use super::top_k::MOST_PATCHES;
 use crate::condensation::Chain;
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Matrix, Operand, Recorder, Types, Variant, octet};
+use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel, octet};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "score",
-    shader: "condense/score.wgsl",
-    bindings: &[
-        Binding::read("w"),
-        Binding::read("column_sums"),
-        Binding::read("dominance"),
-        Binding::write("score"),
-        Binding::write("order"),
-        Binding::write("slot"),
-    ],
-    params_size: size_of::<Params>(),
-    workgroup_size: [256, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "score_subgroup",
-    shader: "condense/score_subgroup.wgsl",
-    bindings: &[
-        Binding::matrix("w"),
-        Binding::read("column_sums"),
-        Binding::read("dominance"),
-        Binding::write("score"),
-        Binding::write("order"),
-        Binding::write("slot"),
-    ],
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("score"),
-    workgroup_size: octet::WORKGROUP,
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// N, at most [`MOST_PATCHES`].
-    pub patches: u32,
-    /// N - R
-    pub kept: u32,
-    /// Rows of column sums of an image; N where the matrix itself stands in for its sums.
-    pub strips: u32,
-    /// b
-    pub beta: f32,
-    /// Factor that restores the true c; immaterial when it is normalised.
-    pub scale: f32,
-    /// a / s, s = max(a, 1).
-    pub ratio: f32,
-    /// 1 / s.
-    pub inverse: f32,
-    /// Elements from one row of W, or of its columns' sums, to the next.
-    pub stride: u32,
-    /// Elements before a row's first column.
-    pub shift: u32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "score" in "condense/score.wgsl";
+    params {
+        /// N, at most [`MOST_PATCHES`].
+        patches: u32,
+        /// N - R
+        kept: u32,
+        /// Rows of column sums of an image; N where the matrix itself stands in for its sums.
+        strips: u32,
+        /// b
+        beta: f32,
+        /// Factor that restores the true c; immaterial when it is normalised.
+        scale: f32,
+        /// a / s, s = max(a, 1).
+        ratio: f32,
+        /// 1 / s.
+        inverse: f32,
+        /// Elements from one row of W, or of its columns' sums, to the next.
+        stride: u32,
+        /// Elements before a row's first column.
+        shift: u32,
+    }
+    bindings { w: read, column_sums: read, dominance: read, score: write, order: write, slot: write }
+    overrides { FIRST: [2], ORDER: [0, 1, 2], NORMALISE: [0, 1], CONNECTIVITY: [0, 1], DOMINANCE: [0, 1] }
+    workgroup [256, 1, 1];
+    way of "score";
 }
 
-/// The buffers, in the shader's order.
+kernel! {
+    /// W is read by octets, four columns to a lane.
+    pub static SUBGROUP = "score_subgroup" in "condense/score_subgroup.wgsl";
+    params Params;
+    bindings { w: read, column_sums: read, dominance: read, score: write, order: write, slot: write }
+    overrides {
+        FIRST: [2], ORDER: [0, 1, 2], NORMALISE: [0, 1], CONNECTIVITY: [0, 1], DOMINANCE: [0, 1], ALIGNED: [0, 1],
+        WHOLE: [0, 1], THREADS: [64, 128, 192, 256], SHORTEST: [1, 4],
+    }
+    workgroup octet::WORKGROUP;
+    features wgpu::Features::SUBGROUP;
+    way of "score";
+}
+
+/// One score.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes and factors.
+    pub params: Params,
+    /// B
+    pub images: u32,
+    /// What counts.
+    pub terms: Terms,
+    /// How many factors of W c is made of; 0 where c is given. [`Connectivity::order`] tells.
+    pub order: u32,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "score";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 2] = [
+    Way {
+        name: "octets",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |_, _| true,
+        cost: |_, _| Some(1.0),
+        form: |traits, call| {
+            let aligned = u32::from(call.params.stride.is_multiple_of(4));
+            call.form().with(octet::threads_of_an_image(traits)).with([("ALIGNED", aligned), ("WHOLE", aligned)])
+        },
+    },
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| call.form(),
+    },
+];
+
+impl Call {
+    /// One workgroup for each image, with the constants that both ways have.
+    fn form(&self) -> Form {
+        let Terms { normalise, connectivity, dominance } = self.terms;
+        let terms = [("NORMALISE", normalise), ("CONNECTIVITY", connectivity), ("DOMINANCE", dominance)];
+        Form::plain([self.images, 1, 1])
+            // Tokens are listed in ascending order.
+            .with([("FIRST", 2), ("ORDER", self.order)])
+            .with(terms.map(|(name, counts)| (name, u32::from(counts))))
+    }
+}
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// Where c comes from.
@@ -93,16 +129,25 @@ pub enum Connectivity<'a> {
     First {
         /// [B, strips, N] in the layout of [`Params::laid_out`], from `attention_connectivity`, or W
         column_sums: &'a wgpu::Buffer,
-        /// W [B, N, N] where it lies in a texture: then it is read, not its sums
-        w: Option<&'a wgpu::TextureView>,
     },
     /// For C = W + a W^2, from sums of W's columns and W.
     Second {
-        /// [B, strips, N], likewise; not read with W in a texture
+        /// [B, strips, N], likewise
         column_sums: &'a wgpu::Buffer,
-        /// [B, N, N], likewise; in a texture for octets only
-        w: Matrix<'a>,
+        /// W [B, N, N], likewise
+        w: &'a wgpu::Buffer,
     },
+}
+
+impl Connectivity<'_> {
+    /// How many factors of W c is made of; 0 where it is given.
+    pub fn order(self) -> u32 {
+        match self {
+            Self::Mean(_) => 0,
+            Self::First { .. } => 1,
+            Self::Second { .. } => 2,
+        }
+    }
 }
 
 /// Which terms count.
@@ -139,73 +184,36 @@ impl Params {
     }
 }
 
-/// One workgroup for each image.
-pub fn workgroups(images: u32) -> [u32; 3] {
-    [images, 1, 1]
-}
-
-/// Records one dispatch for `images` images.
+/// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    params: Params,
-    images: u32,
-    terms: Terms,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    let patches = params.patches as usize;
+/// [`Error::Limit`] past [`MOST_PATCHES`], [`Error::Config`] where `call` and `bindings` differ in where c comes from,
+/// else as [`Recorder::dispatch`].
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let (params, source) = (call.params, bindings.connectivity);
+    let [patches, images, stride] = [params.patches, call.images, params.stride].map(|count| count as usize);
     if patches > MOST_PATCHES {
-        return Err(Error::limit("score", format!("at most {MOST_PATCHES} patch tokens"), patches.to_string()));
+        return Err(Error::limit(KERNEL.name, format!("at most {MOST_PATCHES} patch tokens"), patches.to_string()));
     }
-    let elements = images as usize * patches;
-    let stride = params.stride as usize;
-    let sums = images as usize * params.strips as usize * stride;
-    // What a variant does not read is bound all the same: a vec4 of something.
-    let (order, column_sums, w) = match bindings.connectivity {
-        Connectivity::Mean(c) => (0, Operand::buffer(c, elements), (Matrix::Buffer(c), [1, 1, 4])),
-        Connectivity::First { column_sums, w } => {
-            let unread = (Matrix::Buffer(column_sums), [1, 1, 4]);
-            let w = w.map_or(unread, |view| (Matrix::Texture(view), [images as usize, patches, stride]));
-            (1, Operand::buffer(column_sums, sums), w)
-        }
-        Connectivity::Second { column_sums, w } => {
-            (2, Operand::buffer(column_sums, sums), (w, [images as usize, patches, stride]))
-        }
+    if call.order != source.order() {
+        let expected = format!("connectivity of order {}", call.order);
+        return Err(Error::config(KERNEL.name, expected, source.order().to_string()));
+    }
+    let elements = images * patches;
+    let sums = |buffer| Operand::buffer(buffer, images * params.strips as usize * stride);
+    // A binding that is not read is bound all the same, to a vec4 of something.
+    let (column_sums, w) = match source {
+        Connectivity::Mean(c) => (Operand::buffer(c, elements), Operand::buffer(c, 4)),
+        Connectivity::First { column_sums } => (sums(column_sums), Operand::buffer(column_sums, 4)),
+        Connectivity::Second { column_sums, w } => (sums(column_sums), Operand::buffer(w, images * patches * stride)),
     };
-    let (w, size) = w;
-    let flag = |on: bool| f64::from(u8::from(on));
-    let listed = |buffer| Operand::buffer(buffer, elements);
-    let mut constants = vec![
-        ("ORDER", f64::from(order)),
-        ("NORMALISE", flag(terms.normalise)),
-        ("CONNECTIVITY", flag(terms.connectivity)),
-        ("DOMINANCE", flag(terms.dominance)),
+    let operands = [
+        ("w", w),
+        ("column_sums", column_sums),
+        ("dominance", Operand::buffer(bindings.dominance, elements)),
+        ("score", Operand::buffer(bindings.score, elements)),
+        ("order", Operand::buffer(bindings.order, elements)),
+        ("slot", Operand::buffer(bindings.slot, elements)),
     ];
-    let kernel = match variant {
-        Variant::Plain => &KERNEL,
-        Variant::Subgroup => {
-            constants.extend(octet::threads_of_an_image(recorder.context()));
-            let whole = flag(stride.is_multiple_of(4));
-            constants.extend([("ALIGNED", whole), ("WHOLE", whole)]);
-            &SUBGROUP
-        }
-    };
-    recorder.dispatch_typed(
-        kernel,
-        Types::default().at(w.home()),
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[
-            w.operand(KERNEL.name, size)?,
-            column_sums,
-            listed(bindings.dominance),
-            listed(bindings.score),
-            listed(bindings.order),
-            listed(bindings.slot),
-        ],
-        workgroups(images),
-    )
+    recorder.dispatch(way.kernel, &(way.form)(recorder.traits(), &call), &params, &operands)
 }

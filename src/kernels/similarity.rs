@@ -1,31 +1,22 @@
 //! Dot products or distances of patch tokens, for the paper's other metrics.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Recorder, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "similarity",
-    shader: "condense/similarity.wgsl",
-    bindings: &[Binding::read("x"), Binding::write("y")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// E
-    pub prefix: u32,
-    /// N
-    pub patches: u32,
-    /// D / 4
-    pub width4: u32,
+kernel! {
+    /// A thread compares four tokens with four.
+    pub static KERNEL = "similarity" in "condense/similarity.wgsl";
+    params {
+        /// E
+        prefix: u32,
+        /// N
+        patches: u32,
+        /// D / 4
+        width4: u32,
+    }
+    bindings { x: read, y: write }
+    overrides { DISTANCE: [0, 1] }
+    workgroup [64, 1, 1];
 }
 
 /// What two tokens are compared by.
@@ -37,7 +28,7 @@ pub enum Kind {
     Distance,
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, E + N, D]
@@ -66,12 +57,11 @@ pub fn record(
     let tokens = images_count * (params.prefix as usize + patches);
     recorder.dispatch(
         &KERNEL,
-        &[("DISTANCE", f64::from(u8::from(kind == Kind::Distance)))],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(&params, images)).with([("DISTANCE", u32::from(kind == Kind::Distance))]),
+        &params,
         &[
-            Operand::buffer(bindings.x, tokens * params.width4 as usize * 4),
-            Operand::buffer(bindings.y, images_count * patches * patches),
+            ("x", Operand::buffer(bindings.x, tokens * params.width4 as usize * 4)),
+            ("y", Operand::buffer(bindings.y, images_count * patches * patches)),
         ],
-        workgroups(&params, images),
     )
 }

@@ -1,53 +1,81 @@
 //! Softmax along rows, in place.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant, grid};
+use crate::gpu::{Form, Operand, Operation, Recorder, Way, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "softmax",
-    shader: "block/softmax.wgsl",
-    bindings: &[Binding::write("x")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "softmax_subgroup",
-    shader: "block/softmax_subgroup.wgsl",
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("softmax"),
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// Rows.
-    pub rows: u32,
-    /// Elements that take part.
-    pub columns: u32,
-    /// Elements from one row to the next; those past `columns` become 0.
-    pub stride: u32,
-    /// Factor before the exponential.
-    pub scale: f32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "softmax" in "block/softmax.wgsl";
+    params {
+        /// Rows.
+        rows: u32,
+        /// Elements that take part.
+        columns: u32,
+        /// Elements from one row to the next; those past `columns` become 0.
+        stride: u32,
+        /// Factor before the exponential.
+        scale: f32,
+    }
+    bindings { x: write }
+    overrides {}
+    workgroup [64, 1, 1];
+    way of "softmax";
 }
 
-/// The buffers, in the shader's order.
+kernel! {
+    /// A row to an octet.
+    pub static SUBGROUP = "softmax_subgroup" in "block/softmax_subgroup.wgsl";
+    params Params;
+    bindings KERNEL;
+    overrides {}
+    workgroup [64, 1, 1];
+    features wgpu::Features::SUBGROUP;
+    way of "softmax";
+}
+
+/// One softmax.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes.
+    pub params: Params,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "softmax";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 2] = [
+    Way {
+        name: "octets",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |_, _| true,
+        cost: |_, _| Some(1.0),
+        form: |_, call| Form::plain(workgroups(&call.params)),
+    },
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| Form::plain(workgroups(&call.params)),
+    },
+];
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [rows, stride]
     pub x: &'a wgpu::Buffer,
 }
 
-/// Eight rows to a workgroup, of either variant.
-pub fn workgroups(params: &Params) -> [u32; 3] {
+/// Eight rows to a workgroup, of either way.
+fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows as usize).div_ceil(8))
 }
 
@@ -55,16 +83,8 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, variant: Variant, params: Params, bindings: Bindings<'_>) -> Result<()> {
-    let kernel = match variant {
-        Variant::Plain => &KERNEL,
-        Variant::Subgroup => &SUBGROUP,
-    };
-    recorder.dispatch(
-        kernel,
-        &[],
-        bytemuck::bytes_of(&params),
-        &[Operand::buffer(bindings.x, params.rows as usize * params.stride as usize)],
-        workgroups(&params),
-    )
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let elements = call.params.rows as usize * call.params.stride as usize;
+    let form = (way.form)(recorder.traits(), &call);
+    recorder.dispatch(way.kernel, &form, &call.params, &[("x", Operand::buffer(bindings.x, elements))])
 }

@@ -1,38 +1,29 @@
 //! The largest logit that any patch token gives each class, added to the image's logits.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "token_max",
-    shader: "head/token_max.wgsl",
-    bindings: &[Binding::read("x"), Binding::write("y")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// B
-    pub images: u32,
-    /// T, more than `prefix`.
-    pub tokens: u32,
-    /// E
-    pub prefix: u32,
-    /// Classes.
-    pub classes: u32,
-    /// What the maximum is multiplied by.
-    pub share: f32,
+kernel! {
+    /// A thread looks through the tokens for one class.
+    pub static KERNEL = "token_max" in "head/token_max.wgsl";
+    params {
+        /// B
+        images: u32,
+        /// T, more than `prefix`.
+        tokens: u32,
+        /// E
+        prefix: u32,
+        /// Classes.
+        classes: u32,
+        /// What the maximum is multiplied by.
+        share: f32,
+    }
+    bindings { x: read, y: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, T, classes]
@@ -54,9 +45,11 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_
     let logits = params.images as usize * params.classes as usize;
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
-        &[Operand::buffer(bindings.x, logits * params.tokens as usize), Operand::buffer(bindings.y, logits)],
-        workgroups(&params),
+        &Form::plain(workgroups(&params)),
+        &params,
+        &[
+            ("x", Operand::buffer(bindings.x, logits * params.tokens as usize)),
+            ("y", Operand::buffer(bindings.y, logits)),
+        ],
     )
 }

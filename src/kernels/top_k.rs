@@ -1,42 +1,80 @@
 //! Which tokens stay: a stable selection of the highest scores.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::{Error, Result};
-use crate::gpu::{Binding, Kernel, Operand, Recorder, Variant, octet};
+use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel, octet};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "top_k",
-    shader: "condense/top_k.wgsl",
-    bindings: &[Binding::read("score"), Binding::write("order"), Binding::write("slot")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [256, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The same in octets.
-pub const SUBGROUP: Kernel = Kernel {
-    name: "top_k_subgroup",
-    shader: "condense/top_k_subgroup.wgsl",
-    features: wgpu::Features::SUBGROUP,
-    variant_of: Some("top_k"),
-    workgroup_size: octet::WORKGROUP,
-    ..KERNEL
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// N, at most [`MOST_PATCHES`].
-    pub patches: u32,
-    /// N - R
-    pub kept: u32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "top_k" in "condense/top_k.wgsl";
+    params {
+        /// N, at most [`MOST_PATCHES`].
+        patches: u32,
+        /// N - R
+        kept: u32,
+    }
+    bindings { score: read, order: write, slot: write }
+    overrides { FIRST: [0, 1, 2] }
+    workgroup [256, 1, 1];
+    way of "top_k";
 }
 
-/// The buffers, in the shader's order.
+kernel! {
+    /// Octets share the scores that each token's is compared with.
+    pub static SUBGROUP = "top_k_subgroup" in "condense/top_k_subgroup.wgsl";
+    params Params;
+    bindings KERNEL;
+    overrides { FIRST: [0, 1, 2], THREADS: [64, 128, 192, 256], SHORTEST: [1, 4] }
+    workgroup octet::WORKGROUP;
+    features wgpu::Features::SUBGROUP;
+    way of "top_k";
+}
+
+/// One selection.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes.
+    pub params: Params,
+    /// B
+    pub images: u32,
+    /// The order of what is listed.
+    pub listing: Listing,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "top_k";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 2] = [
+    Way {
+        name: "octets",
+        kernel: &SUBGROUP,
+        is_fallback: false,
+        takes: |_, _| true,
+        cost: |_, _| Some(1.0),
+        form: |traits, call| call.form().with(octet::threads_of_an_image(traits)),
+    },
+    Way {
+        name: "plain",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| call.form(),
+    },
+];
+
+impl Call {
+    /// A workgroup for each image.
+    fn form(&self) -> Form {
+        Form::plain([self.images, 1, 1]).with([self.listing.constant()])
+    }
+}
+
+/// The buffers, by the names that the shaders have for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N]
@@ -56,6 +94,17 @@ pub enum Listing {
     ParityFirst(u32),
 }
 
+impl Listing {
+    /// What the shaders call it.
+    fn constant(self) -> (&'static str, u32) {
+        let first = match self {
+            Self::Ascending => 2,
+            Self::ParityFirst(parity) => parity % 2,
+        };
+        ("FIRST", first)
+    }
+}
+
 /// The most patch tokens that one workgroup's memory can sort.
 pub const MOST_PATCHES: usize = 2048;
 
@@ -69,41 +118,18 @@ impl Params {
     }
 }
 
-/// One workgroup for each image.
-pub fn workgroups(images: u32) -> [u32; 3] {
-    [images, 1, 1]
-}
-
-/// Records one dispatch for `images` images.
+/// Records one dispatch.
 ///
 /// # Errors
 /// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    variant: Variant,
-    params: Params,
-    images: u32,
-    listing: Listing,
-    bindings: Bindings<'_>,
-) -> Result<()> {
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let Call { params, images, .. } = call;
     if params.patches as usize > MOST_PATCHES {
         return Err(Error::limit("top_k", format!("at most {MOST_PATCHES} patch tokens"), params.patches.to_string()));
     }
     let elements = images as usize * params.patches as usize;
-    let first = match listing {
-        Listing::Ascending => 2,
-        Listing::ParityFirst(parity) => parity % 2,
-    };
-    let (kernel, mut constants) = match variant {
-        Variant::Plain => (&KERNEL, Vec::new()),
-        Variant::Subgroup => (&SUBGROUP, octet::threads_of_an_image(recorder.context()).to_vec()),
-    };
-    constants.push(("FIRST", f64::from(first)));
-    recorder.dispatch(
-        kernel,
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[bindings.score, bindings.order, bindings.slot].map(|buffer| Operand::buffer(buffer, elements)),
-        workgroups(images),
-    )
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [("score", bindings.score), ("order", bindings.order), ("slot", bindings.slot)]
+        .map(|(name, buffer)| (name, Operand::buffer(buffer, elements)));
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

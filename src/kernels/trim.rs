@@ -1,34 +1,25 @@
 //! Rows without their padding.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder, grid};
+use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "trim",
-    shader: "head/trim.wgsl",
-    bindings: &[Binding::read("padded"), Binding::write("rows")],
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// Rows.
-    pub rows: u32,
-    /// Columns that stay.
-    pub columns: u32,
-    /// Elements of a padded row, at least `columns`.
-    pub stride: u32,
+kernel! {
+    /// A thread copies an element.
+    pub static KERNEL = "trim" in "head/trim.wgsl";
+    params {
+        /// Rows.
+        rows: u32,
+        /// Columns that stay.
+        columns: u32,
+        /// Elements of a padded row, at least `columns`.
+        stride: u32,
+    }
+    bindings { padded: read, rows: write }
+    overrides {}
+    workgroup [64, 1, 1];
 }
 
-/// The buffers, in the shader's order.
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [rows, stride]
@@ -49,12 +40,11 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
     recorder.dispatch(
         &KERNEL,
-        &[],
-        bytemuck::bytes_of(&params),
+        &Form::plain(workgroups(&params)),
+        &params,
         &[
-            Operand::buffer(bindings.padded, params.rows as usize * params.stride as usize),
-            Operand::buffer(bindings.rows, params.rows as usize * params.columns as usize),
+            ("padded", Operand::buffer(bindings.padded, params.rows as usize * params.stride as usize)),
+            ("rows", Operand::buffer(bindings.rows, params.rows as usize * params.columns as usize)),
         ],
-        workgroups(&params),
     )
 }

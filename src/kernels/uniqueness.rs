@@ -1,37 +1,73 @@
 //! The `uniqueness` score.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::error::Result;
-use crate::gpu::{Binding, Kernel, Operand, Recorder};
+use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "uniqueness",
-    shader: "condense/uniqueness.wgsl",
-    bindings: &[Binding::read("cosine"), Binding::read("dominance"), Binding::read("sizes"), Binding::write("score")],
-    params_size: size_of::<Params>(),
-    // By an override: 16 for each row that is looked at side by side.
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: None,
-};
-
-/// The shader's uniform.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-pub struct Params {
-    /// N
-    pub patches: u32,
-    /// E
-    pub prefix: u32,
-    /// g
-    pub exponent: f32,
-    /// h
-    pub size_exponent: f32,
+kernel! {
+    /// Runs everywhere.
+    pub static KERNEL = "uniqueness" in "condense/uniqueness.wgsl";
+    params {
+        /// N
+        patches: u32,
+        /// E
+        prefix: u32,
+        /// g
+        exponent: f32,
+        /// h
+        size_exponent: f32,
+    }
+    bindings { cosine: read, dominance: read, sizes: read, score: write }
+    overrides { ROWS: [4, 16] }
+    // 16 threads for each row that is looked at side by side.
+    workgroup [64, 1, 1];
+    way of "uniqueness";
 }
 
-/// The buffers, in the shader's order.
+/// One score.
+#[derive(Clone, Copy, Debug)]
+pub struct Call {
+    /// Sizes and exponents.
+    pub params: Params,
+    /// B
+    pub images: u32,
+}
+
+impl Operation for Call {
+    const NAME: &'static str = "uniqueness";
+
+    fn ways() -> &'static [Way<Self>] {
+        &WAYS
+    }
+}
+
+static WAYS: [Way<Call>; 2] = [
+    Way {
+        name: "16 rows",
+        kernel: &KERNEL,
+        is_fallback: false,
+        takes: |_, _| true,
+        // More rows side by side are shorter waits to a GPU, and only more threads to a CPU.
+        cost: |traits, _| traits.loads_ahead.then_some(1.0),
+        form: |_, call| call.form(16),
+    },
+    Way {
+        name: "4 rows",
+        kernel: &KERNEL,
+        is_fallback: true,
+        takes: |_, _| true,
+        cost: |_, _| Some(2.0),
+        form: |_, call| call.form(4),
+    },
+];
+
+impl Call {
+    /// A workgroup for 64 patch tokens of an image, which looks at `rows` rows side by side.
+    fn form(&self, rows: u32) -> Form {
+        Form::plain([self.params.patches.div_ceil(64), self.images, 1]).with([("ROWS", rows)])
+    }
+}
+
+/// The buffers, by the names that the shader has for them.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -44,28 +80,19 @@ pub struct Bindings<'a> {
     pub score: &'a wgpu::Buffer,
 }
 
-/// One workgroup for 64 patch tokens, for each image.
-pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
-    [params.patches.div_ceil(64), images, 1]
-}
-
-/// Records one dispatch for `images` images.
+/// Records one dispatch.
 ///
 /// # Errors
 /// As [`Recorder::dispatch`].
-pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
+pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
+    let Call { params, images } = call;
     let rows = images as usize * params.patches as usize;
-    // To a CPU more of them are only more threads; a GPU waits less.
-    recorder.dispatch(
-        &KERNEL,
-        &[("ROWS", if recorder.context().is_emulated() { 4.0 } else { 16.0 })],
-        bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.cosine, rows * params.patches as usize),
-            Operand::buffer(bindings.dominance, rows),
-            Operand::buffer(bindings.sizes, rows + images as usize * params.prefix as usize),
-            Operand::buffer(bindings.score, rows),
-        ],
-        workgroups(&params, images),
-    )
+    let form = (way.form)(recorder.traits(), &call);
+    let operands = [
+        ("cosine", Operand::buffer(bindings.cosine, rows * params.patches as usize)),
+        ("dominance", Operand::buffer(bindings.dominance, rows)),
+        ("sizes", Operand::buffer(bindings.sizes, rows + images as usize * params.prefix as usize)),
+        ("score", Operand::buffer(bindings.score, rows)),
+    ];
+    recorder.dispatch(way.kernel, &form, &params, &operands)
 }

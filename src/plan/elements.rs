@@ -3,10 +3,9 @@
 use super::{Attention, BlockPlan, Plan};
 use crate::condensation::{Condensation, Path};
 use crate::config::Head;
-use crate::kernels::attention::Emission;
 use crate::kernels::attention_connectivity::strips;
 use crate::kernels::attention_mean;
-use crate::kernels::attention_powers::Layout;
+use crate::kernels::layout::Layout;
 
 /// Elements (4 bytes each) of each buffer for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +18,6 @@ pub struct Elements {
     pub qkv: usize,
     pub probs: usize,
     pub softmax_rows: usize,
-    pub powers: usize,
-    pub levels: usize,
     pub hidden: usize,
     pub sizes: usize,
     pub pooled: usize,
@@ -47,7 +44,6 @@ impl Elements {
             ("tokens", self.tokens),
             ("qkv", self.qkv),
             ("attention probabilities", self.probs),
-            ("powers of attention", self.powers),
             ("hidden layer", self.hidden),
             ("logits", self.padded_logits),
             ("logits of tokens", self.token_logits),
@@ -85,27 +81,21 @@ impl Plan {
         };
         let when =
             |needed: fn(&Condensation) -> bool, len: usize| condensation.filter(|c| needed(c)).map_or(0, |_| len);
-        let emitted = |len: fn(usize) -> usize| match condensation {
-            Some(condensation) if self.emits(condensation) => config.heads * len(tokens),
-            _ => 0,
-        };
         Elements {
-            pixels: 3 * config.image * config.image,
+            pixels: config.pixels(),
             stem: config.stem_elements(),
             // The stem's layers go to and fro between `stem` and this.
             patches: (patches * config.patch_stride()).max(config.stem_elements()),
             tokens: tokens * config.width,
             qkv: tokens * 3 * config.width,
             probs: match self.attention {
-                Attention::Stored(_) => config.heads * tokens * Self::probs_stride(tokens),
-                Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => 0,
+                Attention::Stored => config.heads * tokens * Self::probs_stride(tokens),
+                Attention::Fused | Attention::Cooperative => 0,
             },
             softmax_rows: match self.attention {
-                Attention::Stored(_) => 0,
-                Attention::Fused(_) | Attention::Emitting | Attention::Cooperative => config.heads * tokens * 2,
+                Attention::Stored => 0,
+                Attention::Fused | Attention::Cooperative => config.heads * tokens * 2,
             },
-            powers: emitted(Emission::powers_len),
-            levels: emitted(Emission::levels_len),
             hidden: tokens * config.mlp,
             sizes: tokens,
             pooled: config.head_rows() * config.width,

@@ -1,4 +1,4 @@
-//! Twin of `embed/assemble.wgsl`.
+//! Reference of `embed/assemble.wgsl`.
 
 /// Prefix tokens [E, D], then `projected` [B, N, D] + `position` [N, D], for each image: [B, E + N, D].
 pub fn assemble(projected: &[f32], prefix: &[f32], position: &[f32]) -> Vec<f32> {

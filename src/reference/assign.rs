@@ -1,4 +1,4 @@
-//! Twin of `condense/assign.wgsl`.
+//! Reference of `condense/assign.wgsl`.
 
 use super::top_k::descending;
 use crate::condensation::Chain;

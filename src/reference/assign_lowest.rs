@@ -1,4 +1,4 @@
-//! Twin of `condense/assign_lowest.wgsl`.
+//! Reference of `condense/assign_lowest.wgsl`.
 
 use std::cmp::Ordering;
 

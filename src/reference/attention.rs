@@ -1,4 +1,4 @@
-//! Twin of `block/attention.wgsl`.
+//! Reference of `block/attention.wgsl`.
 
 use crate::kernels::attention::Params;
 

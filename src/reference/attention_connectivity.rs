@@ -1,4 +1,4 @@
-//! Twin of `condense/attention_connectivity.wgsl`.
+//! Reference of `condense/attention_connectivity.wgsl`.
 
 /// Mean over heads of the patch-to-patch part of probs [B, H, T, stride]: W [B, N, N], N = T - prefix.
 pub fn attention_connectivity(probs: &[f32], tokens: usize, prefix: usize, heads: usize, stride: usize) -> Vec<f32> {

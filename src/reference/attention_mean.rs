@@ -1,4 +1,4 @@
-//! Twin of `block/attention_mean.wgsl`.
+//! Reference of `block/attention_mean.wgsl`.
 
 use super::attention::{Row, bias};
 use crate::kernels::attention_mean::Params;

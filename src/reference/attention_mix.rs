@@ -1,4 +1,4 @@
-//! Twin of `block/attention_mix.wgsl`.
+//! Reference of `block/attention_mix.wgsl`.
 
 use crate::kernels::attention_mix::Params;
 

@@ -1,4 +1,4 @@
-//! Twin of `condense/bipartite.wgsl`.
+//! Reference of `condense/bipartite.wgsl`.
 
 use crate::kernels::bipartite::{Params, STAYS};
 

@@ -1,4 +1,4 @@
-//! Twin of `condense/connectivity.wgsl`: C itself, formed densely in f64 as eqs. 8 to 10 are printed. The kernel never
+//! Reference of `condense/connectivity.wgsl`: C itself, formed densely in f64 as eqs. 8 to 10 are printed. The kernel never
 //! forms it, so this also checks the algebra of the thin path.
 
 use crate::kernels::connectivity::Chain;

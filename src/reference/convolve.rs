@@ -1,4 +1,4 @@
-//! Twin of `embed/convolve.wgsl`.
+//! Reference of `embed/convolve.wgsl`.
 
 use crate::kernels::convolve::Window;
 

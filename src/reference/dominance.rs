@@ -1,4 +1,4 @@
-//! Twin of `condense/dominance.wgsl`.
+//! Reference of `condense/dominance.wgsl`.
 
 /// Mean over heads of the class token's probabilities for each patch token: D [B, N].
 pub fn dominance(probs: &[f32], tokens: usize, prefix: usize, heads: usize, stride: usize) -> Vec<f32> {

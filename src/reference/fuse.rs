@@ -1,4 +1,4 @@
-//! Twin of `condense/fuse.wgsl`.
+//! Reference of `condense/fuse.wgsl`.
 
 use crate::kernels::fuse::{Fusion, Params};
 

@@ -1,4 +1,4 @@
-//! Twin of `condense/key_mean.wgsl`.
+//! Reference of `condense/key_mean.wgsl`.
 
 use crate::kernels::key_mean::Params;
 

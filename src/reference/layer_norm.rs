@@ -1,4 +1,4 @@
-//! Twin of `block/layer_norm.wgsl`.
+//! Reference of `block/layer_norm.wgsl`.
 
 /// (x - mean) / sqrt(variance + epsilon) * weight + bias for each row of `x` [rows, D].
 pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {

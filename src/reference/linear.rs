@@ -1,5 +1,6 @@
-//! Twin of `block/linear.wgsl`.
+//! Reference of `block/linear.wgsl`.
 
+use crate::config::Activation;
 use crate::kernels::linear::Epilogue;
 
 /// x [M, K] times w [K, stride] plus bias, its first `columns` columns, into y [M, columns] by `epilogue`. To gather is to
@@ -19,7 +20,7 @@ pub fn linear(x: &[f32], w: &[f32], bias: &[f32], inner: usize, columns: usize, 
         for (out, &sum) in out.iter_mut().zip(&sums) {
             *out = match epilogue {
                 Epilogue::Store => sum as f32,
-                Epilogue::Gelu => gelu(sum) as f32,
+                Epilogue::Activate(activation) => activate(activation, sum) as f32,
                 Epilogue::Accumulate | Epilogue::Gather => (f64::from(*out) + sum) as f32,
             };
         }
@@ -34,4 +35,15 @@ pub fn gather(tokens: &[f32], columns: usize, rows: &[u32]) -> Vec<f32> {
 /// x/2 (1 + erf(x / sqrt 2)), with an erf exact to f64.
 pub fn gelu(x: f64) -> f64 {
     0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
+}
+
+/// An activation, exact to f64.
+pub fn activate(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Gelu => gelu(x),
+        Activation::GeluTanh => {
+            0.5 * x * (1.0 + (std::f64::consts::FRAC_2_PI.sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+        }
+        Activation::QuickGelu => x / (1.0 + (-1.702 * x).exp()),
+    }
 }

@@ -1,4 +1,4 @@
-//! Twin of `condense/matrix_product.wgsl`.
+//! Reference of `condense/matrix_product.wgsl`.
 
 /// p X Z + q A + r I for square matrices of side `n`, one after the other.
 pub fn matrix_product(x: &[f32], z: &[f32], a: &[f32], n: usize, [p, q, r]: [f32; 3]) -> Vec<f32> {

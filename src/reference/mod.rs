@@ -1,4 +1,4 @@
-//! A readable CPU twin of every kernel, on slices, with sums in f64: what the kernels are checked against, on every
+//! A readable CPU reference of every kernel, on slices, with sums in f64: what the kernels are checked against, on every
 //! adapter (`tcvit doctor`) and over every awkward size (`tests/kernels/`).
 
 pub mod assemble;
@@ -8,7 +8,6 @@ pub mod attention;
 pub mod attention_connectivity;
 pub mod attention_mean;
 pub mod attention_mix;
-pub mod attention_powers;
 pub mod bipartite;
 pub mod connectivity;
 pub mod convolve;

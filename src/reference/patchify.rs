@@ -1,16 +1,16 @@
-//! Twin of `embed/patchify.wgsl`.
+//! Reference of `embed/patchify.wgsl`.
 
-/// `pixels` [B, C, side, side] to rows [B, N, stride], each patch's pixels in the order channel, y, x, then zeros.
-pub fn patchify(pixels: &[f32], channels: usize, side: usize, patch: usize, stride: usize) -> Vec<f32> {
-    let across = side / patch;
+/// `pixels` [B, C, height, width] to rows [B, N, stride], each patch's pixels in the order channel, y, x, then zeros.
+pub fn patchify(pixels: &[f32], channels: usize, [height, width]: [usize; 2], patch: usize, stride: usize) -> Vec<f32> {
+    let (down, across) = (height / patch, width / patch);
     let mut rows = Vec::new();
-    for image in pixels.chunks_exact(channels * side * side) {
-        for token in 0..across * across {
+    for image in pixels.chunks_exact(channels * height * width) {
+        for token in 0..down * across {
             let (top, left) = (token / across * patch, token % across * patch);
             let mut row = Vec::with_capacity(stride);
-            for channel in image.chunks_exact(side * side) {
+            for channel in image.chunks_exact(height * width) {
                 for y in top..top + patch {
-                    row.extend_from_slice(&channel[y * side + left..y * side + left + patch]);
+                    row.extend_from_slice(&channel[y * width + left..y * width + left + patch]);
                 }
             }
             row.resize(stride, 0.0);

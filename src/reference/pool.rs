@@ -1,4 +1,4 @@
-//! Twin of `head/pool.wgsl`.
+//! Reference of `head/pool.wgsl`.
 
 /// The first `first` tokens of each image side by side, then, with `mean`, the size-weighted mean of those after `prefix`.
 pub fn pool(x: &[f32], sizes: &[f32], tokens: usize, prefix: usize, first: usize, mean: bool) -> Vec<f32> {

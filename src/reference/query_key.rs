@@ -1,4 +1,4 @@
-//! Twin of `block/query_key.wgsl`.
+//! Reference of `block/query_key.wgsl`.
 
 use crate::kernels::query_key::Params;
 

@@ -1,4 +1,4 @@
-//! Twin of `embed/resample.wgsl`.
+//! Reference of `embed/resample.wgsl`.
 
 use crate::kernels::resample::{BYTES, Job, Params};
 

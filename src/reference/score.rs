@@ -1,4 +1,4 @@
-//! Twin of `condense/score.wgsl`.
+//! Reference of `condense/score.wgsl`.
 
 use crate::condensation::Chain;
 use crate::kernels::score::Terms;

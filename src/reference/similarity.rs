@@ -1,4 +1,4 @@
-//! Twin of `condense/similarity.wgsl`.
+//! Reference of `condense/similarity.wgsl`.
 
 use crate::kernels::similarity::{Kind, Params};
 

@@ -1,4 +1,4 @@
-//! Twin of `block/softmax.wgsl`.
+//! Reference of `block/softmax.wgsl`.
 
 /// Softmax of scale * x over the first `columns` of each row of `x` [rows, stride], in place; the rest becomes 0.
 pub fn softmax(x: &mut [f32], columns: usize, stride: usize, scale: f32) {

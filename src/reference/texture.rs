@@ -1,4 +1,4 @@
-//! Twin of `embed/texture.wgsl`.
+//! Reference of `embed/texture.wgsl`.
 
 use crate::kernels::texture::Params;
 

@@ -1,4 +1,4 @@
-//! Twin of `head/token_max.wgsl`.
+//! Reference of `head/token_max.wgsl`.
 
 /// Adds to `y` [B, classes] `share` times the largest of `x` [B, T, classes] over the tokens after `prefix`. NaN is
 /// larger than any number.

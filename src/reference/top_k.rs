@@ -1,4 +1,4 @@
-//! Twin of `condense/top_k.wgsl`.
+//! Reference of `condense/top_k.wgsl`.
 
 use std::cmp::Ordering;
 

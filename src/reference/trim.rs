@@ -1,4 +1,4 @@
-//! Twin of `head/trim.wgsl`.
+//! Reference of `head/trim.wgsl`.
 
 /// The first `columns` elements of each row of `padded` [rows, stride].
 pub fn trim(padded: &[f32], stride: usize, columns: usize) -> Vec<f32> {

@@ -1,4 +1,4 @@
-//! Twin of `condense/uniqueness.wgsl`.
+//! Reference of `condense/uniqueness.wgsl`.
 
 use crate::kernels::uniqueness::Params;
 

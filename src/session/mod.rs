@@ -11,16 +11,15 @@ use std::sync::Mutex;
 
 use image::RgbImage;
 
-use crate::attention;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::forward::{self, Stage};
 use crate::gpu::{KernelTime, Recorder, Recording, profile};
 use crate::kernels::texture;
 use crate::model::Model;
 use crate::plan::Plan;
+use crate::stage::{Forward, Outputs, attention};
 use crate::trace::Trace;
-use crate::workspace::{Selection, Workspace};
+use crate::workspace::Workspace;
 
 pub use options::{Preprocessing, SessionOptions, Wanted};
 pub use pending::Pending;
@@ -37,8 +36,7 @@ pub struct Session {
     batch: usize,
     chunk: usize,
     workspace: Workspace,
-    features: wgpu::Buffer,
-    selections: Vec<Selection>,
+    outputs: Outputs,
     recording: Recording,
     preprocessing: Preprocessing,
     slots: Slots,
@@ -62,21 +60,12 @@ impl Session {
         attention::check(&context, config, model.precision(), attention)?;
         let plan = plan.with_attention(attention);
         let chunk = plan.chunk(options.batch, context.max_binding())?;
-        let workspace = Workspace::new(&context, &plan, model.precision(), chunk, options.inspect)?;
-        let mut recorder = Recorder::new(&context);
-        let mut selections = Vec::new();
-        let mut stage = Stage {
-            plan: &plan,
-            weights: model.weights(),
-            workspace: &workspace,
-            images: chunk,
-            inspect: options.inspect,
-            block: 0,
-            current: 0,
-            scattered: false,
-            patches: plan.config.patches(),
-        };
-        let features = forward::record(&context, &mut recorder, &mut stage, &mut selections)?;
+        let workspace = Workspace::new(&context, &plan, model.precision(), chunk)?;
+        let mut recorder = Recorder::of_verified(&context);
+        let inspect = options.inspect;
+        let weights = model.weights();
+        let outputs = Forward { plan: &plan, weights, workspace: &workspace, images: chunk, inspect }
+            .record(&context, &mut recorder)?;
         let recording = recorder.finish()?;
         context.keep_pipelines();
         context.keep_choices();
@@ -94,8 +83,7 @@ impl Session {
             plan,
             chunk,
             workspace,
-            features,
-            selections,
+            outputs,
             recording,
             preprocessing: options.preprocessing,
             slots: Slots::default(),
@@ -117,7 +105,7 @@ impl Session {
     /// # Errors
     /// As [`Session::logits`].
     pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>> {
-        Ok(self.run(pixels, Wanted { features: true, blocks: false })?.features)
+        Ok(self.run(pixels, Wanted { features: true, ..Wanted::default() })?.features)
     }
 
     /// Runs normalised pixels [B, 3, image, image], for any B, and reads back what is `wanted`; the rest stays empty.
@@ -159,10 +147,10 @@ impl Session {
     pub fn submit(&self, pixels: &[f32], wanted: Wanted) -> Result<Pending<'_>> {
         let each = self.plan.elements().pixels;
         if pixels.is_empty() || !pixels.len().is_multiple_of(each) {
-            let side = self.config().image;
+            let [height, width] = self.config().image;
             return Err(Error::shape(
                 "forward",
-                format!("pixels [B, 3, {side}, {side}]: a multiple of {each} numbers"),
+                format!("pixels [B, 3, {height}, {width}]: a multiple of {each} numbers"),
                 format!("{} numbers", pixels.len()),
             ));
         }
@@ -174,6 +162,7 @@ impl Session {
     /// # Errors
     /// As [`Session::run_images`].
     pub fn submit_images(&self, images: &[RgbImage], wanted: Wanted) -> Result<Pending<'_>> {
+        self.config().square("prepare photographs")?;
         // Before anything runs, and by their numbers among all of them.
         self.model.preprocess().check_batch(images)?;
         self.submit_all(Input::Photographs(images), wanted)
@@ -226,6 +215,7 @@ impl Session {
         if slot >= self.chunk {
             return Err(Error::shape("record texture", format!("a slot below {}", self.chunk), slot.to_string()));
         }
+        self.config().square("prepare a texture")?;
         let (size, srgb) = (view.texture().size(), view.texture().format().is_srgb());
         let params = self.model.preprocess().texture_params(size.width, size.height, slot as u32, srgb)?;
         let mut recorder = Recorder::new(self.model.context());
@@ -255,7 +245,17 @@ impl Session {
 
     /// Output buffer [B, T, D], T being [`Plan::last_tokens`].
     pub fn features_buffer(&self) -> &wgpu::Buffer {
-        &self.features
+        &self.outputs.features
+    }
+
+    /// Output buffer [B, P]: what a classifier sees of each image. P is [`VitConfig::pooled`].
+    pub fn pooled_buffer(&self) -> &wgpu::Buffer {
+        &self.outputs.pooled
+    }
+
+    /// What a forward dispatches.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
     }
 
     /// Token counts, buffer sizes and the condensation.

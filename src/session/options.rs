@@ -112,6 +112,8 @@ impl SessionOptions {
 pub struct Wanted {
     /// Tokens after the final norm too, not only logits.
     pub features: bool,
+    /// What a classifier sees of each image too: its class token, or the mean of its tokens.
+    pub pooled: bool,
     /// Scores, kept tokens and assignments of each block too, and W where the session was told to keep it.
     pub blocks: bool,
 }

@@ -94,9 +94,12 @@ impl Session {
     fn outputs(&self, wanted: Wanted) -> Vec<(&wgpu::Buffer, usize)> {
         let mut outputs = vec![(&self.workspace.logits, self.config().classes)];
         if wanted.features {
-            outputs.push((&self.features, self.plan.last_tokens() * self.config().width));
+            outputs.push((&self.outputs.features, self.plan.last_tokens() * self.config().width));
         }
-        for selection in self.selections.iter().filter(|_| wanted.blocks) {
+        if wanted.pooled {
+            outputs.push((&self.outputs.pooled, self.config().pooled()));
+        }
+        for selection in self.outputs.selections.iter().filter(|_| wanted.blocks) {
             let (patches, dropped) = (selection.patches, if self.fuses() { selection.dropped } else { 0 });
             outputs.extend([
                 (&selection.order, patches),
@@ -215,6 +218,7 @@ impl Session {
         self.slots.give(wanted, slot);
         finite("logits", &trace.logits)?;
         finite("features", &trace.features)?;
+        finite("pooled features", &trace.pooled)?;
         Ok(trace)
     }
 
@@ -234,7 +238,10 @@ impl Session {
         if wanted.features {
             trace.features = read(next(trace.tokens * config.width)?)?;
         }
-        for selection in self.selections.iter().filter(|_| wanted.blocks) {
+        if wanted.pooled {
+            trace.pooled = read(next(config.pooled())?)?;
+        }
+        for selection in self.outputs.selections.iter().filter(|_| wanted.blocks) {
             let (patches, dropped) = (selection.patches, if self.fuses() { selection.dropped } else { 0 });
             let (order, places): (Vec<u32>, Vec<u32>) = (read(next(patches)?)?, read(next(patches)?)?);
             let matches: Vec<u32> = read(next(dropped)?)?;

@@ -113,7 +113,7 @@ impl Uploads {
         let context = session.model.context();
         let (mut first, mut before) = (0, None);
         while first < images.len() {
-            let count = part(&images[first..], session.config().image);
+            let count = part(&images[first..], session.config().square(OP)?);
             if first > 0 {
                 // One part on its way and one that is written: no more memory than that.
                 let index = self.submit(context, encoder);

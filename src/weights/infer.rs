@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::{Head, Stem, VitConfig};
+use crate::config::{Head, Position, Stem, VitConfig};
 use crate::error::{Error, Result};
 
 /// timm's `config.json`, the fields that matter here.
@@ -68,14 +68,18 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
     };
     // [1, registers, D]; what is of another rank fails when it is loaded, by name.
     let registers = shapes.get("reg_token").map_or(0, |shape| shape.iter().rev().nth(1).copied().unwrap_or(1));
-    let prefix = registers.saturating_add(1 + usize::from(head == Head::ClassAndDistillation));
+    // A head that sees a class token must find one: a missing tensor is named when it is loaded.
+    let class_token = has("cls_token") || head != Head::MeanPooled;
+    let prefix = registers.saturating_add(usize::from(class_token) + usize::from(head == Head::ClassAndDistillation));
     let (covers, side) = grid(rows, prefix, file.model_args.no_embed_class)?;
 
     let mut config = VitConfig::new(side.saturating_mul(patch), patch, width, depth, 1, classes);
     config.mlp = mlp;
     config.head = head;
+    config.class_token = class_token;
     config.registers = registers;
-    config.position_covers_prefix = covers;
+    config.pre_norm = has("norm_pre.weight");
+    config.position = if covers { Position::LearnedForAll } else { Position::LearnedForPatches };
     config.qkv_bias = has("blocks.0.attn.qkv.bias");
     config.layer_scale = has("blocks.0.ls1.gamma");
     config.heads = published_heads(&file.architecture, width);

@@ -11,9 +11,9 @@ mod vit;
 
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Placed, Precision, upload};
-use crate::kernels::linear;
-use crate::tune;
+use crate::gpu::{Context, Home, Placed, Precision, Texels, Types, fits, upload};
+use crate::kernels::linear::{self, Epilogue};
+use crate::ways;
 
 pub use checkpoint::Checkpoint;
 pub(crate) use checkpoint::check_layout;
@@ -73,7 +73,7 @@ impl Linear {
         let columns = bias.len();
         let inner = weight.len() / columns.max(1);
         let texels = linear::texels(inner.next_multiple_of(4), columns, precision);
-        let home = tune::home_of_weights(context, precision, texels);
+        let home = home(context, precision, [inner.next_multiple_of(4), columns], texels);
         let stride = columns.next_multiple_of(home.of(4, 8));
         let mut padded_bias = bias.to_vec();
         padded_bias.resize(columns.next_multiple_of(4), 0.0);
@@ -93,6 +93,21 @@ impl Linear {
             columns,
             precision,
         })
+    }
+}
+
+/// Where weights [inner, columns], that a texture of `texels` holds, are read fastest: from a texture where loads from buffers
+/// are dear, if a way that does so is verified.
+fn home(context: &Context, precision: Precision, [inner, columns]: [usize; 2], texels: Texels) -> Home {
+    let call = linear::Call {
+        // How many rows there will be is not known yet: the smallest tile tells whether textures can be read at all.
+        params: linear::Params::new(8, inner, columns),
+        types: Types::new(precision, Precision::F32).at(Home::Texture),
+        epilogue: Epilogue::Store,
+    };
+    match context.traits().loads_are_dear && fits(context, texels) && ways::choose(context, &call).is_ok() {
+        true => Home::Texture,
+        false => Home::Buffer,
     }
 }
 

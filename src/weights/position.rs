@@ -10,17 +10,15 @@ pub(crate) struct Resized<'a> {
     source: Box<dyn Source + 'a>,
     /// Rows that stay.
     prefix: usize,
-    /// Patches along a side, before and after.
-    from: usize,
-    to: usize,
+    /// Rows and columns of patches, before and after.
+    from: [usize; 2],
+    to: [usize; 2],
 }
 
 impl<'a> Resized<'a> {
-    /// `source` has the tensors of `stored`; what is taken fits an image of `image` pixels a side.
-    pub(crate) fn new(source: Box<dyn Source + 'a>, stored: &VitConfig, image: usize) -> Self {
-        let prefix = if stored.position_covers_prefix { stored.prefix() } else { 0 };
-        let patch = stored.patch.max(1);
-        Self { source, prefix, from: stored.image / patch, to: image / patch }
+    /// `source` has the tensors of `stored`; those that are taken fit the image of `config`.
+    pub(crate) fn new(source: Box<dyn Source + 'a>, stored: &VitConfig, config: &VitConfig) -> Self {
+        Self { source, prefix: stored.positioned_prefix(), from: stored.grid(), to: config.grid() }
     }
 }
 
@@ -28,7 +26,7 @@ impl Source for Resized<'_> {
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         match shape {
             &[one, _, width] if name == "pos_embed" && self.from != self.to => {
-                let rows = self.source.take(name, &[one, self.prefix + self.from * self.from, width])?;
+                let rows = self.source.take(name, &[one, self.prefix + self.from[0] * self.from[1], width])?;
                 let (prefix, patches) = rows.split_at(self.prefix * width);
                 Ok([prefix, &resize(patches, self.from, self.to, width)].concat())
             }
@@ -45,19 +43,19 @@ impl Source for Resized<'_> {
     }
 }
 
-/// A square grid of rows [from * from, width] as [to * to, width].
-fn resize(rows: &[f32], from: usize, to: usize, width: usize) -> Vec<f32> {
-    let windows = windows(from, to);
-    // [from, to, width]: along x first, as torch does.
-    let mut across = Vec::with_capacity(from * to * width);
-    for line in rows.chunks_exact(from * width) {
-        for window in &windows {
+/// A grid of rows [from[0] * from[1], width] as [to[0] * to[1], width].
+fn resize(rows: &[f32], from: [usize; 2], to: [usize; 2], width: usize) -> Vec<f32> {
+    // [from[0], to[1], width]: along x first, as torch does.
+    let mut across = Vec::with_capacity(from[0] * to[1] * width);
+    let columns = windows(from[1], to[1]);
+    for line in rows.chunks_exact(from[1] * width) {
+        for window in &columns {
             blend(&mut across, line, width, window);
         }
     }
-    let mut resized = Vec::with_capacity(to * to * width);
-    for window in &windows {
-        blend(&mut resized, &across, to * width, window);
+    let mut resized = Vec::with_capacity(to[0] * to[1] * width);
+    for window in &windows(from[0], to[0]) {
+        blend(&mut resized, &across, to[1] * width, window);
     }
     resized
 }
@@ -114,7 +112,7 @@ mod tests {
         let halved = [5.505822, 7.804846, 5.3642, 4.985708, 5.901014, 5.921573, 3.911157, 5.9784];
         let grown = [7.639715, 4.154261, 4.651703, 7.81579, 3.307902, 9.599902, 9.576055, 2.334308, 8.665634, 4.118422];
         for (to, expected) in [(2, &halved[..]), (6, &grown)] {
-            let resized = resize(&rows, 4, to, 2);
+            let resized = resize(&rows, [4; 2], [to; 2], 2);
             assert_eq!(resized.len(), to * to * 2);
             for (got, expected) in resized.iter().zip(expected) {
                 assert!((got - expected).abs() <= 1e-5, "{got} for {expected}");

@@ -3,10 +3,10 @@
 use super::{Source, check_range};
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Placed, Precision, upload};
+use crate::gpu::{Context, Home, Placed, Precision, Texels, fits, upload};
 use crate::kernels::convolve;
 use crate::plan::Convolution;
-use crate::tune;
+use crate::ways;
 
 /// torch's default, which LV-ViT keeps.
 const EPSILON: f64 = 1e-5;
@@ -35,7 +35,7 @@ pub(super) fn load(
         let (scale, bias) = fold(source, &format!("patch_embed.bn{number}"), outputs)?;
         let params = convolve::Params::new(1, planned.channels, planned.side, planned.window);
         let texels = convolve::texels(inputs * kernel * kernel, outputs);
-        let home = tune::home_of_filters(context, (&params, planned.window), texels);
+        let home = home(context, precision, params, texels);
         let packed = pack(&weight, &scale, outputs.next_multiple_of(home.of(4, 8)));
         if precision == Precision::F16 {
             check_range(&convolution, &packed)?;
@@ -46,6 +46,16 @@ pub(super) fn load(
         })
     };
     Convolution::of(config).into_iter().zip(1..).map(load).collect()
+}
+
+/// Where filters, that a texture of `texels` holds, are read fastest: from a texture where loads from buffers are dear, if a
+/// way that does so is verified.
+fn home(context: &Context, precision: Precision, params: convolve::Params, texels: Texels) -> Home {
+    let call = convolve::Call { params, relu: true, precision, home: Home::Texture };
+    match context.traits().loads_are_dear && fits(context, texels) && ways::choose(context, &call).is_ok() {
+        true => Home::Texture,
+        false => Home::Buffer,
+    }
 }
 
 /// What batch norm `name` does to a channel after training, as a scale and an offset: (x - mean) / sqrt(variance +

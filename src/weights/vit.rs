@@ -33,6 +33,8 @@ pub(crate) struct VitWeights {
     pub(crate) prefix: wgpu::Buffer,
     /// Position of the patch tokens [N, D].
     pub(crate) position: wgpu::Buffer,
+    /// The norm before the first block, where the model has one.
+    pub(crate) norm_before: Option<Norm>,
     pub(crate) blocks: Vec<BlockWeights>,
     /// The final norm; with a mean-pooled head, the norm after pooling.
     pub(crate) norm: Norm,
@@ -63,6 +65,7 @@ impl VitWeights {
             patch,
             prefix: upload(context, "prefix tokens", &prefix)?,
             position: upload(context, "position embedding", &position)?,
+            norm_before: config.pre_norm.then(|| load_norm(context, source, "norm_pre", d)).transpose()?,
             blocks,
             norm: load_norm(context, source, norm, d)?,
             head: head(context, config, source)?,
@@ -75,14 +78,14 @@ impl VitWeights {
 /// are added to the prefix tokens here, once.
 fn embedding(config: &VitConfig, source: &mut dyn Source) -> Result<(Vec<f32>, Vec<f32>)> {
     let d = config.width;
-    let mut prefix = source.take("cls_token", &[1, 1, d])?;
+    let mut prefix = if config.class_token { source.take("cls_token", &[1, 1, d])? } else { Vec::new() };
     if config.head == Head::ClassAndDistillation {
         prefix.extend(source.take("dist_token", &[1, 1, d])?);
     }
     if config.registers > 0 {
         prefix.extend(source.take("reg_token", &[1, config.registers, d])?);
     }
-    let covered = if config.position_covers_prefix { config.prefix() } else { 0 };
+    let covered = config.positioned_prefix();
     let mut position = source.take("pos_embed", &[1, covered + config.patches(), d])?;
     let patches = position.split_off(covered * d);
     for (token, position) in prefix.iter_mut().zip(position) {

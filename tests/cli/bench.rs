@@ -62,7 +62,7 @@ fn figures_follow_from_each_other_and_files_are_written() {
     let (markdown, picture) = (path("table.md"), path("chart.svg"));
     let [option, model] = &untuned();
     let options = ["bench", option, model, "--batch", "1,2", "--preset", "training_free,prune", "--drop", "0,7"];
-    let files = ["--seconds", "0", "--markdown", &markdown, "--picture", &picture, "--json"];
+    let files = ["--precision", "f32", "--seconds", "0", "--markdown", &markdown, "--picture", &picture, "--json"];
     let report = json(&[&options[..], &files].concat());
 
     let origin = &report["origin"];
@@ -107,13 +107,13 @@ fn figures_follow_from_each_other_and_files_are_written() {
 fn text_has_every_figure() {
     let out = succeeds(
         &[
-            &["bench", "--model", "bundled", "--batch", "2", "--attention", "stored_plain"][..],
-            &["--seconds", "0", "--repeats", "2", "--profile"],
+            &["bench", "--model", "bundled", "--batch", "2", "--attention", "stored"][..],
+            &["--precision", "f32", "--seconds", "0", "--repeats", "2", "--profile"],
         ]
         .concat(),
     );
     for part in [
-        "(bundled) (stored_plain), f32",
+        "(bundled) (stored), f32",
         "ceiling",
         "batch 2",
         "training_free, R = 5",
@@ -127,6 +127,22 @@ fn text_has_every_figure() {
     assert!(out.contains(" (condensing)"), "{out}");
 }
 
+/// As every other command does.
+#[test]
+fn numbers_are_stored_as_the_adapter_prefers_unless_a_precision_is_given() {
+    let preferred = tcvit::Context::blocking().unwrap().preferred_precision().to_string();
+    let [option, model] = &untuned();
+    for (arguments, expected) in [(&[][..], preferred.as_str()), (&["--precision", "f32"], "f32")] {
+        let shortest =
+            ["bench", option, model, "--batch", "1", "--drop", "0", "--seconds", "0", "--repeats", "1", "--json"];
+        let report = json(&[&shortest, arguments].concat());
+        assert_eq!(
+            (&report["results"][0]["precision"], &report["models"][0]["precision"]),
+            (&expected.into(), &expected.into())
+        );
+    }
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let cases: [(&[&str], &[&str]); 14] = [
@@ -137,7 +153,7 @@ fn what_cannot_be_measured_is_refused() {
         (&["--preset", "best"], &["training_free", "best"]),
         (&["--drop", "8"], &["block 7", "8"]),
         (&["--precision", "f32,f8"], &["f32 or f16", "f8"]),
-        (&["--attention", "flash"], &["emitting", "flash"]),
+        (&["--attention", "flash"], &["fused", "flash"]),
         (&["--repeats", "0"], &["--repeats", "0"]),
         (&["--seconds", "-1"], &["--seconds", "-1"]),
         (&["--seconds", "nan"], &["--seconds", "NaN"]),

@@ -2,6 +2,7 @@
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+use tcvit::doctor::checks;
 
 use crate::support::{Fixture, relative, repository};
 use crate::{json, photo, succeeds, tcvit, text, untuned};
@@ -85,8 +86,8 @@ fn pixels_of_another_implementation_give_its_logits() {
     let folder = tempfile::tempdir().unwrap();
     let golden = Fixture::load("bundled");
     let (input, output) = (folder.path().join("in.safetensors"), folder.path().join("out.safetensors"));
-    let side = golden.model.config().image;
-    let shape = vec![golden.golden.batch, 3, side, side];
+    let [height, width] = golden.model.config().image;
+    let shape = vec![golden.golden.batch, 3, height, width];
     let pixels: Vec<u8> = golden.pixels.iter().flat_map(|value| value.to_le_bytes()).collect();
     let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, &pixels).unwrap();
     std::fs::write(&input, safetensors::serialize([("pixels", view)], None).unwrap()).unwrap();
@@ -197,9 +198,57 @@ fn doctor_finds_a_broken_shader() {
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(report["failed"].as_u64().unwrap() > 0);
+    let skipped = report["skipped"].as_array().unwrap();
+    assert!(
+        skipped.iter().all(|skipped| skipped["kernel"].is_string() && skipped["reason"].is_string()),
+        "{skipped:?}"
+    );
     for check in report["checks"].as_array().unwrap() {
         assert_eq!(check["passed"].as_bool().unwrap(), check["kernel"] != "linear", "{check}");
     }
+}
+
+/// `tcvit doctor` where TCVIT_REQUIRE is `words`.
+fn doctor_requiring(words: &str, arguments: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tcvit"));
+    command.arg("doctor").args(arguments).env("NODEVICE_SELECT", "1").env_remove("TCVIT_LOG");
+    command.env("TCVIT_CACHE", "").env("TCVIT_REQUIRE", words).output().unwrap()
+}
+
+/// What the device lacks is told once for each kernel that needs it, and fails only where it is asked for.
+#[test]
+fn doctor_gives_every_kernel_one_line_and_what_it_skips_its_true_reason() {
+    let context = tcvit::Context::blocking().unwrap();
+    let has_cooperative = context.traits().tile.is_some();
+    let output = doctor_requiring("cooperative", &[]);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(if has_cooperative { 0 } else { 1 }), "{err}");
+    assert_eq!(err.contains("TCVIT_REQUIRE asks for cooperative matrices"), !has_cooperative, "{err}");
+    let parts = ["adapters\n", "\nkernels against", "checks passed"];
+    let places = parts.map(|part| out.find(part).unwrap_or_else(|| panic!("{part}: {out}")));
+    assert!(places.is_sorted(), "{out}");
+    for kernel in checks().map(|check| check.kernel) {
+        let is_of_kernel = |line: &&str| line.split_whitespace().nth(1) == Some(kernel.name);
+        let lines: Vec<&str> = out[places[1]..].lines().filter(is_of_kernel).collect();
+        let [line] = lines[..] else { panic!("not one line about {}: {lines:?}", kernel.name) };
+        assert_eq!(line.trim_start().starts_with("ok "), context.supports(kernel), "{line}");
+        if !context.supports(kernel) {
+            let is_cooperative = kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);
+            let reason = if is_cooperative { "no cooperative matrices" } else { "no subgroups of one size" };
+            assert!(line.trim_start().starts_with("skip ") && line.contains(reason), "{line}");
+        }
+    }
+}
+
+#[test]
+fn doctor_refuses_to_require_what_it_does_not_know() {
+    let output = doctor_requiring("subgroups,speed", &["--json"]);
+    let err = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{err}");
+    assert!(
+        err.contains("TCVIT_REQUIRE") && err.contains("cooperative or subgroups") && err.contains("speed"),
+        "{err}"
+    );
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {

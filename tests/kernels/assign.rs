@@ -1,31 +1,32 @@
 use tcvit::condensation::Chain;
-use tcvit::gpu::Variant;
-use tcvit::kernels::assign::{Bindings, Candidates, Params, Rows, record};
+use tcvit::gpu::{Recorder, Way};
+use tcvit::kernels::assign::{Bindings, Call, Candidates, Params, Rows, record};
 use tcvit::kernels::top_k::DROPPED;
 
-use crate::{AWKWARD, REAL, bits, buffer, gpu, read, run, sweep_variants};
+use crate::{AWKWARD, REAL, bits, buffer, gpu, read, run, sweep_ways, ways};
 
 #[test]
 fn agrees_at_every_small_size_and_count() {
     let counts = |patches: usize| [1, patches.div_ceil(2), patches - 1].map(|dropped| [2, patches, dropped.max(1)]);
-    sweep_variants("assign", (2..=64).flat_map(counts));
+    sweep_ways("assign", (2..=64).flat_map(counts));
 }
 
 #[test]
 fn agrees_at_awkward_and_real_sizes() {
-    sweep_variants("assign", AWKWARD.map(|patches| [2, patches, 14]));
-    sweep_variants("assign", REAL.map(|patches| [1, patches, 16]));
-    sweep_variants("assign", [[1, 196, 195], [1, 2047, 3], [1, 2048, 9]]);
+    sweep_ways("assign", AWKWARD.map(|patches| [2, patches, 14]));
+    sweep_ways("assign", REAL.map(|patches| [1, patches, 16]));
+    sweep_ways("assign", [[1, 196, 195], [1, 2047, 3], [1, 2048, 9]]);
 }
 
 fn assign(rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
     assign_among(Candidates::Any, rows, slot)
 }
 
-/// What every variant that the adapter runs finds.
+/// What every way that the adapter runs finds.
 fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
-    let found = Variant::ALL.into_iter().filter(|variant| variant.available(gpu()));
-    let mut found = found.map(|variant| assign_by(variant, candidates, rows, slot));
+    let params = Params::new(slot.len(), rows.len() / slot.len(), Chain::IDENTITY);
+    let call = Call { params, images: 1, candidates, diagonal: false, order: 0 };
+    let mut found = ways(&call).into_iter().map(|way| assign_by(way, call, rows, slot));
     let first = found.next().unwrap();
     for (assigned, connection) in found {
         assert_eq!(assigned, first.0);
@@ -36,8 +37,8 @@ fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>
     first
 }
 
-fn assign_by(variant: Variant, candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
-    let dropped = rows.len() / slot.len();
+fn assign_by(way: &Way<Call>, call: Call, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
+    let dropped = call.params.dropped as usize;
     let (assigned, connection) = (buffer(&vec![7777u32; dropped]), buffer(&vec![7777.0f32; dropped]));
     let bindings = Bindings {
         rows: Rows::Made(&buffer(rows)),
@@ -47,9 +48,27 @@ fn assign_by(variant: Variant, candidates: Candidates, rows: &[f32], slot: &[u32
         connection: &connection,
         diagonal: &buffer(&vec![0.0f32; dropped]),
     };
-    let params = Params::new(slot.len(), dropped, Chain::IDENTITY);
-    run(|recorder| record(recorder, variant, params, 1, candidates, false, bindings));
+    run(|recorder| record(recorder, way, call, bindings));
     (read(&assigned, dropped), read(&connection, dropped))
+}
+
+#[test]
+fn rows_that_are_not_those_of_the_call_are_refused() {
+    let params = Params::new(4, 1, Chain::IDENTITY);
+    let call = Call { params, images: 1, candidates: Candidates::Any, diagonal: true, order: 1 };
+    let some = buffer(&[0u32; 16]);
+    let bindings = Bindings {
+        rows: Rows::Made(&some),
+        order: &some,
+        slot: &some,
+        assigned: &some,
+        connection: &some,
+        diagonal: &some,
+    };
+    for way in ways(&call) {
+        let error = record(&mut Recorder::new(gpu()), way, call, bindings).unwrap_err().to_string();
+        assert!(error.contains("rows of order 1"), "{error}");
+    }
 }
 
 #[test]

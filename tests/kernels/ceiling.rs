@@ -10,6 +10,6 @@ fn ceilings_are_above_what_one_thread_could_do_and_below_what_any_machine_can() 
     println!("{found:?} on {}", gpu().describe());
     let possible = |rate: f64| (1e8..1e16).contains(&rate);
     assert!(possible(found.plain) && possible(found.copy), "{found:?}");
-    assert_eq!(found.cooperative.is_some(), gpu().cooperative_tile().is_some());
+    assert_eq!(found.cooperative.is_some(), gpu().traits().tile.is_some());
     assert!(found.cooperative.is_none_or(possible), "{found:?}");
 }

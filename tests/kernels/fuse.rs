@@ -1,7 +1,8 @@
-use tcvit::kernels::fuse::{Bindings, Fusion, Params, record};
+use tcvit::gpu::Way;
+use tcvit::kernels::fuse::{Bindings, Call, Fusion, Params, record};
 use tcvit::random::Random;
 
-use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
+use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep, ways};
 
 #[test]
 fn agrees_at_every_small_size_and_count() {
@@ -19,8 +20,16 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep("fuse", [[1, 1, 196, 195, 64], [3, 5, 49, 7, 768], [1, 1, 2048, 1024, 4]]);
 }
 
-/// Three tokens of one vec4 each, of which token 1 is fused into token 2: what becomes of it, and of its size.
+/// Three tokens of one vec4 each, of which token 1 is fused into token 2: what becomes of it, and of its size, by every way.
 fn fuse_pair(connection: f32, diagonal: f32, fusion: Fusion) -> (f32, f32) {
+    let call = Call { params: Params { images: 1, prefix: 1, patches: 3, dropped: 1, width4: 1 }, fusion };
+    let mut made = ways(&call).into_iter().map(|way| fuse_pair_by(way, call, connection, diagonal));
+    let first = made.next().unwrap();
+    assert!(made.all(|other| other == first), "{connection}, {diagonal}, {fusion:?}");
+    first
+}
+
+fn fuse_pair_by(way: &Way<Call>, call: Call, connection: f32, diagonal: f32) -> (f32, f32) {
     let tokens: Vec<f32> = [7.0, -1.0, 9.0, 1.0].iter().flat_map(|&v| [v; 4]).collect();
     let (fused, fused_sizes, rows) = (buffer(&tokens), buffer(&[f32::NAN; 3]), buffer(&[u32::MAX; 3]));
     let bindings = Bindings {
@@ -33,8 +42,7 @@ fn fuse_pair(connection: f32, diagonal: f32, fusion: Fusion) -> (f32, f32) {
         fused_sizes: &fused_sizes,
         rows: &rows,
     };
-    let params = Params { images: 1, prefix: 1, patches: 3, dropped: 1, width4: 1 };
-    run(|recorder| record(recorder, params, fusion, bindings));
+    run(|recorder| record(recorder, way, call, bindings));
     let (fused, sizes): (Vec<f32>, Vec<f32>) = (read(&fused, 16), read(&fused_sizes, 3));
     assert_eq!(read::<u32>(&rows, 3), [0, 1, 3]);
     assert_eq!(fused[..12], tokens[..12], "only the token that is fused into changes");
@@ -94,7 +102,16 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
     let weights = random.tensor(images * dropped, 1.0, 0.5);
     let sizes = buffer(&vec![1.0f32; images * incoming]);
     let (order_buffer, assigned_buffer, weights_buffer) = (buffer(&order), buffer(&assigned), buffer(&weights));
-    for kind in [Fusion::Connectivity, Fusion::Size, Fusion::None] {
+    let params = Params {
+        images: images as u32,
+        prefix: prefix as u32,
+        patches: patches as u32,
+        dropped: dropped as u32,
+        width4: (width / 4) as u32,
+    };
+    let calls = [Fusion::Connectivity, Fusion::Size, Fusion::None].map(|fusion| Call { params, fusion });
+    for (call, way) in calls.into_iter().flat_map(|call| ways(&call).into_iter().map(move |way| (call, way))) {
+        let what = format!("{way:?}, {:?}", call.fusion);
         let fuse = || {
             let (fused, rows) = (buffer(&tokens), buffer(&vec![u32::MAX; images * remaining]));
             let bindings = Bindings {
@@ -107,20 +124,13 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
                 fused_sizes: &buffer(&vec![f32::NAN; images * remaining]),
                 rows: &rows,
             };
-            let params = Params {
-                images: images as u32,
-                prefix: prefix as u32,
-                patches: patches as u32,
-                dropped: dropped as u32,
-                width4: (width / 4) as u32,
-            };
-            run(|recorder| record(recorder, params, kind, bindings));
+            run(|recorder| record(recorder, way, call, bindings));
             (bits(&read::<f32>(&fused, images * incoming * width)), read::<u32>(&rows, images * remaining))
         };
         let first = fuse();
         let (tokens_after, rows) = &first;
         for _ in 0..3 {
-            assert!(fuse() == first, "{kind:?}: two runs differ");
+            assert!(fuse() == first, "{what}: two runs differ");
         }
         let mut unmatched = 0;
         for image in 0..images {
@@ -129,17 +139,17 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
                     place
                 } else {
                     let own = order[image * patches + place - prefix];
-                    if kind != Fusion::None && assigned[image * dropped..][..dropped].contains(&own) {
+                    if call.fusion != Fusion::None && assigned[image * dropped..][..dropped].contains(&own) {
                         continue;
                     }
                     prefix + own as usize
                 };
                 unmatched += 1;
                 let row = image * incoming + token;
-                assert_eq!(rows[image * remaining + place], row as u32, "{kind:?}: token {token} of image {image}");
+                assert_eq!(rows[image * remaining + place], row as u32, "{what}: token {token} of image {image}");
                 let [source, got] =
                     [bits(&tokens), tokens_after.clone()].map(|all| all[row * width..][..width].to_vec());
-                assert!(got == source, "{kind:?}: token {token} of image {image} changed");
+                assert!(got == source, "{what}: token {token} of image {image} changed");
             }
         }
         assert!(unmatched >= images * (kept - 16 + prefix));

@@ -1,24 +1,25 @@
+use tcvit::config::Activation;
 use tcvit::doctor;
 use tcvit::gpu::Types;
-use tcvit::kernels::linear::{Bindings, Epilogue, Params, Variant, record};
+use tcvit::kernels::linear::{Bindings, Call, Epilogue, Params, record};
 use tcvit::random::Random;
 use tcvit::reference::linear::gelu;
 
 use crate::broken::{open, write_shaders};
-use crate::{buffer, gpu, read, run, sweep_variants};
+use crate::{buffer, read, run, sweep_ways, ways};
 
 #[test]
 fn agrees_at_every_small_size() {
-    sweep_variants("linear", (1..=18).flat_map(|rows| (1..=9).map(move |columns| [rows, 4 * (1 + rows % 5), columns])));
-    sweep_variants("linear", (1..=64).map(|n| [n, 4 * n, 65 - n]));
+    sweep_ways("linear", (1..=18).flat_map(|rows| (1..=9).map(move |columns| [rows, 4 * (1 + rows % 5), columns])));
+    sweep_ways("linear", (1..=64).map(|n| [n, 4 * n, 65 - n]));
 }
 
 #[test]
 fn agrees_around_tiles_powers_of_two_and_real_widths() {
     let rows = [31, 32, 33, 63, 64, 65, 127, 197];
     let columns = [10, 63, 64, 65, 192, 1000];
-    sweep_variants("linear", rows.into_iter().flat_map(|m| columns.map(|n| [m, 4 * (m % 7 + 1), n])));
-    sweep_variants("linear", [[577, 384, 384], [197, 768, 192], [1370, 64, 192], [1, 1024, 1000], [13, 588, 29]]);
+    sweep_ways("linear", rows.into_iter().flat_map(|m| columns.map(|n| [m, 4 * (m % 7 + 1), n])));
+    sweep_ways("linear", [[577, 384, 384], [197, 768, 192], [1370, 64, 192], [1, 1024, 1000], [13, 588, 29]]);
 }
 
 #[test]
@@ -48,17 +49,23 @@ fn gelu_is_exact_to_a_millionth() {
     let mut w = [0.0f32; 16];
     w[0] = 1.0;
     let w = buffer(&w);
-    let y = buffer(&vec![f32::NAN; 4 * grid.len()]);
-    let bindings = Bindings { x: &buffer(&x), w: (&w).into(), bias: &buffer(&[0.0f32; 4]), y: &y, residual: None };
-    let params = Params::new(grid.len(), 4, 1);
-    run(|recorder| record(recorder, Variant::Plain, Types::default(), params, Epilogue::Gelu, bindings));
+    let call = Call {
+        params: Params::new(grid.len(), 4, 1),
+        types: Types::default(),
+        epilogue: Epilogue::Activate(Activation::Gelu),
+    };
     let mut worst = (0.0, 0.0);
-    let got = read::<f32>(&y, 4 * grid.len());
-    for (&x, &y) in grid.iter().zip(got.iter().step_by(4)) {
-        let error = (f64::from(y) - gelu(f64::from(x))).abs() / f64::from(x).abs().max(1.0);
-        assert!(error <= 1e-6, "gelu({x}) = {y}, off by {error:e}");
-        if error > worst.0 {
-            worst = (error, x);
+    for way in ways(&call) {
+        let y = buffer(&vec![f32::NAN; 4 * grid.len()]);
+        let bindings = Bindings { x: &buffer(&x), w: (&w).into(), bias: &buffer(&[0.0f32; 4]), y: &y, residual: None };
+        run(|recorder| record(recorder, way, call, bindings));
+        let got = read::<f32>(&y, 4 * grid.len());
+        for (&x, &y) in grid.iter().zip(got.iter().step_by(4)) {
+            let error = (f64::from(y) - gelu(f64::from(x))).abs() / f64::from(x).abs().max(1.0);
+            assert!(error <= 1e-6, "{way:?}: gelu({x}) = {y}, off by {error:e}");
+            if error > worst.0 {
+                worst = (error, x);
+            }
         }
     }
     println!("gelu: off by {:.1e} at most, at {}", worst.0, worst.1);
@@ -71,16 +78,17 @@ fn a_nan_stays_in_its_row() {
     let mut x = random.tensor(rows * inner, 0.0, 1.0);
     let w = buffer(&random.tensor(inner * columns, 0.0, 1.0));
     x[11 * inner + 5] = f32::NAN;
-    let types = Types::default();
-    for variant in Variant::all(gpu(), types) {
-        for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
+    let params = Params::new(rows, inner, columns);
+    for epilogue in Epilogue::ALL.into_iter().filter(|&epilogue| epilogue != Epilogue::Gather) {
+        let call = Call { params, types: Types::default(), epilogue };
+        for way in ways(&call) {
             let y = buffer(&vec![0.5f32; rows * columns]);
             let bindings =
                 Bindings { x: &buffer(&x), w: (&w).into(), bias: &buffer(&[0.0f32; 16]), y: &y, residual: None };
-            run(|recorder| record(recorder, variant, types, Params::new(rows, inner, columns), epilogue, bindings));
+            run(|recorder| record(recorder, way, call, bindings));
             for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
                 let right = values.iter().all(|v| v.is_nan() == (row == 11));
-                assert!(right, "{variant:?}, {epilogue:?}, row {row}: {values:?}");
+                assert!(right, "{way:?}, {epilogue:?}, row {row}: {values:?}");
             }
         }
     }

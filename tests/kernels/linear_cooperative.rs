@@ -1,10 +1,12 @@
 //! Skipped, aloud, where the adapter has no cooperative matrices; `scripts/cooperative` finds a driver that has.
 
 use half::f16;
-use tcvit::gpu::{Context, Precision, Recorder, SHADERS, Tile, Types, download, upload};
-use tcvit::kernels::linear::cooperative::{KERNEL, Shape};
-use tcvit::kernels::linear::{self, Bindings, Epilogue, Params, Variant};
+use tcvit::config::Activation;
+use tcvit::gpu::{Context, Operation, Precision, Recorder, SHADERS, Tile, Types, Way, download, upload};
+use tcvit::kernels::linear::cooperative::KERNEL;
+use tcvit::kernels::linear::{Bindings, Call, Epilogue, Params, record};
 use tcvit::random::Random;
+use tcvit::ways;
 
 use crate::broken::{open, write_shaders};
 use crate::{buffer, gpu, read, run};
@@ -12,7 +14,7 @@ use crate::{buffer, gpu, read, run};
 fn supported() -> bool {
     let supported = gpu().supports(&KERNEL);
     if !supported {
-        println!("skipped: {} has no cooperative matrices", gpu().describe());
+        crate::skip(&KERNEL, gpu());
     }
     supported
 }
@@ -45,17 +47,14 @@ fn agrees_at_real_widths() {
     sweep([[577, 384, 384], [197, 768, 192], [1370, 64, 192], [1, 1024, 1000], [13, 588, 29], [257, 192, 768]]);
 }
 
-/// Records a product by cooperative matrices.
-fn record(
-    recorder: &mut Recorder<'_>,
-    params: Params,
-    epilogue: Epilogue,
-    output: Precision,
-    shape: Shape,
-    bindings: Bindings<'_>,
-) -> tcvit::Result<()> {
-    let types = Types::new(Precision::F16, output);
-    linear::record(recorder, Variant::Cooperative(shape), types, params, epilogue, bindings)
+/// A product of f16.
+fn call(params: Params, epilogue: Epilogue, output: Precision) -> Call {
+    Call { params, types: Types::new(Precision::F16, output), epilogue }
+}
+
+/// The ways by cooperative matrices that this adapter has room for.
+fn cooperative(call: &Call) -> Vec<&'static Way<Call>> {
+    crate::ways(call).into_iter().filter(|way| way.kernel.name == KERNEL.name).collect()
 }
 
 /// Buffers for one product: x, w, bias.
@@ -75,14 +74,17 @@ fn a_nan_stays_in_its_row() {
     let w = random.tensor(inner * columns, 0.0, 1.0);
     x[11 * inner + 5] = f32::NAN;
     let [x, w, bias] = operands(&x, &w, &[0.0; 16]);
-    for epilogue in [Epilogue::Store, Epilogue::Gelu, Epilogue::Accumulate] {
-        for shape in Shape::ALL {
+    for epilogue in [Epilogue::Store, Epilogue::Activate(Activation::Gelu), Epilogue::Accumulate] {
+        let call = call(Params::new(rows, inner, columns), epilogue, Precision::F32);
+        for way in cooperative(&call) {
             let y = buffer(&vec![0.5f32; rows * columns]);
             let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
-            let params = Params::new(rows, inner, columns);
-            run(|recorder| record(recorder, params, epilogue, Precision::F32, shape, bindings));
+            run(|recorder| record(recorder, way, call, bindings));
             for (row, values) in read::<f32>(&y, rows * columns).chunks_exact(columns).enumerate() {
-                assert!(values.iter().all(|v| v.is_nan() == (row == 11)), "{epilogue:?}, row {row}: {values:?}");
+                assert!(
+                    values.iter().all(|v| v.is_nan() == (row == 11)),
+                    "{way:?}, {epilogue:?}, row {row}: {values:?}"
+                );
             }
         }
     }
@@ -95,20 +97,21 @@ fn nothing_is_written_past_the_end_of_y() {
     }
     let (rows, inner, columns) = (35usize, 12usize, 8usize);
     let [x, w, bias] = operands(&vec![1.0; rows * inner], &vec![1.0; inner * 8], &[2.0; 8]);
-    for (shape, output) in Shape::ALL.into_iter().flat_map(|shape| Precision::ALL.map(|output| (shape, output))) {
+    let calls = Precision::ALL.map(|output| call(Params::new(rows, inner, columns), Epilogue::Store, output));
+    for (call, way) in calls.into_iter().flat_map(|call| cooperative(&call).into_iter().map(move |way| (call, way))) {
+        let output = call.types.output;
         let len = rows * columns;
         let y = buffer(&vec![0xdead_beef_u32; len + 64]);
         let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
-        let params = Params::new(rows, inner, columns);
-        run(|recorder| record(recorder, params, Epilogue::Store, output, shape, bindings));
+        run(|recorder| record(recorder, way, call, bindings));
         let words: Vec<u32> = read(&y, len + 64);
         let written = output.words(len);
-        assert!(words[written..].iter().all(|&word| word == 0xdead_beef), "{shape:?}, {output}");
+        assert!(words[written..].iter().all(|&word| word == 0xdead_beef), "{way:?}, {output}");
         match output {
-            Precision::F32 => assert!(words[..written].iter().all(|&word| f32::from_bits(word) == 14.0), "{shape:?}"),
+            Precision::F32 => assert!(words[..written].iter().all(|&word| f32::from_bits(word) == 14.0), "{way:?}"),
             Precision::F16 => {
                 let halves: &[f16] = bytemuck::cast_slice(&words);
-                assert!(halves[..len].iter().all(|&half| half == f16::from_f32(14.0)), "{shape:?}");
+                assert!(halves[..len].iter().all(|&half| half == f16::from_f32(14.0)), "{way:?}");
             }
         }
     }
@@ -124,39 +127,43 @@ fn two_runs_agree_to_the_bit() {
     let (rows, inner, columns) = (130usize, 96usize, 72usize);
     let x = random.tensor(rows * inner, 0.0, 1.0);
     let [x, w, bias] = operands(&x, &random.tensor(inner * columns, 0.0, 1.0), &vec![0.0; columns]);
-    let runs = [0, 1].map(|_| {
-        let y = buffer(&vec![f32::NAN; rows * columns]);
-        let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
-        let params = Params::new(rows, inner, columns);
-        run(|recorder| record(recorder, params, Epilogue::Store, Precision::F32, Shape::ALL[0], bindings));
-        crate::bits(&read::<f32>(&y, rows * columns))
-    });
-    assert_eq!(runs[0], runs[1]);
+    let call = call(Params::new(rows, inner, columns), Epilogue::Store, Precision::F32);
+    for way in cooperative(&call) {
+        let runs = [0, 1].map(|_| {
+            let y = buffer(&vec![f32::NAN; rows * columns]);
+            let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
+            run(|recorder| record(recorder, way, call, bindings));
+            crate::bits(&read::<f32>(&y, rows * columns))
+        });
+        assert_eq!(runs[0], runs[1], "{way:?}");
+    }
 }
 
 #[test]
 fn a_device_of_the_application_has_what_its_adapter_has() {
     let own = Context::from_device(gpu().device().clone(), gpu().queue().clone());
-    assert_eq!(own.cooperative_tile(), gpu().cooperative_tile());
+    assert_eq!(own.traits().tile, gpu().traits().tile);
 }
 
 #[test]
-fn a_device_without_them_is_told_so() {
+fn a_device_without_them_has_no_way_by_them() {
     let mut options = tcvit::ContextOptions::default();
     // Too few threads in a workgroup for four subgroups, whatever the adapter.
     options.limits = Some(wgpu::Limits { max_compute_invocations_per_workgroup: 1, ..gpu().limits().clone() });
     let gpu = pollster::block_on(tcvit::Context::with_options(options)).unwrap();
-    assert_eq!(gpu.cooperative_tile(), None);
-    let types = Types::new(Precision::F16, Precision::F32);
-    assert!(!Variant::all(&gpu, types).iter().any(|variant| matches!(variant, Variant::Cooperative(_))));
+    assert_eq!(gpu.traits().tile, None);
+    let call = call(Params::new(8, 8, 8), Epilogue::Store, Precision::F32);
     let [x, w, bias] = [1, 2, 3].map(|_| upload(&gpu, "test", &[0.0f32; 64]).unwrap());
-    let (mut recorder, bindings) =
-        (Recorder::new(&gpu), Bindings { x: &x, w: (&w).into(), bias: &bias, y: &x, residual: None });
-    let error = record(&mut recorder, Params::new(8, 8, 8), Epilogue::Store, Precision::F32, Shape::ALL[0], bindings);
-    assert!(error.unwrap_err().to_string().contains("cooperative matrices"));
+    for way in Call::ways().iter().filter(|way| way.kernel.name == KERNEL.name) {
+        assert!(!ways::ranked(&gpu, &call).iter().any(|&(_, other)| other == way), "{way:?}");
+        assert!(!ways::is_verified(&gpu, way, &call), "{way:?}");
+        let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &x, residual: None };
+        let error = record(&mut Recorder::new(&gpu), way, call, bindings).unwrap_err().to_string();
+        assert!(error.contains("linear_cooperative"), "{way:?}: {error}");
+    }
 }
 
-/// The bits of one product on `gpu` by every shape.
+/// The bits of one product on `gpu` by every way.
 fn product(gpu: &Context) -> Vec<u32> {
     let mut random = Random::named("product", 1);
     let (rows, inner, columns) = (75usize, 36usize, 140usize);
@@ -169,10 +176,10 @@ fn product(gpu: &Context) -> Vec<u32> {
     let y = upload(gpu, "test", &vec![f32::NAN; rows * columns]).unwrap();
     let bindings = Bindings { x: &x, w: (&w).into(), bias: &bias, y: &y, residual: None };
     let mut bits = Vec::new();
-    for shape in Shape::ALL {
+    let call = call(Params::new(rows, inner, columns), Epilogue::Store, Precision::F32);
+    for way in cooperative(&call) {
         let mut recorder = Recorder::new(gpu);
-        let params = Params::new(rows, inner, columns);
-        record(&mut recorder, params, Epilogue::Store, Precision::F32, shape, bindings).unwrap();
+        record(&mut recorder, way, call, bindings).unwrap();
         recorder.finish().unwrap().submit(gpu).unwrap();
         bits.extend(crate::bits(&download(gpu, &y, rows * columns).unwrap()));
     }
@@ -194,7 +201,7 @@ fn text_of(path: &str) -> &'static str {
 /// What the other header does differently is right, whatever the tile that the adapter has: here is that header at 8.
 #[test]
 fn slabs_of_vectors_are_as_good_as_slabs_of_scalars() {
-    if !supported() || gpu().cooperative_tile() != Some(Tile::Eight) {
+    if !supported() || gpu().traits().tile != Some(Tile::Eight) {
         return;
     }
     let vectors =

@@ -1,4 +1,4 @@
-//! Every kernel against its CPU twin, over awkward sizes, and on inputs with known answers. One file per shader stem.
+//! Every kernel against its CPU reference, over awkward sizes, and on inputs with known answers. One file per shader stem.
 
 mod assemble;
 mod assign;
@@ -7,7 +7,6 @@ mod attention;
 mod attention_connectivity;
 mod attention_mean;
 mod attention_mix;
-mod attention_powers;
 mod bipartite;
 mod broken;
 mod ceiling;
@@ -25,6 +24,9 @@ mod pack;
 mod patchify;
 mod pool;
 mod query_key;
+#[path = "../support/require.rs"]
+mod require;
+mod required;
 mod resample;
 mod score;
 mod similarity;
@@ -39,8 +41,7 @@ mod whole;
 
 use std::sync::OnceLock;
 
-use tcvit::gpu::{Recorder, download, upload};
-use tcvit::kernels::KERNELS;
+use tcvit::gpu::{Kernel, Operation, Recorder, Way, download, upload};
 use tcvit::{Context, Result, doctor};
 
 /// Primes, and one below, at and above powers of two and multiples of the workgroup sizes 64 and 128.
@@ -52,10 +53,13 @@ pub const REAL: [usize; 4] = [196, 197, 577, 1370];
 /// One device for all tests of this binary.
 pub fn gpu() -> &'static Context {
     static GPU: OnceLock<Context> = OnceLock::new();
-    GPU.get_or_init(|| Context::blocking().expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)"))
+    GPU.get_or_init(|| {
+        require::check();
+        Context::blocking().expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)")
+    })
 }
 
-/// Fails unless `kernel` agrees with its twin at every size.
+/// Fails unless `kernel` agrees with its reference at every size.
 pub fn sweep<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usize; D]>) {
     let start = std::time::Instant::now();
     let mut count = 0;
@@ -75,15 +79,36 @@ pub fn sweep<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usiz
     println!("{kernel}: {count} sizes in {:.1?}, nearest to its tolerance: {}", start.elapsed(), nearest.1);
 }
 
-/// As [`sweep`], of every variant of `kernel` that this adapter can run.
-pub fn sweep_variants<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usize; D]> + Clone) {
-    for variant in KERNELS.iter().filter(|known| known.family() == kernel) {
-        match doctor::CHECKS.iter().find(|check| check.kernel == variant.name) {
-            Some(check) if check.runs_on(gpu()) => sweep(variant.name, sizes.clone()),
-            Some(_) => println!("{} SKIPPED: {} cannot run it", variant.name, gpu().describe()),
-            None => panic!("{} has no check", variant.name),
+/// As [`sweep`], of every kernel of `operation` that this adapter can run.
+pub fn sweep_ways<const D: usize>(operation: &str, sizes: impl IntoIterator<Item = [usize; D]> + Clone) {
+    for check in doctor::checks().filter(|check| check.kernel.family() == operation) {
+        match check.runs_on(gpu()) {
+            true => sweep(check.kernel.name, sizes.clone()),
+            false => skip(check.kernel, gpu()),
         }
     }
+}
+
+/// Every way to do `call` that this adapter can run.
+pub fn ways<O: Operation>(call: &O) -> Vec<&'static Way<O>> {
+    let takes = |way: &&Way<O>| gpu().supports(way.kernel) && (way.takes)(gpu().traits(), call);
+    let ways: Vec<_> = O::ways().iter().filter(takes).collect();
+    assert!(!ways.is_empty(), "no way takes {call:?}");
+    ways
+}
+
+/// Says that the checks of `kernel` are skipped because `context` cannot run it.
+pub fn skip(kernel: &Kernel, context: &Context) {
+    let lacking = match kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
+        true => "cooperative",
+        false => "subgroups",
+    };
+    require::skipped(lacking, kernel.name, format_args!("{} cannot run it", context.describe()));
+}
+
+/// Says so of every kernel that `context` cannot run, and which the doctor therefore leaves out.
+pub fn skip_what_cannot_run_on(context: &Context) {
+    doctor::checks().filter(|check| !check.runs_on(context)).for_each(|check| skip(check.kernel, context));
 }
 
 /// A buffer that holds `data`.

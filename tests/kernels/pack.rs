@@ -36,8 +36,14 @@ fn stored(gpu: &Context, values: &[f32]) -> Vec<f16> {
     let mut pixels = values.to_vec();
     pixels.resize(values.len().next_multiple_of(SIDE * SIDE), 0.0);
     let images = (pixels.len() / (SIDE * SIDE)) as u32;
-    let params =
-        Params { images, channels: 1, side: SIDE as u32, patch: SIDE as u32, stride4: (SIDE * SIDE / 4) as u32 };
+    let params = Params {
+        images,
+        channels: 1,
+        height: SIDE as u32,
+        width: SIDE as u32,
+        patch_side: SIDE as u32,
+        stride4: (SIDE * SIDE / 4) as u32,
+    };
     let (pixels, patches) = (upload(gpu, "pixels", &pixels).unwrap(), empty(gpu, "patches", pixels.len() / 2).unwrap());
     let mut recorder = Recorder::new(gpu);
     record(&mut recorder, Precision::F16, params, Bindings { pixels: &pixels, patches: &patches }).unwrap();

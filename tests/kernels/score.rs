@@ -1,21 +1,20 @@
 use tcvit::condensation::Chain;
 use tcvit::doctor::check;
-use tcvit::gpu::Variant;
-use tcvit::kernels::score::{Bindings, Connectivity, Params, Terms, record};
+use tcvit::gpu::{Context, ContextOptions, Recorder};
+use tcvit::kernels::score::{Bindings, Call, Connectivity, Params, SUBGROUP, Terms, record};
 
-use crate::broken::{open, write_shaders};
-use crate::{AWKWARD, REAL, buffer, gpu, read, run, sweep_variants};
+use crate::{AWKWARD, REAL, buffer, gpu, read, run, sweep_ways, ways};
 
 #[test]
 fn agrees_at_every_small_size() {
-    sweep_variants("score", (1..=64).map(|patches| [1 + patches % 3, patches]));
+    sweep_ways("score", (1..=64).map(|patches| [1 + patches % 3, patches]));
 }
 
 #[test]
 fn agrees_at_awkward_and_real_sizes() {
-    sweep_variants("score", AWKWARD.map(|patches| [2, patches]));
-    sweep_variants("score", REAL.map(|patches| [1, patches]));
-    sweep_variants("score", [[3, 2047], [1, 2048]]);
+    sweep_ways("score", AWKWARD.map(|patches| [2, patches]));
+    sweep_ways("score", REAL.map(|patches| [1, patches]));
+    sweep_ways("score", [[3, 2047], [1, 2048]]);
 }
 
 /// A Newton iteration that diverged may give a c of the wrong sign and of any size: normalising undoes both.
@@ -25,9 +24,9 @@ fn a_normalised_score_depends_on_neither_sign_nor_size_of_c() {
     let terms = Terms { normalise: true, connectivity: true, dominance: true };
     let mut params = Params::new(3, 2, 2.0, Chain::IDENTITY);
     params.scale = f32::INFINITY;
-    let variants = Variant::ALL.into_iter().filter(|variant| variant.available(gpu()));
+    let call = Call { params, images: 1, terms, order: 0 };
     let factors = [1.0, -1.0, -1024.0, 0.5f32.powi(60)];
-    for (variant, factor) in variants.flat_map(|variant| factors.map(|factor| (variant, factor))) {
+    for (way, factor) in ways(&call).into_iter().flat_map(|way| factors.map(|factor| (way, factor))) {
         let score = buffer(&[f32::NAN; 3]);
         let c = buffer(&c.map(|c| factor * c));
         let (order, slot) = (buffer(&[7777u32; 3]), buffer(&[7777u32; 3]));
@@ -38,30 +37,36 @@ fn a_normalised_score_depends_on_neither_sign_nor_size_of_c() {
             order: &order,
             slot: &slot,
         };
-        run(|recorder| record(recorder, variant, params, 1, terms, bindings));
+        run(|recorder| record(recorder, way, call, bindings));
         assert_eq!(read::<f32>(&score, 3), [0.875, 0.25, -0.375], "at a factor of {factor}");
         assert_eq!(read::<u32>(&order, 3), [0, 1, 2], "at a factor of {factor}");
     }
 }
 
-/// On a GPU an image has four times as many threads, so that parts of a workgroup share rows: what a CPU never chooses.
+#[test]
+fn connectivity_that_is_not_that_of_the_call_is_refused() {
+    let terms = Terms { normalise: true, connectivity: true, dominance: true };
+    let call = Call { params: Params::new(4, 3, 1.0, Chain::IDENTITY), images: 1, terms, order: 1 };
+    let some = buffer(&[0u32; 16]);
+    let connectivity = Connectivity::Mean(&some);
+    let bindings = Bindings { connectivity, dominance: &some, score: &some, order: &some, slot: &some };
+    for way in ways(&call) {
+        let error = record(&mut Recorder::new(gpu()), way, call, bindings).unwrap_err().to_string();
+        assert!(error.contains("connectivity of order 1"), "{error}");
+    }
+}
+
+/// On a GPU an image has four times as many threads, so that parts of a workgroup share rows: what a software adapter never
+/// chooses.
 #[test]
 fn octets_agree_with_as_many_threads_as_a_gpu_gives_them() {
-    if !Variant::Subgroup.available(gpu()) {
-        println!("SKIPPED: {} has no subgroups of one size", gpu().describe());
-        return;
+    let mut options = ContextOptions::default();
+    options.as_gpu = true;
+    let wide = pollster::block_on(Context::with_options(options)).unwrap();
+    if !wide.traits().has_octets() {
+        return crate::skip(&SUBGROUP, gpu());
     }
-    let folder = tempfile::tempdir().unwrap();
-    write_shaders(folder.path(), &[]);
-    for file in ["shared/select_subgroup.wgsl", "condense/score_subgroup.wgsl", "condense/top_k_subgroup.wgsl"] {
-        let path = folder.path().join(file);
-        // The constant that the host sets stays, and decides nothing.
-        let own = ("override WIDE: u32 = 64u;", "override THREADS: u32 = 64u;\nconst WIDE: u32 = 256u;");
-        let text = std::fs::read_to_string(&path).unwrap().replace("THREADS", "WIDE").replace(own.0, own.1);
-        assert_eq!(text.contains("const WIDE"), file.starts_with("shared"), "{file}");
-        std::fs::write(&path, text).unwrap();
-    }
-    let wide = open(folder.path());
+    assert!(wide.traits().threads_of_an_image > 64);
     for patches in [1, 7, 8, 31, 64, 100, 196, 255, 256, 257, 576, 1024, 1025, 2048] {
         for (kernel, size) in
             [("score_subgroup", vec![2, patches]), ("top_k_subgroup", vec![2, patches, 1 + patches / 2])]

@@ -122,8 +122,8 @@ fn batches_that_make_no_sense_are_refused() {
 fn models_that_make_no_sense_are_refused() {
     type Change = fn(&mut VitConfig);
     let changes: [(Change, &str); 12] = [
-        (|c| c.image = 0, "image"),
-        (|c| c.image = 33, "image"),
+        (|c| c.image = [0; 2], "image"),
+        (|c| c.image = [33; 2], "image"),
         (|c| c.patch = 0, "patch"),
         (|c| c.patch = 64, "image"),
         (|c| c.width = 66, "head width"),

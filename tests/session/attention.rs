@@ -1,10 +1,10 @@
-//! Every way to run attention: the same decisions and, to rounding, the same results.
+//! Every route of attention: the same decisions and, to rounding, the same results.
 
 use tcvit::config::Head;
-use tcvit::gpu::Variant;
 use tcvit::{Attention, Condensation, Context, LoadOptions, Model, Precision, Session, SessionOptions, VitConfig};
 
 use crate::splitting::own_device;
+use crate::support::require::skipped;
 use crate::support::small::{
     EVERYTHING, assert_same_bits, assert_same_decisions, bundled, condensations, config, photographs, pixels, refused,
     small,
@@ -18,32 +18,35 @@ fn open(model: &Model, attention: Attention, batch: usize, condensation: Option<
     session
 }
 
-/// Those that run here in f32, the plainest first.
-fn ways() -> impl Iterator<Item = Attention> {
-    Attention::ALL.into_iter().filter(|&attention| attention != Attention::Cooperative).filter(|attention| {
-        let available = attention.variant().available(gpu());
-        if !available {
-            println!("SKIPPED {attention:?}: {} cannot run it", gpu().describe());
-        }
-        available
-    })
+/// Whether `attention` runs here in f32.
+fn runs(attention: Attention) -> bool {
+    let opened = small().session(SessionOptions::new().attention(attention));
+    if let Err(error) = &opened {
+        skipped("subgroups", attention.name(), error);
+    }
+    opened.is_ok()
+}
+
+/// Those that run here in f32, the plainest first; cooperative matrices are of f16.
+fn routes() -> impl Iterator<Item = Attention> {
+    Attention::ALL.into_iter().filter(|&attention| attention != Attention::Cooperative && runs(attention))
 }
 
 fn compare(model: &Model, images: &[f32], batch: usize, condensation: Option<&Condensation>, label: &str) {
     let mut expected = None;
-    for attention in ways() {
+    for attention in routes() {
         let session = open(model, attention, batch, condensation);
         let trace = session.run(images, EVERYTHING).unwrap();
-        let label = format!("{label}, {attention:?}");
+        let label = format!("{label}, {attention}");
         assert_same_bits(&label, &session.run(images, EVERYTHING).unwrap(), &trace);
         assert_same_decisions(&label, &trace, expected.get_or_insert_with(|| trace.clone()));
     }
 }
 
 #[test]
-fn every_way_decides_the_same() {
+fn every_route_decides_the_same() {
     // Not of seed 51: Newton's iteration (`literal`) amplifies rounding by ten times more there than on a dozen others, so
-    // that the features of two ways were 0.7e-4 or 1.1e-4 apart, by how the norms are rounded; on these at most 2.9e-5.
+    // that the features of two routes were 0.7e-4 or 1.1e-4 apart, by how the norms are rounded; on these at most 2.9e-5.
     for seed in 52..55 {
         let images = pixels(&config(), 2, seed);
         compare(small(), &images, 2, None, "full");
@@ -59,8 +62,8 @@ fn cooperative_attention_agrees_in_f16_and_is_refused_elsewhere() {
     let error = small().session(cooperative()).err().unwrap().to_string();
     assert!(error.contains("f16") && error.contains("cooperative"), "{error}");
     let config = VitConfig::new(48, 8, 64, 2, 2, 10);
-    if !tcvit::kernels::attention::cooperative::takes(gpu(), config.head_width()) {
-        return println!("SKIPPED: {} has no cooperative matrices", gpu().describe());
+    if gpu().traits().tile.is_none() {
+        return skipped("cooperative", "attention", format_args!("{} has none", gpu().describe()));
     }
     let model = Model::random_with(gpu(), &config, 54, &LoadOptions::new().precision(Precision::F16)).unwrap();
     let images = pixels(&config, 2, 54);
@@ -69,7 +72,7 @@ fn cooperative_attention_agrees_in_f16_and_is_refused_elsewhere() {
             let options = SessionOptions::new().batch(2).condensation(condensation.clone()).attention(attention);
             model.session(options).unwrap().run(&images, EVERYTHING).unwrap().logits
         };
-        let (got, expected) = (logits(Attention::Cooperative), logits(Attention::Fused(Variant::Plain)));
+        let (got, expected) = (logits(Attention::Cooperative), logits(Attention::Fused));
         let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
         let apart = got.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
         assert!(apart <= 1e-2 * most, "{condensation:?}: {apart} of {most}");
@@ -78,7 +81,7 @@ fn cooperative_attention_agrees_in_f16_and_is_refused_elsewhere() {
 
 /// A distillation token, so that what is cut from P is not one row and column, and sizes in the logits.
 #[test]
-fn every_way_decides_the_same_with_two_prefix_tokens() {
+fn every_route_decides_the_same_with_two_prefix_tokens() {
     let mut config = VitConfig::new(48, 8, 60, 2, 3, 10);
     config.head = Head::ClassAndDistillation;
     let model = Model::random_with(gpu(), &config, 5, &stored_in(Precision::F32)).unwrap();
@@ -88,7 +91,7 @@ fn every_way_decides_the_same_with_two_prefix_tokens() {
 }
 
 #[test]
-fn every_way_decides_the_same_in_the_bundled_model() {
+fn every_route_decides_the_same_in_the_bundled_model() {
     let photos = photographs(&["chelsea", "rocket"]);
     compare(bundled(), &photos, 2, Some(&Condensation::training_free()), "bundled");
 }
@@ -97,15 +100,16 @@ fn every_way_decides_the_same_in_the_bundled_model() {
 fn what_a_model_or_a_device_cannot_run_is_refused_and_not_preferred() {
     let wide =
         Model::random_with(gpu(), &VitConfig::new(32, 16, 264, 1, 2, 10), 1, &stored_in(Precision::F32)).unwrap();
-    let fused = SessionOptions::new().attention(Attention::Fused(Variant::Plain));
+    let fused = SessionOptions::new().attention(Attention::Fused);
     refused(wide.session(fused), "Config", &["128", "132"]);
-    assert!(matches!(wide.session(SessionOptions::new()).unwrap().plan().attention, Attention::Stored(_)));
+    assert!(wide.session(SessionOptions::new()).unwrap().plan().attention == Attention::Stored);
 
     let (device, queue) = own_device();
     let model =
         Model::random_with(&Context::from_device(device, queue), &config(), 3, &stored_in(Precision::F32)).unwrap();
-    for attention in [Attention::Stored(Variant::Subgroup), Attention::Fused(Variant::Subgroup)] {
-        refused(model.session(SessionOptions::new().attention(attention)), "Limit", &["subgroups"]);
+    for attention in [Attention::Stored, Attention::Fused] {
+        model.session(SessionOptions::new().attention(attention)).unwrap();
     }
-    assert_eq!(model.session(SessionOptions::new()).unwrap().plan().attention, Attention::Stored(Variant::Plain));
+    let preferred = model.session(SessionOptions::new()).unwrap().plan().attention;
+    assert!(matches!(preferred, Attention::Stored | Attention::Fused), "{preferred}");
 }

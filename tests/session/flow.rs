@@ -262,6 +262,6 @@ fn a_model_without_a_head_does_not_classify() {
     refused(session.classify(&images(1)), "Config", &["classification head"]);
     refused(session.stream(images(1)).map(drop), "Config", &["classification head"]);
     // But it has features.
-    let trace = session.run_images(&images(2), Wanted { features: true, blocks: false }).unwrap();
+    let trace = session.run_images(&images(2), Wanted { features: true, ..Wanted::default() }).unwrap();
     assert_eq!((trace.images, trace.logits.len()), (2, 0));
 }

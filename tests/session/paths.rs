@@ -12,7 +12,7 @@ const METHODS: [Method; 5] =
     [Method::PowerSum, Method::Newton(0), Method::Newton(1), Method::Newton(2), Method::Newton(3)];
 
 fn run(model: &Model, images: &[f32], condensation: &Condensation) -> Trace {
-    let batch = images.len() / (3 * model.config().image.pow(2));
+    let batch = images.len() / model.config().pixels();
     open(model, batch, Some(condensation)).run(images, EVERYTHING).unwrap()
 }
 

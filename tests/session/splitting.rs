@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 
 use tcvit::config::{Head, Stem};
-use tcvit::gpu::Variant;
 use tcvit::{Attention, Condensation, Context, ContextOptions, Model, Precision, SessionOptions, VitConfig, Wanted};
 
 use crate::support::small::{
@@ -58,11 +57,11 @@ fn an_image_that_does_not_fit_names_its_buffer() {
     let config = VitConfig::new(64, 4, 16, 1, 2, 10);
     let model = Model::random_with(&limited(100_000), &config, 1, &stored_in(Precision::F32)).unwrap();
     let texts = ["attention probabilities", "534560", "100000"];
-    let stored = || SessionOptions::new().attention(Attention::Stored(Variant::Plain));
+    let stored = || SessionOptions::new().attention(Attention::Stored);
     refused(model.session(stored()), "Limit", &texts);
     refused(model.session(stored().condense(Condensation::paper())), "Limit", &texts);
     // What is not stored need not fit.
-    model.session(SessionOptions::new().attention(Attention::Fused(Variant::Plain))).unwrap();
+    model.session(SessionOptions::new().attention(Attention::Fused)).unwrap();
 }
 
 #[test]
@@ -111,7 +110,7 @@ fn an_encoder_of_ones_own_gives_the_same() {
     refused(session.read_back(3, EVERYTHING), "Shape", &["read back", "at most 2", "3"]);
 }
 
-/// The application's device has wgpu's default limits and no optional feature, so that other variants of kernels run.
+/// The application's device has wgpu's default limits and no optional feature, so that other ways run.
 #[test]
 fn a_device_of_ones_own_gives_the_same() {
     let (device, queue) = own_device();

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod checkpoint;
+pub mod require;
 pub mod small;
 
 use std::path::{Path, PathBuf};
@@ -10,13 +11,16 @@ use std::sync::OnceLock;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use tcvit::condensation::{Condensation, Mean, Method, Metric, Reducer, Score, Weights};
-use tcvit::config::{Head, Stem, VitConfig};
+use tcvit::config::{Head, Position, Stem, VitConfig};
 use tcvit::{Context, LoadOptions, Model, Precision};
 
 /// One device for all tests of a binary.
 pub fn gpu() -> &'static Context {
     static GPU: OnceLock<Context> = OnceLock::new();
-    GPU.get_or_init(|| Context::blocking().expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)"))
+    GPU.get_or_init(|| {
+        require::check();
+        Context::blocking().expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)")
+    })
 }
 
 pub fn repository(path: &str) -> PathBuf {
@@ -84,7 +88,8 @@ impl GoldenConfig {
         config.mlp = self.mlp;
         config.registers = self.registers;
         config.layer_scale = self.layer_scale;
-        config.position_covers_prefix = self.position_covers_prefix;
+        config.position =
+            if self.position_covers_prefix { Position::LearnedForAll } else { Position::LearnedForPatches };
         config.epsilon = self.epsilon;
         config.stem = self.stem_channels.map_or(config.stem, |channels| Stem::Convolutional { channels });
         config.qkv_bias = self.qkv_bias.unwrap_or(config.qkv_bias);
@@ -168,11 +173,8 @@ impl Fixture {
         let mut fixture = match golden.seed {
             Some(seed) => {
                 let config = golden.config.vit();
-                let pixels = tcvit::random::Random::named("pixels", seed).tensor(
-                    golden.batch * 3 * config.image * config.image,
-                    0.0,
-                    1.5,
-                );
+                let pixels =
+                    tcvit::random::Random::named("pixels", seed).tensor(golden.batch * config.pixels(), 0.0, 1.5);
                 let model = Model::random_with(gpu(), &config, seed, &stored_in(precision)).unwrap();
                 Self { golden, model, pixels, bytes }
             }

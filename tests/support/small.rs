@@ -8,7 +8,7 @@ use tcvit::{Condensation, Error, Model, Precision, Result, Session, SessionOptio
 use super::{gpu, relative, repository, stored_in};
 
 /// Everything a session can read back.
-pub const EVERYTHING: Wanted = Wanted { features: true, blocks: true };
+pub const EVERYTHING: Wanted = Wanted { features: true, pooled: true, blocks: true };
 
 /// 32 pixels in patches of 8: 16 patch tokens, 3 blocks, 10 classes.
 pub fn config() -> VitConfig {
@@ -32,7 +32,7 @@ pub fn bundled() -> &'static Model {
 
 /// Normalised pixels of random images.
 pub fn pixels(config: &VitConfig, images: usize, seed: u64) -> Vec<f32> {
-    Random::named("pixels", seed).tensor(images * 3 * config.image * config.image, 0.0, 1.5)
+    Random::named("pixels", seed).tensor(images * config.pixels(), 0.0, 1.5)
 }
 
 /// Pixels of the repository's photographs as the bundled model sees them.

@@ -1,6 +1,6 @@
 //! Image sizes other than the checkpoint's.
 
-use tcvit::config::Head;
+use tcvit::config::{Head, Position};
 use tcvit::{Condensation, LoadOptions, Model, Precision, SessionOptions, VitConfig, Wanted};
 
 use crate::support::{gpu, relative, repository, stored_in};
@@ -18,7 +18,7 @@ fn check(kind: &str, stored: &VitConfig, sides: &[usize]) {
     let golden = std::fs::read(repository("tests/goldens/resized.safetensors")).unwrap();
     for &side in sides {
         let model = resized(stored, side);
-        assert_eq!((model.config().image, model.preprocess().side), (side, side));
+        assert_eq!((model.config().image, model.preprocess().side), ([side; 2], side));
         let session = model.session(SessionOptions::new()).unwrap();
         let expected = floats(&golden, &format!("{kind}/{side}/logits")).unwrap();
         let error = relative(&session.logits(&pixels(1, side)).unwrap(), &expected);
@@ -43,7 +43,7 @@ fn other_image_sizes_are_timms() {
 #[test]
 fn rows_of_the_prefix_stay() {
     let mut registers = stored();
-    (registers.registers, registers.position_covers_prefix) = (4, false);
+    (registers.registers, registers.position) = (4, Position::LearnedForPatches);
     check("registers", &registers, &[160]);
     let mut distilled = stored();
     distilled.head = Head::ClassAndDistillation;
@@ -83,7 +83,7 @@ fn a_checkpoint_is_resized_too() {
         let model = load(name, 96);
         assert_eq!(model.config().patches(), 144);
         let session = model.session(SessionOptions::new()).unwrap();
-        session.run(&pixels(1, 96), Wanted { features: true, blocks: false }).unwrap();
+        session.run(&pixels(1, 96), Wanted { features: true, ..Wanted::default() }).unwrap();
         assert_eq!(
             load(name, 64).config(),
             Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap().config()

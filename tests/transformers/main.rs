@@ -13,7 +13,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use support::{first_tokens, gpu, relative, repository, stored_in};
-use tcvit::config::Head;
+use tcvit::config::{Head, Position};
 use tcvit::input::Preprocess;
 use tcvit::random::Random;
 use tcvit::weights::Checkpoint;
@@ -40,7 +40,7 @@ fn pixels(images: usize, side: usize) -> Vec<f32> {
 fn check(name: &str) -> Model {
     let model = Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap();
     let session = model.session(SessionOptions::new().batch(BATCH)).unwrap();
-    let trace = session.run(&pixels(BATCH, 64), Wanted { features: true, blocks: false }).unwrap();
+    let trace = session.run(&pixels(BATCH, 64), Wanted { features: true, ..Wanted::default() }).unwrap();
     let golden = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
     let (got, expected) = match floats(&golden, "logits") {
         Some(logits) => (trace.logits, logits),
@@ -137,7 +137,7 @@ fn dinov2_with_a_head() {
 fn dinov2_with_registers() {
     let model = check("dinov2_registers");
     let config = model.config();
-    assert_eq!((config.registers, config.prefix(), config.position_covers_prefix), (4, 5, false));
+    assert_eq!((config.registers, config.prefix(), config.position), (4, 5, Position::LearnedForPatches));
     let side = (model.preprocess().side as f64 / model.preprocess().crop).floor();
     assert_eq!((side, config.squash), (73.0, false));
 }

@@ -39,7 +39,7 @@ impl Case {
         std::fs::create_dir_all(folder)?;
         let weights = folder.join(format!("{model}.safetensors"));
         write_weights(&config, seed, &weights)?;
-        let pixels = Random::named("pixels", seed).tensor(batch * 3 * config.image.pow(2), 0.0, 1.5);
+        let pixels = Random::named("pixels", seed).tensor(batch * config.pixels(), 0.0, 1.5);
         Ok(Self { model: model.into(), config, batch, drop, weights, pixels, folder: folder.into() })
     }
 
@@ -56,8 +56,8 @@ impl Case {
 
     /// Writes the pixels beside the logits [B, classes] that they must give, by name, for systems outside this program.
     pub fn write_expected(&self, expected: &[(&str, &[f32])]) -> Result<PathBuf, Failure> {
-        let side = self.config.image;
-        let pixels = (vec![self.batch, 3, side, side], bytemuck::cast_slice(&self.pixels));
+        let [height, width] = self.config.image;
+        let pixels = (vec![self.batch, 3, height, width], bytemuck::cast_slice(&self.pixels));
         let logits = |values| (vec![self.batch, self.config.classes], bytemuck::cast_slice::<f32, u8>(values));
         let tensors = std::iter::once(("pixels", pixels))
             .chain(expected.iter().map(|(name, values)| (*name, logits(values))))

@@ -102,7 +102,7 @@ impl Network {
     /// Logits [B, classes] of pixels [B, 3, image, image].
     fn run(&self, pixels: Tensor<4>) -> Tensor<2> {
         let (width, patch) = (self.config.width, self.config.patch);
-        let ([batch, ..], side) = (pixels.dims(), self.config.image / patch);
+        let ([batch, ..], side) = (pixels.dims(), self.config.image[0] / patch);
         // Patches as rows, then one product, which burn tunes as any other.
         let rows: Tensor<6> = pixels.reshape([batch, 3, side, patch, side, patch]).permute([0, 2, 4, 1, 3, 5]);
         let rows: Tensor<3> = rows.reshape([batch, side * side, 3 * patch * patch]);
@@ -200,7 +200,7 @@ fn same_adapter(gpu: &tcvit::Context) -> Device {
 
 impl Peer for Network {
     fn upload(&mut self, pixels: &[f32]) -> Result<(), Failure> {
-        let side = self.config.image;
+        let side = self.config.image[0];
         let shape = [pixels.len() / (3 * side * side), 3, side, side];
         let pixels = Tensor::from_data(TensorData::new(pixels.to_vec(), shape), &self.device);
         self.pixels = Some(in_precision(pixels, self.precision));

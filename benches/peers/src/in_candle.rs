@@ -84,7 +84,7 @@ impl Network {
     /// Logits [B, classes] of pixels [B, 3, image, image].
     fn run(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
         let (width, patch) = (self.config.width, self.config.patch);
-        let (batch, side) = (pixels.dim(0)?, self.config.image / patch);
+        let (batch, side) = (pixels.dim(0)?, self.config.image[0] / patch);
         // Patches as rows, then one product: faster here than candle's convolution.
         let rows = pixels.reshape(&[batch, 3, side, patch, side, patch])?.permute([0, 2, 4, 1, 3, 5])?;
         let rows = rows.reshape((batch, side * side, 3 * patch * patch))?;
@@ -115,7 +115,7 @@ impl Block {
 
 impl Peer for Network {
     fn upload(&mut self, pixels: &[f32]) -> Result<(), Failure> {
-        let side = self.config.image;
+        let side = self.config.image[0];
         self.pixels = Some(Tensor::from_slice(pixels, ((), 3, side, side), &Device::Cpu)?);
         Ok(())
     }

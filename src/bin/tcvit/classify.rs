@@ -58,12 +58,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let model = arguments.model.load(&context)?;
     let options = SessionOptions::new().batch(arguments.batch).condensation(condensation);
     let session = model.session(options.preprocess(arguments.preprocess.preprocess))?;
-    let everything = Wanted { features: true, blocks: true };
+    let everything = Wanted { features: true, pooled: true, blocks: true };
     let wanted = if arguments.trace.is_some() { everything } else { Wanted::default() };
     let ((trace, predictions), names, seconds) = match &arguments.pixels {
         Some(path) => {
             let pixels = load_pixels(path, model.config().image)?;
-            let images = pixels.len() / (3 * model.config().image.pow(2));
+            let images = pixels.len() / model.config().pixels();
             let seconds = time(images, || session.logits(&pixels).map(drop))?;
             let names = (0..images).map(|i| format!("{} [{i}]", path.display())).collect();
             let trace = session.run(&pixels, wanted)?;

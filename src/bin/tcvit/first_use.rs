@@ -1,83 +1,52 @@
-//! What a first run on an adapter waits for, shown to whoever looks at a terminal: kernels are compiled, and compared with
-//! their twins, before they are used.
+//! What a first run on an adapter waits for, shown to whoever looks at a terminal: ways are compiled, and compared with their
+//! references, before they are used.
 
-use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::ProgressBar;
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::LookupSpan;
+use tcvit::gpu::Observer;
 
 use crate::output;
 
-/// Where the library says that it compares a kernel, and that it has.
-const TARGET: &str = "tcvit::tune::belief";
+static HIDDEN: AtomicBool = AtomicBool::new(false);
 
-/// A line on standard error while a kernel is compared.
-struct FirstUse(ProgressBar);
-
-/// The layer for all events; it hears those of comparisons only. Invisible where standard error is no terminal, and when
-/// `hidden`.
-pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(hidden: bool) -> impl Layer<S> {
-    let line = if hidden { ProgressBar::hidden() } else { output::progress(0, "{msg}") };
-    FirstUse(line).with_filter(Targets::new().with_target(TARGET, LevelFilter::DEBUG))
+/// Shows nothing in this run of the program.
+pub fn hide() {
+    HIDDEN.store(true, Ordering::Relaxed);
 }
 
-impl<S: Subscriber> Layer<S> for FirstUse {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut comparison = Comparison::default();
-        event.record(&mut comparison);
-        match comparison {
-            Comparison { what: Some(what), ended: false } => {
-                self.0.reset();
-                self.0.set_message(format!("first use of this adapter: checking {what}"));
-                self.0.tick();
-            }
-            _ => self.0.finish_and_clear(),
-        }
-    }
+/// What shows a line on standard error while a way is verified: nothing where standard error is no terminal.
+pub fn observer() -> Observer {
+    let line = match HIDDEN.load(Ordering::Relaxed) {
+        true => ProgressBar::hidden(),
+        false => output::progress(0, "{msg}"),
+    };
+    Observer::new(move |verification| show(&line, verification.operation, verification.way, verification.right))
 }
 
-/// What an event says of one.
-#[derive(Default)]
-struct Comparison {
-    what: Option<String>,
-    ended: bool,
-}
-
-impl Visit for Comparison {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == "what" {
-            self.what = Some(value.to_owned());
-        }
+/// Shows that `way` is being verified, or ends the line where it is known whether it is `right`.
+fn show(line: &ProgressBar, operation: &str, way: &str, right: Option<bool>) {
+    if right.is_some() {
+        line.finish_and_clear();
+        return;
     }
-
-    fn record_bool(&mut self, field: &Field, _: bool) {
-        self.ended |= field.name() == "right";
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+    line.reset();
+    line.set_message(format!("first use of this adapter: verifying {operation}, {way}"));
+    line.tick();
 }
 
 #[cfg(test)]
 mod tests {
-    use tracing_subscriber::layer::SubscriberExt;
-
     use super::*;
 
     #[test]
-    fn a_line_is_there_while_a_kernel_is_compared() {
+    fn a_line_is_there_while_a_way_is_verified() {
         let line = ProgressBar::hidden();
-        let subscriber = tracing_subscriber::registry().with(FirstUse(line.clone()));
-        tracing::subscriber::with_default(subscriber, || {
-            for what in ["layer_norm subgroup f16", "linear tiled 64"] {
-                tracing::debug!(target: TARGET, what, "comparing with its twin");
-                assert!(line.message().ends_with(&format!("checking {what}")) && !line.is_finished());
-                tracing::debug!(target: TARGET, what, right = true, seconds = 0.5, "compared with its twin");
-                assert!(line.is_finished());
-            }
-        });
+        for (way, right) in [("octets", true), ("tiled 64", false)] {
+            show(&line, "linear", way, None);
+            assert!(line.message().ends_with(&format!("verifying linear, {way}")) && !line.is_finished());
+            show(&line, "linear", way, Some(right));
+            assert!(line.is_finished());
+        }
     }
 }

@@ -42,7 +42,7 @@ enum Command {
     Classify(classify::Arguments),
     /// Draw which tokens a photograph keeps, which represent the others, and what they become when fused, block by block.
     Visualize(visualize::Arguments),
-    /// Adapters, features, limits, and every kernel against its CPU twin on this adapter.
+    /// Adapters, features, limits, and every kernel against its CPU reference on this adapter.
     Doctor(doctor::Arguments),
     /// Speed, condensed against full: latency, images a second, what of the saved multiply-adds arrives, and GPU time by
     /// kernel.
@@ -59,7 +59,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // These show how far they are by themselves.
     let shows_progress = matches!(cli.command, Some(Command::Bench(_) | Command::Eval(_) | Command::Doctor(_)));
-    start_logging(cli.verbose, shows_progress);
+    // Whoever reads the log reads of first uses there.
+    if shows_progress || cli.verbose > 0 {
+        first_use::hide();
+    }
+    start_logging(cli.verbose);
     let outcome = match cli.command {
         Some(Command::Classify(arguments)) => classify::run(&arguments),
         Some(Command::Visualize(arguments)) => visualize::run(&arguments),
@@ -87,8 +91,8 @@ fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// Quiet unless asked: wgpu's own warnings are for its developers. With `shows_progress` no line tells of a first use.
-fn start_logging(verbose: u8, shows_progress: bool) {
+/// Quiet unless asked: wgpu's own warnings are for its developers.
+fn start_logging(verbose: u8) {
     let default = match verbose {
         0 => "error,wgpu_hal=off,wgpu_core=off",
         1 => "warn,tcvit=info",
@@ -97,7 +101,5 @@ fn start_logging(verbose: u8, shows_progress: bool) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("TCVIT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
-    // Whoever reads the log reads of it there.
-    let first_use = first_use::layer(shows_progress || verbose > 0);
-    tracing_subscriber::registry().with(log).with(first_use).init();
+    tracing_subscriber::registry().with(log).init();
 }

@@ -2,31 +2,50 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Bindings, Params};
-use crate::error::{Error, Result};
-use crate::gpu::{Binding, COOPERATIVE, Context, Kernel, Operand, Recorder, Tile, Types, grid};
-use crate::kernels::linear::cooperative::tile;
+use super::{Call, Params};
+use crate::gpu::{COOPERATIVE, Form, Home, Precision, Tile, Traits, Way, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "attention_cooperative",
-    shader: "block/attention_cooperative.wgsl",
-    bindings: &[
-        Binding::read("qkv"),
-        Binding::read("queries"),
-        Binding::read("sizes"),
-        Binding::write("y"),
-        Binding::write("rows"),
-    ],
-    // By an override: as many of the adapter's subgroups as suit the tokens.
-    workgroup_size: [128, 1, 1],
-    features: COOPERATIVE,
-    variant_of: Some("attention"),
-    ..super::KERNEL
+kernel! {
+    /// A subgroup takes as many queries as a matrix has rows; logits and powers pass through workgroup memory.
+    pub static KERNEL = "attention_cooperative" in "block/attention_cooperative.wgsl";
+    params Params;
+    bindings { qkv: read, queries: read, sizes: read, y: write, rows: write }
+    overrides {
+        PROPORTIONAL: [0, 1], SUBGROUPS: [4, 5, 6, 7], OTHERS: [0, 1], HEAD: [1, 2, 3, 4, 5, 6, 7, 8],
+        // 4 to 7 subgroups of 8 to 128 threads.
+        THREADS: [
+            32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896,
+        ],
+    }
+    // As many of the adapter's subgroups as suit the tokens.
+    workgroup [128, 1, 1];
+    features COOPERATIVE;
+    way of "attention";
+}
+
+pub(super) const WAY: Way<Call> = Way {
+    name: "cooperative",
+    kernel: &KERNEL,
+    is_fallback: false,
+    takes: |traits, call| {
+        (call.types.input, call.types.home) == (Precision::F16, Home::Buffer)
+            && takes(traits, call.params.head4 as usize * 4)
+    },
+    // A CPU emulates cooperative matrices, and slowly.
+    cost: |traits, _| (!traits.loads_are_dear).then_some(1.0),
+    form,
 };
 
+fn form(traits: &Traits, call: &Call) -> Form {
+    let Params { tokens, heads, images, head4, .. } = call.params;
+    let (constants, rows) = constants(traits, Work::Output, tokens, head4 * 4, call.proportional);
+    Form::plain(grid(tokens.div_ceil(rows) as usize * heads as usize * images as usize))
+        .of(call.types.tiled(traits.tile.unwrap_or_default()))
+        .with(constants)
+}
+
 /// The most matrices, side by side, that a head may take.
-const WIDEST: usize = 8;
+const WIDEST: u32 = 8;
 
 /// Which of the kernels that go over rows of logits: they differ in what they hold in workgroup memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +59,7 @@ pub(crate) enum Work {
 impl Work {
     /// Subgroups of a workgroup, as many as share the keys that they go over: few enough that NVIDIA's cores have room for
     /// two workgroups with heads of 64 dimensions, about 24 KB each.
-    fn subgroups(self) -> RangeInclusive<usize> {
+    fn subgroups(self) -> RangeInclusive<u32> {
         match self {
             Self::Output => 4..=7,
             Self::Mean => 4..=5,
@@ -48,105 +67,62 @@ impl Work {
     }
 
     /// Numbers of f16 in workgroup memory. Rows of matrices are 16 bytes apart.
-    fn halves(self, side: usize, head: usize, subgroups: usize) -> usize {
+    fn halves(self, side: u32, head: u32, subgroups: u32) -> u32 {
         let keys = 2 * side;
         match self {
             Self::Output => subgroups * side * (side + 8) + 2 * keys * (head + 8),
             Self::Mean => (subgroups * side + keys) * (head + 8),
         }
     }
+
+    /// Whether the device has room for workgroups of so many subgroups.
+    fn fits(self, traits: &Traits, head: u32, subgroups: u32) -> bool {
+        let side = traits.side();
+        let sums = (subgroups + others(traits)) * side * (side + 4);
+        let memory = 2 * self.halves(side, head, subgroups) + 4 * sums;
+        traits.has_room(subgroups * traits.subgroup_sizes[1], memory)
+    }
 }
 
 /// 1 where a workgroup may have more subgroups than it was made for, which then have a place in workgroup memory, else 0.
-fn others(context: &Context) -> usize {
-    usize::from(context.info().subgroup_min_size != context.info().subgroup_max_size)
+fn others(traits: &Traits) -> u32 {
+    u32::from(!traits.subgroups_are_alike())
 }
 
-/// Whether `context` has room for workgroups of so many subgroups.
-fn fits(context: &Context, work: Work, side: usize, head: usize, subgroups: usize) -> bool {
-    let limits = context.limits();
-    let sums = (subgroups + others(context)) * side * (side + 4);
-    let memory = 2 * work.halves(side, head, subgroups) + 4 * sums;
-    let threads = subgroups * context.info().subgroup_max_size as usize;
-    memory <= limits.max_compute_workgroup_storage_size as usize
-        && threads <= limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x) as usize
-}
-
-/// Whether `context` can run it for heads of `head` dimensions: whole matrices, few enough, of subgroups as large as it
-/// takes, with room for a workgroup.
-pub fn takes(context: &Context, head: usize) -> bool {
-    let side = context.cooperative_tile().unwrap_or_default().side() as usize;
-    context.supports(&KERNEL)
-        && head.is_multiple_of(side)
+/// Whether a device that supports [`KERNEL`] can run it, and the kernel of means, for heads of `head` dimensions: whole
+/// matrices, few enough, of subgroups as large as it takes, with room for a workgroup.
+pub(crate) fn takes(traits: &Traits, head: usize) -> bool {
+    let (side, head) = (traits.side(), head as u32);
+    head.is_multiple_of(side)
         && (1..=WIDEST).contains(&(head / side))
-        && context.info().subgroup_min_size as usize * 8 >= side * side
+        && traits.subgroup_sizes[0] * 8 >= side * side
         && [Work::Output, Work::Mean]
             .into_iter()
-            .all(|work| work.subgroups().any(|subgroups| fits(context, work, side, head, subgroups)))
+            .all(|work| work.subgroups().any(|subgroups| work.fits(traits, head, subgroups)))
 }
 
 /// The constants of this kernel and of [`attention_mean`](crate::kernels::attention_mean::cooperative), and how many rows
 /// one of their workgroups has: as few as possible go past the last of `queries`.
 pub(crate) fn constants(
-    context: &Context,
+    traits: &Traits,
     work: Work,
-    queries: usize,
-    head: usize,
+    queries: u32,
+    head: u32,
     proportional: bool,
-) -> Result<(Vec<(&'static str, f64)>, usize)> {
-    let side = tile(context)?.side() as usize;
-    if !takes(context, head) {
-        let got = format!("{head} dimensions on {}", context.describe());
-        return Err(Error::limit(KERNEL.name, "heads of 1 to 8 whole matrices, and room for them", got));
-    }
-    let padded = |subgroups: &usize| (queries.next_multiple_of(subgroups * side), usize::MAX - subgroups);
-    let fitting = work.subgroups().filter(|&subgroups| fits(context, work, side, head, subgroups));
+) -> ([(&'static str, u32); 5], u32) {
+    let side = traits.side();
+    let padded = |subgroups: &u32| (queries.next_multiple_of(subgroups * side), u32::MAX - subgroups);
+    let fitting = work.subgroups().filter(|&subgroups| work.fits(traits, head, subgroups));
     let subgroups = fitting.min_by_key(padded).unwrap_or(*work.subgroups().start());
-    let constants = vec![
-        ("PROPORTIONAL", f64::from(u8::from(proportional))),
-        ("SUBGROUPS", subgroups as f64),
-        ("THREADS", subgroups as f64 * f64::from(context.info().subgroup_max_size)),
-        ("OTHERS", others(context) as f64),
-        ("HEAD", (head / side) as f64),
+    let constants = [
+        ("PROPORTIONAL", u32::from(proportional)),
+        ("SUBGROUPS", subgroups),
+        ("THREADS", subgroups * traits.subgroup_sizes[1]),
+        ("OTHERS", others(traits)),
+        ("HEAD", head / side),
     ];
-    Ok((constants, subgroups * side))
+    (constants, subgroups * side)
 }
 
 /// The most tokens that a matrix of queries has, which `qkv` must have whatever the images have.
 pub const MOST_ROWS: usize = Tile::Sixteen.side() as usize;
-
-/// Records one dispatch. `qkv` must have as many tokens as a matrix has rows, at most [`MOST_ROWS`], whatever the images have:
-/// queries are loaded by whole matrices.
-///
-/// # Errors
-/// [`Error::Device`] without cooperative matrices, [`Error::Limit`] for heads that are not [taken](takes), else as
-/// [`Recorder::dispatch`].
-pub fn record(
-    recorder: &mut Recorder<'_>,
-    types: Types,
-    params: Params,
-    proportional: bool,
-    bindings: Bindings<'_>,
-) -> Result<()> {
-    let (heads, tokens, images) = (params.heads as usize, params.tokens as usize, params.images as usize);
-    let context = recorder.context();
-    let (constants, rows) = constants(context, Work::Output, tokens, params.head4 as usize * 4, proportional)?;
-    let tile = tile(context)?;
-    let types = types.tiled(tile);
-    // Matrices of queries are loaded whole.
-    let whole = (images * tokens).max(tile.side() as usize);
-    recorder.dispatch_typed(
-        &KERNEL,
-        types,
-        &constants,
-        bytemuck::bytes_of(&params),
-        &[
-            Operand::buffer(bindings.qkv, types.input.words(images * tokens * params.row4 as usize * 4)),
-            Operand::buffer(bindings.qkv, types.input.words(whole * params.row4 as usize * 4)),
-            Operand::buffer(bindings.sizes, images * tokens),
-            Operand::buffer(bindings.y, types.output.words(images * tokens * heads * params.head4 as usize * 4)),
-            Operand::buffer(bindings.rows, images * heads * tokens * 2),
-        ],
-        grid(tokens.div_ceil(rows) * heads * images),
-    )
-}

@@ -1,69 +1,82 @@
-//! [`Variant::Cooperative`](super::Variant::Cooperative): numbers rounded to f16, summed in f32.
+//! Convolutions by cooperative matrices: of numbers rounded to f16, summed in f32.
 
-use super::Params;
-use crate::error::{Error, Result};
-use crate::gpu::{COOPERATIVE, Context, Kernel, Tile, grid};
-use crate::kernels::linear::cooperative::tile;
+use super::{Call, KERNEL as PLAIN, Params};
+use crate::gpu::{COOPERATIVE, Form, Home, Precision, Tile, Traits, Types, Way, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "convolve_cooperative",
-    shader: "embed/convolve_cooperative.wgsl",
-    // By an override: as many of the adapter's subgroups as fit.
-    workgroup_size: [128, 1, 1],
-    features: COOPERATIVE,
-    variant_of: Some("convolve"),
-    ..super::KERNEL
+kernel! {
+    /// Slabs of what lies under the kernel, and of w, pass through workgroup memory into cooperative matrices.
+    pub static KERNEL = "convolve_cooperative" in "embed/convolve_cooperative.wgsl";
+    params Params;
+    bindings PLAIN;
+    overrides {
+        RELU: [0, 1], KERNEL: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], WHOLE: [0, 1], DOWN: [2, 4],
+        THREADS: [32, 64, 128, 256, 512, 1024], OTHERS: [0, 1],
+    }
+    // As many of the adapter's subgroups as fit.
+    workgroup [128, 1, 1];
+    features COOPERATIVE;
+    way of "convolve";
+}
+
+/// The largest value of KERNEL, the side of a convolution's kernel.
+const MOST_KERNEL: u32 = 16;
+
+pub(super) const WAY: Way<Call> = Way {
+    name: "cooperative",
+    kernel: &KERNEL,
+    is_fallback: false,
+    takes: |traits, call| {
+        call.precision == Precision::F16
+            && call.home == Home::Buffer
+            && call.params.kernel <= MOST_KERNEL
+            && Shape::on(traits).is_some()
+    },
+    // A CPU emulates matrices, and slowly.
+    cost: |traits, _| (!traits.loads_are_dear).then_some(1.0),
+    form: |traits, call| Shape::on(traits).unwrap_or(Shape::of(traits, 2)).form(traits, call),
 };
 
 /// What a workgroup makes: 2 by 2 matrices of sums by each of two subgroups across and some down.
 #[derive(Clone, Copy)]
-pub(super) struct Shape {
+struct Shape {
     tile: Tile,
     /// Subgroups down.
     down: u32,
-    /// SUBGROUPS times the most threads of a subgroup.
+    /// As many as the workgroup's subgroups have at most.
     threads: u32,
 }
 
 impl Shape {
-    /// The largest that `context` has room for.
-    pub(super) fn on(context: &Context) -> Result<Self> {
-        let tile = tile(context)?;
-        let (limits, subgroup) = (context.limits(), context.info().subgroup_max_size);
-        let most = limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+    /// The one with so many subgroups down.
+    fn of(traits: &Traits, down: u32) -> Self {
+        Self { tile: traits.tile.unwrap_or_default(), down, threads: 2 * down * traits.subgroup_sizes[1] }
+    }
+
+    /// The largest that a device of `traits` has room for, and whose threads fill slabs evenly.
+    fn on(traits: &Traits) -> Option<Self> {
         let fits = |shape: &Self| {
-            shape.threads <= most
-                && shape.workgroup_memory() <= limits.max_compute_workgroup_storage_size
+            traits.has_room(shape.threads, shape.workgroup_memory())
                 && shape.threads.is_multiple_of(shape.rows())
-                && [4, 8, 16].contains(&(depth(tile) * shape.rows() / shape.threads.max(1)))
+                && [4, 8, 16].contains(&(shape.depth() * shape.rows() / shape.threads.max(1)))
         };
-        let shapes = [4, 2].map(|down| Self { tile, down, threads: 2 * down * subgroup });
-        shapes.into_iter().find(fits).filter(|_| context.supports(&KERNEL)).ok_or_else(|| {
-            Error::device(KERNEL.name, "subgroups that fill slabs of matrices, and room for these", context.describe())
-        })
+        traits.tile?;
+        [4, 2].map(|down| Self::of(traits, down)).into_iter().find(fits)
     }
 
-    /// Of the matrices.
-    pub(super) fn tile(self) -> Tile {
-        self.tile
-    }
-
-    pub(super) fn constants(self, context: &Context, params: &Params) -> Vec<(&'static str, f64)> {
-        let info = context.info();
-        vec![
-            ("KERNEL", f64::from(params.kernel)),
-            ("WHOLE", f64::from(u8::from(is_of_slabs(params.inputs, self.tile)))),
-            ("DOWN", f64::from(self.down)),
-            ("THREADS", f64::from(self.threads)),
-            ("OTHERS", f64::from(u8::from(info.subgroup_min_size != info.subgroup_max_size))),
-        ]
-    }
-
-    pub(super) fn workgroups(self, params: &Params) -> [u32; 3] {
+    fn form(self, traits: &Traits, call: &Call) -> Form {
+        let params = &call.params;
         let pixels = params.images as usize * (params.out_side as usize).pow(2);
-        let across = params.outputs4.div_ceil(self.tile.side()) as usize;
-        grid(pixels.div_ceil(self.rows() as usize) * across)
+        let across = params.columns4.div_ceil(self.tile.side()) as usize;
+        let workgroups = grid(pixels.div_ceil(self.rows() as usize) * across);
+        // Whether channels are whole slabs, so that each of these is of channels under one place of the kernel.
+        let whole = params.inputs.is_multiple_of(self.depth());
+        call.form(workgroups).of(Types::default().tiled(self.tile)).with([
+            ("KERNEL", params.kernel),
+            ("WHOLE", u32::from(whole)),
+            ("DOWN", self.down),
+            ("THREADS", self.threads),
+            ("OTHERS", u32::from(!traits.subgroups_are_alike())),
+        ])
     }
 
     /// Pixels of y.
@@ -71,29 +84,14 @@ impl Shape {
         2 * self.down * self.tile.side()
     }
 
+    /// Numbers of a slab's row.
+    fn depth(self) -> u32 {
+        2 * self.tile.side()
+    }
+
     /// Bytes of workgroup memory: two slabs, whose rows are padded, and sums.
     fn workgroup_memory(self) -> u32 {
-        let (side, depth) = (self.tile.side(), depth(self.tile));
+        let (side, depth) = (self.tile.side(), self.depth());
         2 * (self.rows() * (depth + 8) + depth * (4 * side + 8)) + 4 * (2 * self.down + 1) * side.pow(2)
     }
-}
-
-/// Numbers of a slab's row.
-fn depth(tile: Tile) -> u32 {
-    2 * tile.side()
-}
-
-/// Whether `context` can run it: there are matrices, room for slabs of them, and threads that fill these evenly.
-pub fn available(context: &Context) -> bool {
-    Shape::on(context).is_ok()
-}
-
-/// Whether `inputs` channels are whole slabs, so that each is of channels under one place of the kernel.
-fn is_of_slabs(inputs: u32, tile: Tile) -> bool {
-    inputs.is_multiple_of(depth(tile))
-}
-
-/// The same for the matrices of `context`: another form of the kernel.
-pub(crate) fn is_whole(context: &Context, inputs: u32) -> bool {
-    context.cooperative_tile().is_some_and(|tile| is_of_slabs(inputs, tile))
 }

@@ -1,75 +1,112 @@
-//! [`Variant::Cooperative`](super::Variant::Cooperative): cooperative matrices, f16 times f16, summed in f32.
+//! Dense layers by cooperative matrices: f16 times f16, summed in f32.
 
-use super::{BINDINGS, Params};
-use crate::error::{Error, Result};
-use crate::gpu::{COOPERATIVE, Context, Kernel, Tile, Types, grid};
+use super::{ACTIVATIONS, Call, KERNEL as PLAIN, Params};
+use crate::gpu::{COOPERATIVE, Form, Home, Precision, Tile, Traits, Way, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "linear_cooperative",
-    shader: "block/linear_cooperative.wgsl",
-    bindings: BINDINGS,
-    params_size: size_of::<Params>(),
-    // By an override: as many of the adapter's subgroups as the shape says.
-    workgroup_size: [128, 1, 1],
-    features: COOPERATIVE,
-    variant_of: Some("linear"),
-};
+kernel! {
+    /// Slabs of x and w pass through workgroup memory into cooperative matrices.
+    pub static KERNEL = "linear_cooperative" in "block/linear_cooperative.wgsl";
+    params Params;
+    bindings PLAIN;
+    overrides {
+        ACTIVATION: ACTIVATIONS, ACCUMULATE: [0, 1], GATHER: [0, 1], HEIGHT: [2, 4], WIDTH: [2, 4], DEPTH: [2, 4, 8], DOWN: [2, 4],
+        ACROSS: [2], SPLIT: [1, 2], THREADS: [32, 64, 128, 256, 512, 1024], WHOLE: [0, 1], ALIKE: [0, 1],
+    }
+    // As many of the adapter's subgroups as the shape says.
+    workgroup [128, 1, 1];
+    features COOPERATIVE;
+    way of "linear";
+}
 
 /// What one workgroup computes, in subgroups and in tiles of the adapter's cooperative matrices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Shape {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
     /// Subgroups, down and across.
-    pub subgroups: [u32; 2],
+    subgroups: [u32; 2],
     /// Tiles of a subgroup, 2 or 4 down and 2 or 4 across.
-    pub tiles: [u32; 2],
+    tiles: [u32; 2],
     /// Tiles that a slab in workgroup memory is deep.
-    pub depth: u32,
+    depth: u32,
     /// Subgroups that share a slab's depth, 1 or 2.
-    pub split: u32,
+    split: u32,
+}
+
+/// Every shape, the largest first.
+const SHAPES: [Shape; 4] = [
+    Shape { subgroups: [4, 2], tiles: [4, 4], depth: 2, split: 1 },
+    Shape { subgroups: [2, 2], tiles: [4, 4], depth: 2, split: 1 },
+    Shape { subgroups: [2, 2], tiles: [2, 2], depth: 4, split: 1 },
+    Shape { subgroups: [2, 2], tiles: [2, 2], depth: 8, split: 2 },
+];
+
+pub(super) const WAYS: [Way<Call>; 4] = [
+    way::<0>("cooperative 4x2 of 4x4 by 2"),
+    way::<1>("cooperative 2x2 of 4x4 by 2"),
+    way::<2>("cooperative 2x2 of 2x2 by 4"),
+    way::<3>("cooperative 2x2 of 2x2 by 8 in 2"),
+];
+
+/// In workgroups of one of [`SHAPES`]; the name has subgroups, their tiles, the depth of a slab, and by how many it is shared.
+const fn way<const SHAPE: usize>(name: &'static str) -> Way<Call> {
+    Way {
+        name,
+        kernel: &KERNEL,
+        is_fallback: false,
+        takes: |traits, call| {
+            call.types.input == Precision::F16 && call.types.home == Home::Buffer && SHAPES[SHAPE].fits(traits)
+        },
+        cost: |traits, call| cost(traits, call, SHAPES[SHAPE]),
+        form: |traits, call| SHAPES[SHAPE].form(traits, call),
+    }
+}
+
+/// The middle shape where it leaves most of a large GPU something to do, else the smallest, by as many threads as fit, since
+/// each workgroup then waits for memory more than it multiplies. (On an H200 the largest won at few sizes, and by little.)
+/// A CPU emulates them, and slowly.
+fn cost(traits: &Traits, call: &Call, shape: Shape) -> Option<f64> {
+    /// Workgroups that do.
+    const ENOUGH: usize = 100;
+    if traits.loads_are_dear {
+        return None;
+    }
+    let [_, middle, smallest, split] = SHAPES;
+    let [rows, columns] = middle.extent(traits.tile.unwrap_or_default());
+    let count = (call.params.rows as usize).div_ceil(rows) * (call.params.columns4 as usize * 4).div_ceil(columns);
+    let best = match count >= ENOUGH && middle.fits(traits) {
+        true => middle,
+        false if split.fits(traits) => split,
+        false => smallest,
+    };
+    Some(if shape == best { 1.0 } else { 1.5 })
 }
 
 impl Shape {
-    /// Every shape, the largest first.
-    pub const ALL: [Self; 4] = [
-        Self { subgroups: [4, 2], tiles: [4, 4], depth: 2, split: 1 },
-        Self { subgroups: [2, 2], tiles: [4, 4], depth: 2, split: 1 },
-        Self { subgroups: [2, 2], tiles: [2, 2], depth: 4, split: 1 },
-        Self { subgroups: [2, 2], tiles: [2, 2], depth: 8, split: 2 },
-    ];
-
-    /// The one that needs no measuring: the second where it leaves most of a large GPU something to do, else the smallest,
-    /// by as many threads as fit, since each workgroup then waits for memory more than it multiplies. (On an H200 the
-    /// largest won at few sizes, and by little.)
-    pub(crate) fn for_sizes(context: &Context, params: &Params) -> Self {
-        /// Workgroups that do.
-        const ENOUGH: usize = 100;
-        let [_, middle, smallest, split] = Self::ALL;
-        let [rows, columns] = middle.extent(context.cooperative_tile().unwrap_or_default());
-        let count = (params.rows as usize).div_ceil(rows) * (params.columns4 as usize * 4).div_ceil(columns);
-        if count >= ENOUGH && middle.fits(context) {
-            middle
-        } else if split.fits(context) {
-            split
-        } else {
-            smallest
-        }
-    }
-
-    /// As `cooperative 4x2 of 4x4 by 2`: subgroups, their tiles, the depth of a slab, and `in 2` where it is shared.
-    pub fn name(self) -> String {
-        let ([down, across], [rows, columns], depth) = (self.subgroups, self.tiles, self.depth);
-        let split = if self.split > 1 { format!(" in {}", self.split) } else { String::new() };
-        format!("cooperative {down}x{across} of {rows}x{columns} by {depth}{split}")
+    fn form(self, traits: &Traits, call: &Call) -> Form {
+        let tile = traits.tile.unwrap_or_default();
+        let [rows, columns] = self.extent(tile);
+        let Params { rows: all, inner4, columns4 } = call.params;
+        let workgroups = grid((all as usize).div_ceil(rows) * (columns4 as usize * 4).div_ceil(columns));
+        let whole = (inner4 * 4).is_multiple_of(self.depth * tile.side());
+        call.form(workgroups).of(call.types.tiled(tile).stored(traits.stores_sums_as_vectors)).with([
+            ("ALIKE", u32::from(traits.subgroups_are_alike())),
+            ("DOWN", self.subgroups[0]),
+            ("ACROSS", self.subgroups[1]),
+            ("HEIGHT", self.tiles[0]),
+            ("WIDTH", self.tiles[1]),
+            ("DEPTH", self.depth),
+            ("SPLIT", self.split),
+            ("THREADS", self.count() * traits.subgroup_sizes[1]),
+            ("WHOLE", u32::from(whole)),
+        ])
     }
 
     /// Rows and columns of y that one workgroup computes.
-    pub fn extent(self, tile: Tile) -> [usize; 2] {
+    fn extent(self, tile: Tile) -> [usize; 2] {
         [0, 1].map(|axis| (tile.side() * self.subgroups[axis] * self.tiles[axis]) as usize)
     }
 
     /// Bytes of workgroup memory.
-    pub fn workgroup_memory(self, tile: Tile) -> usize {
+    fn workgroup_memory(self, tile: Tile) -> usize {
         let (side, [rows, columns]) = (tile.side() as usize, self.extent(tile));
         let depth = side * self.depth as usize;
         let slab = 2 * (rows * (depth + 8) + depth * (columns + 8));
@@ -82,55 +119,11 @@ impl Shape {
         self.subgroups.iter().product::<u32>() * self.split
     }
 
-    fn threads(self, context: &Context) -> u32 {
-        context.info().subgroup_max_size * self.count()
+    /// Whether the device has room for it.
+    fn fits(self, traits: &Traits) -> bool {
+        let memory = self.workgroup_memory(traits.tile.unwrap_or_default());
+        traits.has_room(traits.subgroup_sizes[1] * self.count(), memory as u32)
     }
-
-    /// Whether `context` has room for it.
-    pub fn fits(self, context: &Context) -> bool {
-        let (limits, tile) = (context.limits(), context.cooperative_tile().unwrap_or_default());
-        let threads = self.threads(context);
-        self.workgroup_memory(tile) <= limits.max_compute_workgroup_storage_size as usize
-            && threads <= limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x)
-    }
-}
-
-pub(super) fn workgroups(shape: Shape, context: &Context, params: &Params) -> [u32; 3] {
-    let [rows, columns] = shape.extent(context.cooperative_tile().unwrap_or_default());
-    grid((params.rows as usize).div_ceil(rows) * (params.columns4 as usize * 4).div_ceil(columns))
-}
-
-pub(super) fn constants(context: &Context, shape: Shape, params: &Params) -> Vec<(&'static str, f64)> {
-    let depth = shape.depth * context.cooperative_tile().unwrap_or_default().side();
-    let whole = (params.inner4 * 4).is_multiple_of(depth);
-    let info = context.info();
-    vec![
-        ("ALIKE", f64::from(u8::from(info.subgroup_min_size == info.subgroup_max_size))),
-        ("DOWN", f64::from(shape.subgroups[0])),
-        ("ACROSS", f64::from(shape.subgroups[1])),
-        ("HEIGHT", f64::from(shape.tiles[0])),
-        ("WIDTH", f64::from(shape.tiles[1])),
-        ("DEPTH", f64::from(shape.depth)),
-        ("SPLIT", f64::from(shape.split)),
-        ("THREADS", f64::from(shape.threads(context))),
-        ("WHOLE", f64::from(u8::from(whole))),
-    ]
-}
-
-/// `types` with the shape of the device's matrices, which Metal stores to scalars only.
-pub(super) fn types(context: &Context, types: Types) -> Result<Types> {
-    Ok(types.tiled(tile(context)?).stored(context.info().backend != wgpu::Backend::Metal))
-}
-
-/// The shape of the device's matrices.
-pub(crate) fn tile(context: &Context) -> Result<Tile> {
-    context.cooperative_tile().ok_or_else(|| {
-        Error::device(
-            KERNEL.name,
-            "a device with cooperative matrices of f16 with f32 sums",
-            format!("{} without them", context.describe()),
-        )
-    })
 }
 
 #[cfg(test)]
@@ -144,7 +137,7 @@ mod tests {
         for (tile, subgroup) in
             [(Tile::Eight, 8), (Tile::Eight, 16), (Tile::Eight, 32), (Tile::Sixteen, 32), (Tile::Sixteen, 64)]
         {
-            for shape in Shape::ALL {
+            for shape in SHAPES {
                 let threads = subgroup * shape.count() as usize;
                 let ([rows, columns], depth) = (shape.extent(tile), (shape.depth * tile.side()) as usize);
                 for (down, width4) in [(rows, depth / 4), (depth, columns / 4)] {

@@ -1,28 +1,43 @@
-//! [`Variant::Tiled`](super::Variant::Tiled): operands through workgroup memory.
+//! Dense layers with operands through workgroup memory.
 
-use super::{BINDINGS, Params};
-use crate::gpu::{Context, Kernel, grid};
+use super::{ACTIVATIONS, Call, KERNEL as PLAIN, Params};
+use crate::gpu::{Form, Home, Traits, Way, grid, kernel};
 
-/// What `tests/shaders.rs` checks against the WGSL.
-pub const KERNEL: Kernel = Kernel {
-    name: "linear_tiled",
-    shader: "block/linear_tiled.wgsl",
-    bindings: BINDINGS,
-    params_size: size_of::<Params>(),
-    workgroup_size: [64, 1, 1],
-    features: wgpu::Features::empty(),
-    variant_of: Some("linear"),
-};
-
-pub(super) fn constants(context: &Context, rows: u32) -> Vec<(&'static str, f64)> {
-    /// Intel's threads have 128 numbers of each lane in registers, of which 8 rows take most: fetched ahead, a step's
-    /// numbers would go to memory and back (by Mesa's compiler 96 are stored and 174 loaded, else none).
-    const INTEL: u32 = 0x8086;
-    let ahead = context.info().vendor != INTEL;
-    vec![("ROWS", f64::from(rows)), ("AHEAD", f64::from(u8::from(ahead)))]
+kernel! {
+    /// 4 or 8 rows to a thread.
+    pub static KERNEL = "linear_tiled" in "block/linear_tiled.wgsl";
+    params Params;
+    bindings PLAIN;
+    overrides { ACTIVATION: ACTIVATIONS, ACCUMULATE: [0, 1], GATHER: [0, 1], ROWS: [4, 8], AHEAD: [0, 1] }
+    workgroup [64, 1, 1];
+    way of "linear";
 }
 
-/// One workgroup for 8 * `rows` rows by 64 columns.
-pub(super) fn workgroups(rows: u32, params: &Params) -> [u32; 3] {
-    grid(params.rows.div_ceil(8 * rows) as usize * params.columns4.div_ceil(16) as usize)
+pub(super) const WAYS: [Way<Call>; 2] = [way::<4>("tiled 32"), way::<8>("tiled 64")];
+
+/// By tiles of 8 * `ROWS` rows by 64 columns.
+const fn way<const ROWS: u32>(name: &'static str) -> Way<Call> {
+    Way {
+        name,
+        kernel: &KERNEL,
+        is_fallback: false,
+        takes: |_, call| call.types.home == Home::Buffer,
+        cost: |traits, call| Some(cost(traits, call, ROWS)),
+        form: |traits, call| form(traits, call, ROWS),
+    }
+}
+
+/// Tiles small enough to occupy a large GPU: four workgroups for each of some hundred cores keep it busy.
+fn cost(traits: &Traits, call: &Call, rows: u32) -> f64 {
+    const ENOUGH: u32 = 512;
+    let occupies = call.params.rows.div_ceil(64) * call.params.columns4.div_ceil(16) >= ENOUGH;
+    let wanted = if occupies { 8 } else { 4 };
+    let shared = if traits.loads_are_dear { 50.0 } else { 10.0 };
+    shared * if rows == wanted { 1.0 } else { 1.1 }
+}
+
+fn form(traits: &Traits, call: &Call, rows: u32) -> Form {
+    let Params { rows: all, columns4, .. } = call.params;
+    let workgroups = grid(all.div_ceil(8 * rows) as usize * columns4.div_ceil(16) as usize);
+    call.form(workgroups).with([("ROWS", rows), ("AHEAD", u32::from(traits.fetches_tiles_ahead))])
 }

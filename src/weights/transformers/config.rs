@@ -21,8 +21,11 @@ enum Side {
 }
 
 impl Side {
-    fn is(self, side: usize) -> bool {
-        matches!(self, Side::One(one) if one == side) || matches!(self, Side::Two(two) if two == [side; 2])
+    fn is(self, sides: [usize; 2]) -> bool {
+        match self {
+            Side::One(one) => sides == [one; 2],
+            Side::Two(two) => sides == two,
+        }
     }
 }
 
@@ -30,6 +33,7 @@ impl std::fmt::Display for Side {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Side::One(side) => write!(f, "{side}"),
+            Side::Two([rows, columns]) if rows == columns => write!(f, "{rows}"),
             Side::Two(sides) => write!(f, "{sides:?}"),
         }
     }
@@ -132,10 +136,10 @@ impl ConfigFile {
             require("num_register_tokens", self.num_register_tokens, config.registers)?;
         }
         for (field, said, found) in
-            [("image_size", self.image_size, config.image), ("patch_size", self.patch_size, config.patch)]
+            [("image_size", self.image_size, config.image), ("patch_size", self.patch_size, [config.patch; 2])]
         {
             if let Some(said) = said.filter(|said| !said.is(found)) {
-                return Err(disagrees(field, said, found));
+                return Err(disagrees(field, said, Side::Two(found)));
             }
         }
         Ok(())

@@ -94,7 +94,7 @@ pub(super) fn apply(text: &str, config: &mut VitConfig) -> Result<()> {
         Some(Size::One(side)) => (side, file.squashes()),
         Some(Size::Short { shortest_edge }) => (shortest_edge, false),
         Some(Size::Square { height, width }) if height == width => (width, true),
-        None => (config.image, file.squashes()),
+        None => (config.image[0], file.squashes()),
         Some(other) => return unsupported("a square size", format!("{other:?}")),
     };
     let crops = file.do_center_crop.unwrap_or(file.crop_size.is_some());

@@ -1,6 +1,5 @@
 //! What is to be run, checked before a device is opened.
 
-use tcvit::gpu::Precision;
 use tcvit::plan::{Attention, Plan};
 use tcvit::{Condensation, Context, Model, Result};
 
@@ -13,8 +12,8 @@ const BUNDLED: &str = "bundled";
 
 /// A model in one precision, and how it is condensed.
 pub struct Subject {
+    /// The precision included; `None`: what the adapter prefers.
     pub model: ModelOptions,
-    pub precision: Precision,
     /// `None`: the adapter's default.
     pub attention: Option<Attention>,
     pub condensations: Vec<Condensation>,
@@ -22,7 +21,10 @@ pub struct Subject {
 
 impl Subject {
     pub fn name(&self) -> String {
-        format!("{}, {}", self.model_name(), self.precision)
+        match self.model.precision {
+            Some(precision) => format!("{}, {precision}", self.model_name()),
+            None => self.model_name(),
+        }
     }
 
     /// The model's name, with how attention runs where that was asked for.
@@ -41,10 +43,7 @@ impl Subject {
 /// Every model in every precision, each with every condensation that the options give it.
 pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
     let mut subjects = Vec::new();
-    let attentions = match arguments.attention.is_empty() {
-        true => vec![None],
-        false => arguments.attention.iter().copied().map(Some).collect(),
-    };
+    let (precisions, attentions) = (or_default(&arguments.precision), or_default(&arguments.attention));
     for name in &arguments.model {
         let model = ModelOptions {
             model: (name != BUNDLED).then(|| name.clone()),
@@ -59,13 +58,18 @@ pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
         for condensation in &condensations {
             Plan::new(&config, Some(condensation))?;
         }
-        for &precision in &arguments.precision {
-            let model = ModelOptions { precision: Some(precision), ..model.clone() };
+        for &precision in &precisions {
+            let model = ModelOptions { precision, ..model.clone() };
             for &attention in &attentions {
                 let (model, condensations) = (model.clone(), condensations.clone());
-                subjects.push(Subject { model, precision, attention, condensations });
+                subjects.push(Subject { model, attention, condensations });
             }
         }
     }
     Ok(subjects)
+}
+
+/// What was asked for, or what the adapter is left to choose.
+fn or_default<T: Copy>(given: &[T]) -> Vec<Option<T>> {
+    if given.is_empty() { vec![None] } else { given.iter().copied().map(Some).collect() }
 }

@@ -77,7 +77,7 @@ impl<'a> Bench<'a> {
         let model = subject.load(&context)?;
         report.models.push(Loaded {
             model: subject.model_name(),
-            precision: subject.precision,
+            precision: model.precision(),
             open_seconds,
             load_seconds: start.elapsed().as_secs_f64() - open_seconds,
             first_answer_seconds: None,
@@ -91,7 +91,7 @@ impl<'a> Bench<'a> {
     /// Times the full model and its condensations at one batch size.
     pub fn run(&mut self, batch: usize, share: Share, report: &mut Report) -> Result<()> {
         let start = Instant::now();
-        let pixels = Random::named("pixels", 1).tensor(batch * 3 * self.model.config().image.pow(2), 0.0, 1.5);
+        let pixels = Random::named("pixels", 1).tensor(batch * self.model.config().pixels(), 0.0, 1.5);
         let runners = self.runners(batch, &pixels)?;
         let loaded = &mut report.models[self.index];
         let first = runners.first().map(|full| full.record_seconds + full.first_forward_seconds);
@@ -154,11 +154,12 @@ impl<'a> Bench<'a> {
         Ok(results)
     }
 
-    /// Keeps a GPU busy until its clocks have risen: while sessions are opened it idles, and then is up to six times as slow.
+    /// Keeps a device busy until its clocks have risen, if they rise: while sessions are opened a GPU idles, and then it is
+    /// up to six times as slow.
     fn warm_up(&self, runners: &[Runner]) -> Result<()> {
         let start = Instant::now();
-        let emulated = self.context.is_emulated();
-        while !emulated && start.elapsed() < WARM {
+        let rises = self.context.traits().clocks_rise;
+        while rises && start.elapsed() < WARM {
             runners.iter().try_for_each(|runner| self.forward(&runner.session))?;
         }
         Ok(())
@@ -193,7 +194,7 @@ impl<'a> Bench<'a> {
         let work = 2.0 * (cost.network() * batch as u64) as f64;
         Measured {
             model: self.subject.model_name(),
-            precision: self.subject.precision,
+            precision: self.model.precision(),
             batch,
             condensation: runner.name.clone(),
             drops: session.plan().blocks.iter().map(|block| block.dropped).collect(),

@@ -42,11 +42,10 @@ pub struct Arguments {
     /// Each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
     #[arg(long, value_name = "R,...", value_delimiter = ',')]
     drop: Vec<usize>,
-    /// Number formats of weights and activations: f32, f16.
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_value = "f32")]
+    /// Number formats of weights and activations: f32, f16 [default: f16 where the adapter has it].
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     precision: Vec<Precision>,
-    /// How attention runs: stored_plain, stored_subgroup, fused_plain, fused_subgroup, emitting, cooperative [default: what
-    /// is expected to be fastest on the adapter].
+    /// Routes of attention: stored, fused, cooperative [default: what is expected to be fastest on the adapter].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     attention: Vec<Attention>,
     /// Timed forwards of each, if there is time for them.

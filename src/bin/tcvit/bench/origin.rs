@@ -19,6 +19,9 @@ pub struct Origin {
     pub backend: String,
     pub driver: String,
     pub device_type: String,
+    /// Whether times say nothing of other devices ([`tcvit::gpu::Traits::times_are_its_own`]).
+    #[serde(skip)]
+    pub times_are_its_own: bool,
     pub system: String,
     /// Threads that the host runs at once.
     pub host_cpus: usize,
@@ -44,6 +47,7 @@ impl Origin {
             backend: info.backend.to_string(),
             driver: [info.driver.as_str(), &info.driver_info].join(" ").trim().to_owned(),
             device_type: format!("{:?}", info.device_type),
+            times_are_its_own: context.traits().times_are_its_own,
             system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             host_cpus: std::thread::available_parallelism().map_or(1, usize::from),
             ..Self::default()
@@ -60,7 +64,7 @@ impl Origin {
         if self.debug_build {
             warnings.push("built without optimisation".into());
         }
-        if self.device_type == "Cpu" {
+        if self.times_are_its_own {
             warnings.push("a CPU that emulates a GPU: ratios mean something, times do not".into());
         }
         warnings

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use tcvit::{Context, ContextOptions, Keep, Preprocessing, Result};
 
+use crate::first_use;
+
 /// Which GPU.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DeviceOptions {
@@ -48,6 +50,7 @@ impl DeviceOptions {
         let mut options = ContextOptions::default();
         options.adapter.clone_from(&self.adapter);
         options.shaders.clone_from(&self.shaders);
+        options.observer = Some(first_use::observer());
         let nowhere = std::env::var_os("TCVIT_CACHE").is_some_and(|folder| folder.is_empty());
         let wanted = self.tune || work == Work::Long && !self.no_tune;
         options.tune = wanted && !self.no_cache && !nowhere;

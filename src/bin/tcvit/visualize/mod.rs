@@ -75,7 +75,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         return Err(nothing("R = 0 in every block"));
     }
     let pixels = model.preprocess().pixels_batch(&photos)?;
-    let trace = session.run(&pixels, Wanted { features: false, blocks: true })?;
+    let trace = session.run(&pixels, Wanted { blocks: true, ..Wanted::default() })?;
     let provenance = Provenance::new(&trace, session.plan())?;
     let mut subjects = Vec::with_capacity(photos.len());
     for (image, (path, photo)) in arguments.photos.iter().zip(&photos).enumerate() {

@@ -1,0 +1,34 @@
+//! What a session dispatches on this device: for every dispatch the part of the network, the key of its pipeline (kernel, types,
+//! constants) and its workgroup counts. To compare two builds, or two devices:
+//!
+//! ```sh
+//! cargo run --release --example dispatches -- deit_tiny f16 8 paper 14 > paper.txt
+//! cargo run --release --example dispatches -- deit_tiny f16 8 full 0 as-gpu > full_gpu.txt
+//! ```
+
+use std::error::Error;
+
+use tcvit::gpu::Keep;
+use tcvit::{Condensation, Context, ContextOptions, LoadOptions, Model, SessionOptions, VitConfig};
+
+const USAGE: &str = "dispatches PRESET f32|f16 BATCH full|PRESET_OF_CONDENSATION DROP [as-gpu]";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, precision, batch, condense, drop, rest @ ..] = arguments.as_slice() else { return Err(USAGE.into()) };
+    let mut options = ContextOptions::default();
+    options.keep = Keep::Nothing;
+    options.as_gpu = rest.iter().any(|word| word == "as-gpu");
+    let context = pollster::block_on(Context::with_options(options))?;
+    let load = LoadOptions::new().precision(precision.parse()?);
+    let model = Model::random_with(&context, &VitConfig::preset(model)?, 1, &load)?;
+    let condensation = match condense.as_str() {
+        "full" => None,
+        preset => Some(Condensation::preset(preset)?.drop(drop.parse()?)),
+    };
+    let session = model.session(SessionOptions::new().batch(batch.parse()?).condensation(condensation))?;
+    for (label, key, workgroups) in session.recording().dispatches() {
+        println!("{label}: {key} {workgroups:?}");
+    }
+    Ok(())
+}

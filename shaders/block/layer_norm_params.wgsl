@@ -1,0 +1,6 @@
+// The uniform of both kernels of layer norm.
+struct Params {
+    rows: u32,
+    width4: u32,  // D / 4
+    epsilon: f32, // added to the variance
+}

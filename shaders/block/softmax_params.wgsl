@@ -1,0 +1,7 @@
+// The uniform of both kernels of softmax.
+struct Params {
+    rows: u32,
+    columns: u32, // elements that take part
+    stride: u32,  // elements from one row to the next, at least `columns`
+    scale: f32,   // factor before the exponential
+}

@@ -1,0 +1,231 @@
+//! Comparison of `block/attention.wgsl` and its ways, with logits that are peaked, with and without sizes, in both precisions.
+
+use super::data::{ULP, UNIT, download_as, rounding, stored, storing, unset, upload_as};
+use super::{Check, Difference, at_most, compare_ways, dimensions, download, execute, upload};
+use crate::error::Result;
+use crate::gpu::{Context, Precision, Traits, Types, Way};
+use crate::kernels::attention::{Bindings, Call, KERNEL, Params, WIDEST_HEAD, cooperative, record};
+#[cfg(feature = "software")]
+use crate::kernels::cpu;
+use crate::random::Random;
+use crate::reference::attention::attention;
+use crate::ways::Verified;
+
+pub(super) const CHECKS: &[Check] = &[
+    CHECK,
+    #[cfg(feature = "software")]
+    SUBGROUP,
+    COOPERATIVE,
+];
+
+const CHECK: Check = Check {
+    kernel: &KERNEL,
+    dimensions: "images, tokens, heads, head",
+    sizes: &[&[1, 1, 1, 4], &[2, 9, 3, 20], &[1, 65, 2, 128], &[1, 197, 3, 64]],
+    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+};
+
+#[cfg(feature = "software")]
+const SUBGROUP: Check = Check {
+    kernel: &cpu::attention::KERNEL,
+    compare: |context, size, seed| compare_ways(context, &cpu::attention::KERNEL, &calls(size)?, seed),
+    ..CHECK
+};
+
+/// In whole matrices, as many as fit.
+const COOPERATIVE: Check = Check {
+    kernel: &cooperative::KERNEL,
+    compare: |context, size, seed| {
+        let [images, tokens, heads, head] = dimensions(size)?;
+        let params = params([images, tokens, heads, cooperative_head(context.traits(), head)]);
+        let call = |proportional| Call { params, types: NARROW, proportional };
+        compare_ways(context, &cooperative::KERNEL, &[call(false), call(true)], seed)
+    },
+    ..CHECK
+};
+
+const NARROW: Types = Types::new(Precision::F16, Precision::F16);
+
+/// One size in both precisions, with and without sizes.
+fn calls(size: &[usize]) -> Result<Vec<Call>> {
+    let [images, tokens, heads, head] = dimensions(size)?;
+    let head = head.next_multiple_of(4);
+    at_most("dimensions of a head", head, WIDEST_HEAD)?;
+    let params = params([images, tokens, heads, head]);
+    let call = |types, proportional| Call { params, types, proportional };
+    Ok(vec![call(Types::default(), false), call(NARROW, true)])
+}
+
+/// Of logits, relative to the dot products of numbers between -1 and 1: what makes one key stand out.
+pub(super) const PEAK: f32 = 4.0;
+
+/// What rounding makes of a probability: of the dot product that is its exponent, which is about PEAK / 3, of a
+/// logarithm of at most 9 (3 units in the last place by WGSL, of numbers below 4), and of exponentials of numbers down to
+/// -8, below which they count for nothing (3 + 2 |x| units).
+pub(super) fn of_probabilities(head: usize) -> f64 {
+    rounding(head) * f64::from(PEAK) / 3.0 + 6.0 * ULP + 19.0 * ULP
+}
+
+/// What cooperative matrices add to an error: adders that may cut (as `linear.rs` has it) what is `terms` long.
+pub(super) fn cut(terms: usize) -> f64 {
+    3.0 * rounding(terms) + 8.0 * UNIT * (terms as f64 / 8.0)
+}
+
+/// How much longer the last token's keys are where logits are to differ by more than f16 has room for between powers: some
+/// by more than 10 then.
+const LATE: f32 = 8.0;
+
+/// Queries, keys and values side by side: images, tokens, heads, dimensions of a head.
+pub(super) fn params([images, tokens, heads, head]: [usize; 4]) -> Params {
+    let width4 = (heads * head / 4) as u32;
+    Params {
+        tokens: tokens as u32,
+        heads: heads as u32,
+        images: images as u32,
+        row4: 3 * width4,
+        key_offset4: width4,
+        value_offset4: 2 * width4,
+        head4: (head / 4) as u32,
+        scale: PEAK / (head as f32).sqrt(),
+    }
+}
+
+/// Random queries, keys and values of so many tokens, and sizes of these.
+pub(super) fn inputs(random: &mut Random, tokens: usize, row4: u32) -> (Vec<f32>, Vec<f32>) {
+    let sizes = (0..tokens).map(|_| 1.0 + random.below(9) as f32).collect();
+    (random.tensor(tokens * row4 as usize * 4, 0.0, 1.0), sizes)
+}
+
+/// Dimensions of a head, about as many as asked for, that kernels with cooperative matrices take.
+pub(super) fn cooperative_head(traits: &Traits, head: usize) -> usize {
+    let side = traits.side() as usize;
+    let wanted = head.next_multiple_of(side);
+    let widest = (1..=8).rev().map(|matrices| matrices * side);
+    widest.filter(|&head| head <= wanted).find(|&head| cooperative::takes(traits, head)).unwrap_or(side)
+}
+
+/// As many tokens as kernels with cooperative matrices load at once, of which only those that exist matter.
+fn enough(qkv: &[f32], row: usize) -> Vec<f32> {
+    let mut enough = qkv.to_vec();
+    enough.resize(qkv.len().max(cooperative::MOST_ROWS * row), f32::NAN);
+    enough
+}
+
+/// Images, tokens and heads: for every number of subgroups that cooperative matrices of either shape have, and of groups of
+/// eight queries in an octet, with workgroups that are full and not, one of them and several.
+const SIZES: [[usize; 3]; 12] = [
+    [2, 1, 1],
+    [2, 7, 3],
+    [2, 9, 9],
+    [1, 31, 2],
+    [1, 50, 3],
+    [1, 65, 2],
+    [1, 85, 2],
+    [1, 100, 3],
+    [1, 120, 2],
+    [1, 130, 2],
+    [1, 170, 1],
+    [1, 197, 3],
+];
+
+impl Verified for Call {
+    /// Heads are as wide as this call's, for which kernels are made.
+    fn samples(&self, _traits: &Traits) -> Vec<Self> {
+        let head = self.params.head4 as usize * 4;
+        SIZES.map(|[images, tokens, heads]| Self { params: params([images, tokens, heads, head]), ..*self }).to_vec()
+    }
+
+    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+        let usual = self.compare_with(context, way, seed, 1.0)?;
+        match is_cooperative(way) {
+            false => Ok(usual),
+            // Powers are of differences to the first keys' logits there, and made again where a later one is too large.
+            true => Ok(usual.worse(self.compare_with(context, way, seed, LATE)?)),
+        }
+    }
+}
+
+fn is_cooperative(way: &Way<Call>) -> bool {
+    way.kernel.name == cooperative::KERNEL.name
+}
+
+impl Call {
+    /// `way` and the reference, with the last token's keys `late` times as long as the others.
+    fn compare_with(&self, context: &Context, way: &Way<Self>, seed: u64, late: f32) -> Result<Difference> {
+        let Self { params, types, proportional } = *self;
+        let [images, tokens, heads] = [params.images, params.tokens, params.heads].map(|n| n as usize);
+        let [row, keys_at, head] = [params.row4, params.key_offset4, params.head4].map(|n| n as usize * 4);
+        let (mut numbers, sizes) = inputs(&mut Random::named("attention", seed), images * tokens, params.row4);
+        for token in numbers.chunks_exact_mut(row).skip(tokens - 1).step_by(tokens) {
+            token[keys_at..][..heads * head].iter_mut().for_each(|key| *key *= late);
+        }
+        let sizes_buffer = upload(context, "sizes", &sizes)?;
+        let (elements, row_count) = (images * tokens * heads * head, images * heads * tokens);
+        let qkv = stored(numbers, types.input);
+        let y = unset(context, "y", types.output.words(elements))?;
+        let rows = unset(context, "rows", 2 * row_count)?;
+        let qkv_buffer = upload_as(context, "qkv", &enough(&qkv, row), types.input)?;
+        let bindings = Bindings { qkv: &qkv_buffer, sizes: &sizes_buffer, y: &y, rows: &rows };
+        execute(context, |recorder| record(recorder, way, *self, bindings))?;
+        let got = download_as(context, &y, elements, types.output)?;
+        let got_rows: Vec<f32> = download(context, &rows, 2 * row_count)?;
+        let (expected, expected_rows) = attention(&qkv, proportional.then_some(&sizes), &params);
+        // The usual size of an evenly weighted mean of numbers between -1 and 1, which a single one may miss by far.
+        let usual = 1.0 / (3.0 * tokens as f64).sqrt();
+        // Of powers in f16 before they weigh values, which sum up as they are stored; and of their exponents.
+        let (of_powers, of_exponents) = match is_cooperative(way) {
+            true => (storing(Precision::F16) + cut(tokens), f64::from(PEAK) * cut(head)),
+            false => (0.0, 0.0),
+        };
+        // Long keys' dot products have errors as much larger.
+        let of_probabilities = f64::from(late) * (of_probabilities(head) + of_exponents);
+        let tolerance = rounding(tokens) + of_probabilities + of_powers;
+        let mut worst = Difference::of_floats_near(&got, &expected, usual, tolerance + storing(types.output));
+        let column = |at: usize| -> (Vec<f32>, Vec<f32>) {
+            let expected = expected_rows.iter().map(|row| row[at]).collect();
+            (got_rows.iter().skip(at).step_by(2).copied().collect(), expected)
+        };
+        let ((largest, expected_largest), (inverse, expected_inverse)) = (column(0), column(1));
+        worst = worst.worse(Difference::of_floats_near(&largest, &expected_largest, 1.0, of_probabilities));
+        worst = worst.worse(Difference::of_rows(&inverse, &expected_inverse, 1, tolerance));
+        Ok(worst)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::gpu::Tile;
+
+    /// GPUs with cooperative matrices of either shape, with subgroups of 32, and of 8 or 16 threads.
+    pub(in super::super) fn gpus() -> [Traits; 3] {
+        [(Tile::Sixteen, [32, 32]), (Tile::Eight, [32, 32]), (Tile::Eight, [8, 16])].map(|(tile, sizes)| {
+            let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
+            [info.subgroup_min_size, info.subgroup_max_size] = sizes;
+            let limits = wgpu::Limits { max_compute_workgroup_storage_size: 48 << 10, ..wgpu::Limits::default() };
+            Traits::new(&info, wgpu::Features::all(), limits, Some(tile), false)
+        })
+    }
+
+    /// Fails unless every way that takes `call` would be verified at a sample that runs the very pipeline of `call`.
+    pub(in super::super) fn assert_sampled<O: Verified>(traits: &Traits, call: &O) {
+        for way in O::ways().iter().filter(|way| (way.takes)(traits, call)) {
+            let (key, all) = (way.key(traits, call), call.samples(traits));
+            let alike = all.iter().any(|sample| (way.takes)(traits, sample) && way.key(traits, sample) == key);
+            assert!(alike, "{key} has no sample");
+        }
+    }
+
+    #[test]
+    fn every_number_of_tokens_has_a_sample_of_its_pipeline() {
+        for traits in gpus() {
+            for tokens in 1..=600 {
+                for head in [16, 64, 80, 128] {
+                    let params = params([3, tokens, 6, head]);
+                    let call = Call { params, types: NARROW, proportional: true };
+                    assert_sampled(&traits, &call);
+                }
+            }
+        }
+    }
+}

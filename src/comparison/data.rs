@@ -1,0 +1,149 @@
+//! What several comparisons share: inputs of the kind that a network produces, and what rounding makes of sums of them.
+
+use half::f16;
+
+use crate::error::Result;
+use crate::gpu::{Context, Home, Placed, Precision, Texels, download, upload};
+use crate::kernels::layout::Layout;
+use crate::kernels::top_k::{DROPPED, Listing};
+use crate::random::Random;
+use crate::reference::top_k::top_k;
+
+/// The largest relative error of one rounding to f32.
+pub(super) const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
+
+/// One unit in the last place, in which WGSL states the accuracy of its functions.
+pub(super) const ULP: f64 = 2.0 * UNIT;
+
+/// What rounding makes of a sum of `terms` products, relative to the size of such sums. Roundings are as good as
+/// independent, so what they add up to grows with the root of their number (Higham and Mary, 2019); twice that root
+/// covers the worst of a million elements. Four more are for what happens to the sum afterwards, a division (2.5 units
+/// in the last place by WGSL) included.
+pub(super) fn rounding(terms: usize) -> f64 {
+    UNIT * (4.0 + 2.0 * (terms as f64).sqrt())
+}
+
+/// NaN; as an integer, nonsense.
+pub(super) const UNSET: u32 = 0x7fc0_dead;
+
+/// A buffer for results that holds NaN (as integers, nonsense) so far: an element that a kernel forgets is found.
+pub(super) fn unset(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
+    upload(context, label, &vec![UNSET; len])
+}
+
+/// The largest relative error of storing one number in `precision`, past what arithmetic in f32 does.
+pub(super) fn storing(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 0.0,
+        Precision::F16 => 1.0 / (1u64 << 11) as f64,
+    }
+}
+
+/// `values` as a buffer of `precision` holds them.
+pub(super) fn stored(values: Vec<f32>, precision: Precision) -> Vec<f32> {
+    match precision {
+        Precision::F32 => values,
+        Precision::F16 => values.into_iter().map(|value| f16::from_f32(value).to_f32()).collect(),
+    }
+}
+
+/// A buffer of `precision` that holds `values`.
+pub(super) fn upload_as(context: &Context, label: &str, values: &[f32], precision: Precision) -> Result<wgpu::Buffer> {
+    match precision {
+        Precision::F32 => upload(context, label, values),
+        Precision::F16 => {
+            let mut halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
+            halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+            upload(context, label, &halves)
+        }
+    }
+}
+
+/// The first `len` numbers of a buffer of `precision`.
+pub(super) fn download_as(
+    context: &Context,
+    buffer: &wgpu::Buffer,
+    len: usize,
+    precision: Precision,
+) -> Result<Vec<f32>> {
+    match precision {
+        Precision::F32 => download(context, buffer, len),
+        Precision::F16 => {
+            let halves: Vec<f16> = download(context, buffer, len.next_multiple_of(2))?;
+            Ok(halves[..len].iter().map(|half| half.to_f32()).collect())
+        }
+    }
+}
+
+/// Attention probabilities: [rows, stride], each row a softmax over `columns` of peaked logits, then zeros.
+pub(super) fn probabilities(random: &mut Random, rows: usize, columns: usize, stride: usize) -> Vec<f32> {
+    let mut probs = Vec::with_capacity(rows * stride);
+    for _ in 0..rows {
+        let powers: Vec<f64> = (0..columns).map(|_| (4.0 * random.unit()).exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        probs.extend(powers.iter().map(|power| (power / sum) as f32));
+        probs.resize(probs.len() + stride - columns, 0.0);
+    }
+    probs
+}
+
+/// W [B, N, N]: attention probabilities without the column of a class token, so rows sum to less than 1.
+pub(super) fn connectivity(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
+    let probs = probabilities(random, images * patches, patches + 1, patches + 1);
+    probs.chunks_exact(patches + 1).flat_map(|row| &row[1..]).copied().collect()
+}
+
+/// D [B, N]: positive, about 1 / N, a third of them equal to another.
+pub(super) fn dominance(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
+    let mut dominance: Vec<f32> =
+        (0..images).flat_map(|_| probabilities(random, 1, patches + 1, patches + 1).split_off(1)).collect();
+    for image in dominance.chunks_exact_mut(patches) {
+        for _ in 0..patches / 3 {
+            image[random.below(patches)] = image[random.below(patches)];
+        }
+    }
+    dominance
+}
+
+/// `order` and `slot` [B, N] as `top_k` makes them, `dropped` random tokens gone from each image.
+pub(super) fn selection(random: &mut Random, images: usize, patches: usize, dropped: usize) -> (Vec<u32>, Vec<u32>) {
+    top_k(&random.tensor(images * patches, 0.0, 1.0), patches, patches.saturating_sub(dropped), Listing::Ascending)
+}
+
+/// Where in `slot` the kept tokens are.
+pub(super) fn kept(slot: &[u32]) -> Vec<usize> {
+    (0..slot.len()).filter(|&token| slot[token] != DROPPED).collect()
+}
+
+/// The layouts that W may have: packed, and padded behind a prefix of one token or six.
+pub(super) fn layouts(patches: usize) -> [Layout; 3] {
+    [Layout::packed(patches), Layout::padded(1, patches), Layout::padded(6, patches)]
+}
+
+/// `numbers` in `precision`, in rows of `texels` or, in a buffer, of as many words.
+pub(super) fn place(
+    context: &Context,
+    label: &str,
+    numbers: &[f32],
+    precision: Precision,
+    (texels, home): (Texels, Home),
+) -> Result<Placed> {
+    match precision {
+        Precision::F32 => Placed::upload(context, label, numbers, texels, home),
+        Precision::F16 => {
+            let mut halves: Vec<f16> = numbers.iter().map(|&value| f16::from_f32(value)).collect();
+            halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
+            Placed::upload(context, label, &halves, texels, home)
+        }
+    }
+}
+
+/// A matrix of rows of `patches` columns as `layout` has it.
+pub(super) fn laid_out(matrix: &[f32], patches: usize, layout: Layout) -> Vec<f32> {
+    let (stride, shift) = (layout.stride as usize, layout.shift as usize);
+    let mut all = vec![0.0; layout.elements(matrix.len() / patches)];
+    for (row, out) in matrix.chunks_exact(patches).zip(all.chunks_exact_mut(stride)) {
+        out[shift..][..patches].copy_from_slice(row);
+    }
+    all
+}

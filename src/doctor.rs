@@ -1,0 +1,170 @@
+//! Comparisons of every kernel with its CPU reference, on the adapter at hand. `tcvit doctor` runs a few sizes of each,
+//! `tests/kernels/` sweeps many.
+
+use std::fmt;
+
+pub use crate::comparison::{Check, checks};
+pub use crate::difference::Difference;
+use crate::error::{Error, Result};
+use crate::gpu::Context;
+
+impl Check {
+    /// Whether the device has what the kernel needs.
+    pub fn runs_on(&self, context: &Context) -> bool {
+        context.supports(self.kernel)
+    }
+}
+
+/// A comparison that is known to fail on some driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpectedFailure {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// The backend that it fails on.
+    pub backend: wgpu::Backend,
+    /// A part of the driver's name and version, as `tcvit doctor` prints them.
+    pub driver: &'static str,
+    /// Why it fails, with a reference.
+    pub reason: &'static str,
+}
+
+/// Every known failure. A comparison that passes where a failure is expected is reported as wrong, so that no entry outlives
+/// its reason.
+pub const EXPECTED_FAILURES: &[ExpectedFailure] = &[];
+
+impl ExpectedFailure {
+    /// The entry of `table` for `kernel` on the adapter `info`.
+    fn find<'t>(table: &'t [Self], kernel: &str, info: &wgpu::AdapterInfo) -> Option<&'t Self> {
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        table
+            .iter()
+            .find(|known| known.kernel == kernel && known.backend == info.backend && driver.contains(known.driver))
+    }
+}
+
+/// One comparison of the doctor.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// The size, such as `rows 7, inner 64, columns 10`.
+    pub size: String,
+    /// The comparison, or why there is none.
+    pub outcome: std::result::Result<Difference, String>,
+    /// Why a failure is expected on this adapter, where it is.
+    pub expected_failure: Option<&'static str>,
+}
+
+impl Finding {
+    /// Whether the kernel is right, or wrong as expected.
+    pub fn passed(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(Difference::passed) != self.expected_failure.is_some()
+    }
+
+    /// How near it is to failing: 1 is at its tolerance, a failure is infinite.
+    pub fn badness(&self) -> f64 {
+        match &self.outcome {
+            Ok(difference) if difference.passed() => difference.largest / difference.tolerance.max(f64::MIN_POSITIVE),
+            _ => f64::INFINITY,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    /// The outcome in words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Ok(difference) if difference.tolerance == 0.0 => {
+                write!(f, "{} elements differ, none may", difference.largest)?;
+            }
+            Ok(difference) => {
+                write!(f, "differs by {:.1e}, at most {:.1e} allowed", difference.largest, difference.tolerance)?;
+            }
+            Err(error) => f.write_str(error)?,
+        }
+        match (self.expected_failure, self.passed()) {
+            (Some(reason), true) => write!(f, " (expected here: {reason})"),
+            (Some(reason), false) => write!(f, " (it passes, though a failure is expected here: {reason})"),
+            (None, _) => Ok(()),
+        }
+    }
+}
+
+/// Every comparison that the device can run, at each of its sizes. `progress` hears of each finding as it ends.
+pub fn run(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for check in checks().filter(|check| check.runs_on(context)) {
+        for &size in check.sizes {
+            let finding = examine(context, check, size, 1);
+            progress(&finding);
+            findings.push(finding);
+        }
+    }
+    findings
+}
+
+/// One comparison: `kernel` at `size`, on the data of `seed`.
+///
+/// # Errors
+/// [`Error::Config`] when no kernel has that name or `size` does not have its dimensions.
+pub fn check(context: &Context, kernel: &str, size: &[usize], seed: u64) -> Result<Finding> {
+    let check = checks().find(|check| check.kernel.name == kernel).ok_or_else(|| {
+        let known: Vec<&str> = checks().map(|check| check.kernel.name).collect();
+        Error::config("check kernel", format!("one of {known:?}"), kernel)
+    })?;
+    if size.len() != check.dimensions.split(", ").count() {
+        return Err(Error::config("check kernel", format!("a size for {}", check.dimensions), format!("{size:?}")));
+    }
+    Ok(examine(context, check, size, seed))
+}
+
+fn examine(context: &Context, check: &Check, size: &[usize], seed: u64) -> Finding {
+    let named: Vec<String> =
+        check.dimensions.split(", ").zip(size).map(|(dimension, n)| format!("{dimension} {n}")).collect();
+    let kernel = check.kernel.name;
+    Finding {
+        kernel,
+        size: named.join(", "),
+        outcome: (check.compare)(context, size, seed).map_err(|error| error.to_string()),
+        expected_failure: ExpectedFailure::find(EXPECTED_FAILURES, kernel, context.info()).map(|known| known.reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kernel_has_one_check_with_sizes_that_fit() {
+        for check in checks() {
+            assert_eq!(checks().filter(|other| other.kernel.name == check.kernel.name).count(), 1);
+            let dimensions = check.dimensions.split(", ").count();
+            assert!((3..=5).contains(&check.sizes.len()), "{}", check.kernel.name);
+            assert!(check.sizes.iter().all(|size| size.len() == dimensions), "{}", check.kernel.name);
+        }
+    }
+
+    #[test]
+    fn an_expected_failure_is_of_one_kernel_backend_and_driver_and_an_unexpected_pass_fails() {
+        let known = ExpectedFailure {
+            kernel: "softmax",
+            backend: wgpu::Backend::Vulkan,
+            driver: "580.159",
+            reason: "a test's reason",
+        };
+        let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
+        info.driver_info = "580.159.04".into();
+        assert_eq!(ExpectedFailure::find(&[known], "softmax", &info), Some(&known));
+        assert_eq!(ExpectedFailure::find(&[known], "linear", &info), None);
+        info.backend = wgpu::Backend::Dx12;
+        assert_eq!(ExpectedFailure::find(&[known], "softmax", &info), None);
+        let finding = |largest, expected_failure| Finding {
+            kernel: "softmax",
+            size: String::new(),
+            outcome: Ok(Difference { largest, tolerance: 1.0 }),
+            expected_failure,
+        };
+        let passes = [0.5, 2.0].map(|largest| [None, Some("reason")].map(|reason| finding(largest, reason).passed()));
+        assert_eq!(passes, [[true, false], [false, true]]);
+    }
+}

@@ -1,0 +1,43 @@
+//! Dense layers with operands broadcast between the threads of a subgroup.
+
+use crate::gpu::{Form, Home, Traits, Way, grid, kernel};
+use crate::kernels::linear::{ACTIVATIONS, Call, Params};
+
+kernel! {
+    /// 24 rows to a subgroup; weights in a buffer or in a texture.
+    pub static KERNEL = "linear_subgroup" in "cpu/linear_subgroup.wgsl";
+    params Params;
+    bindings { x: read, w: weights, bias: read, y: write, residual: read, rows: read }
+    overrides {
+        ACTIVATION: ACTIVATIONS, ACCUMULATE: [0, 1], GATHER: [0, 1], EVEN: [0, 1], THREADS: [16, 32, 64, 128],
+    }
+    workgroup [64, 1, 1];
+    features wgpu::Features::SUBGROUP;
+    way of "linear";
+}
+
+/// Subgroups of a workgroup. Few, so that products of few rows still make work for every core.
+const SUBGROUPS: u32 = 2;
+
+/// Rows of a subgroup's tile.
+const ROWS: u32 = 24;
+
+pub(in crate::kernels) const WAY: Way<Call> = Way {
+    name: "subgroup",
+    kernel: &KERNEL,
+    is_fallback: false,
+    // Lanes 0 to 7 are broadcast from.
+    takes: |traits, _| traits.lanes().is_some(),
+    cost: |traits, call| (traits.loads_are_dear || call.types.home == Home::Texture).then_some(1.0),
+    form,
+};
+
+fn form(traits: &Traits, call: &Call) -> Form {
+    let lanes = traits.lanes().unwrap_or(32);
+    let Params { rows, columns4, .. } = call.params;
+    let (across, down) = (columns4.div_ceil(2 * lanes), rows.div_ceil(ROWS));
+    let workgroups = grid((across as usize * down as usize).div_ceil(SUBGROUPS as usize));
+    // Rows of texels are of whole eights.
+    let even = call.types.home == Home::Texture || columns4.is_multiple_of(2);
+    call.form(workgroups).with([("EVEN", u32::from(even)), ("THREADS", SUBGROUPS * lanes)])
+}

@@ -1,0 +1,71 @@
+//! How attention of a session runs.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::kernels::attention::WIDEST_HEAD;
+
+/// Which kernels attention runs through, and what they leave for a condensation. Each of these kernels may itself have several
+/// ways ([`ways`](crate::ways)).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Attention {
+    /// Logits, softmax and the product with the values one after the other: P [B, H, T, T] is stored.
+    #[default]
+    Stored,
+    /// In one kernel, which never stores P. Where a condensation needs W or dominance, they are made from queries and
+    /// keys once more. For heads of at most [`WIDEST_HEAD`] dimensions.
+    Fused,
+    /// As `Fused`, by cooperative matrices of f16, W too: for heads of whole matrices. Dominance alone is made plainly.
+    Cooperative,
+}
+
+impl Attention {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Stored, Self::Fused, Self::Cooperative];
+
+    /// The name that [`FromStr`] takes: `stored`, `fused`, `cooperative`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stored => "stored",
+            Self::Fused => "fused",
+            Self::Cooperative => "cooperative",
+        }
+    }
+
+    /// Whether heads of `head` dimensions can run so.
+    pub fn takes(self, head: usize) -> bool {
+        self == Self::Stored || head <= WIDEST_HEAD
+    }
+}
+
+impl fmt::Display for Attention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Attention {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|attention| attention.name() == text)
+            .ok_or_else(|| Error::config("attention", Self::ALL.map(Self::name).join(", "), text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Attention;
+
+    #[test]
+    fn names_are_read_back_and_others_are_refused_with_a_list() {
+        for attention in Attention::ALL {
+            assert_eq!(attention.to_string().parse::<Attention>().unwrap(), attention);
+        }
+        let error = "flash".parse::<Attention>().unwrap_err().to_string();
+        assert!(error.contains("fused") && error.contains("flash"), "{error}");
+    }
+}

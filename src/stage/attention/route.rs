@@ -1,0 +1,232 @@
+//! Which route of attention a session takes: remembered, found by a short search, or the first by rank of those whose kernels
+//! are verified.
+
+use std::time::{Duration, Instant};
+
+use super::{Shape, fused_call, fused_way, mean_by_matrices, record, record_connectivity, record_dominance};
+use crate::config::VitConfig;
+use crate::error::{Error, Result};
+use crate::gpu::{Context, Precision, Recorder, Types};
+use crate::kernels::layout::Layout;
+use crate::kernels::{attention as fused, attention_mean};
+use crate::plan::{Attention, BlockPlan, Plan};
+use crate::stage::{Forward, Tokens};
+use crate::ways;
+use crate::weights::VitWeights;
+use crate::workspace::Workspace;
+
+/// How long one search may take before it tries no further route: most of it is compiling kernels, once for each device.
+const BUDGET: Duration = Duration::from_secs(5);
+
+/// The most images that a search runs: enough to fill a device, few enough to be over soon.
+const MOST_IMAGES: usize = 8;
+
+/// The routes that are worth trying on `context`'s device, the one first that was fastest at DeiT's shapes: on an H200, or on
+/// llvmpipe where loads are dear. Octets share what a CPU loads, and win there; on an H200 they were slower than the plain
+/// kernels, and took the driver 25 seconds to compile.
+fn routes(context: &Context) -> &'static [Attention] {
+    match context.traits().loads_are_dear {
+        true => &[Attention::Fused, Attention::Stored],
+        false => &[Attention::Cooperative, Attention::Fused, Attention::Stored],
+    }
+}
+
+/// Refuses a route that this device or this model cannot run.
+pub(crate) fn check(context: &Context, config: &VitConfig, precision: Precision, attention: Attention) -> Result<()> {
+    let head = config.head_width();
+    if attention == Attention::Cooperative
+        && (precision, fused::cooperative::takes(context.traits(), head)) != (Precision::F16, true)
+    {
+        let expected = "cooperative matrices, f16, and heads of 1 to 8 whole matrices, for cooperative attention";
+        let got = format!("{precision}, heads of {head} dimensions on {}", context.describe());
+        return Err(Error::config("open session", expected, got));
+    }
+    if !attention.takes(head) {
+        let expected = format!("heads of at most {} dimensions, for {attention} attention", fused::WIDEST_HEAD);
+        return Err(Error::config("open session", expected, config.head_width().to_string()));
+    }
+    Ok(())
+}
+
+/// The route for sessions of `batch` images under `plan`: remembered, or found by a search where `context` tunes, or the
+/// first by rank.
+pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batch: usize, inspect: bool) -> Attention {
+    let wanted = Wanted { context, plan, precision: weights.precision, inspect };
+    let default = routes(context).iter().copied().find(|&route| wanted.is_right(route)).unwrap_or_default();
+    let probe = Probe::new(context, weights, plan, batch);
+    let name = probe.name();
+    let remembered = context.choices().get(&name).and_then(|name| name.parse().ok());
+    if let Some(known) = remembered
+        && wanted.is_right(known)
+    {
+        return known;
+    }
+    if !context.tunes() {
+        return default;
+    }
+    let start = Instant::now();
+    let right: Vec<Attention> = routes(context).iter().copied().filter(|&route| wanted.is_right(route)).collect();
+    let seconds = |attention| match start.elapsed() > BUDGET && attention != default {
+        // Not tried.
+        true => Ok(f64::INFINITY),
+        false => probe.seconds(attention),
+    };
+    let best = ways::search(default, &right, seconds).unwrap_or(default);
+    ways::note(context, name, best.to_string());
+    best
+}
+
+/// What attention is for.
+struct Wanted<'a> {
+    context: &'a Context,
+    plan: &'a Plan,
+    precision: Precision,
+    inspect: bool,
+}
+
+impl Wanted<'_> {
+    /// Whether this device and this model can run it so, and its kernels are verified, for the tokens of every block. Stored
+    /// probabilities have a fallback for each of their kernels.
+    fn is_right(&self, attention: Attention) -> bool {
+        if check(self.context, &self.plan.config, self.precision, attention).is_err() {
+            return false;
+        }
+        attention == Attention::Stored
+            || self.plan.blocks.iter().all(|&block| self.mixes(attention, block) && self.connects(attention, block))
+    }
+
+    fn proportional(&self) -> bool {
+        self.plan.condensation.as_ref().is_some_and(|condensation| condensation.proportional_attention)
+    }
+
+    fn takes_connectivity(&self, block: BlockPlan) -> bool {
+        block.dropped > 0 && Takes::of(self.plan) == Takes::Connectivity
+    }
+
+    /// Whether attention itself is right. Where loads are dear the plain fused kernel is not worth it: its barriers cost more
+    /// than it saves.
+    fn mixes(&self, attention: Attention, block: BlockPlan) -> bool {
+        let types = Types::new(self.precision, self.precision);
+        let call = fused_call(&self.shape(block), types, self.proportional());
+        let way = fused_way(self.context, attention, &call);
+        way.is_ok_and(|way| !self.context.traits().loads_are_dear || Some(way) == fused::octets())
+    }
+
+    /// Whether the kernels are verified that make W beside attention. Those of other routes have a fallback.
+    fn connects(&self, attention: Attention, block: BlockPlan) -> bool {
+        if !self.takes_connectivity(block) {
+            return true;
+        }
+        let (context, shape) = (self.context, self.shape(block));
+        let plan = self.plan.clone().with_attention(attention);
+        let pads = plan.condensation.as_ref().is_some_and(|condensation| plan.pads(condensation)) && !self.inspect;
+        let layout = match pads {
+            true => Layout::padded(plan.config.prefix(), block.patches),
+            false => Layout::packed(block.patches),
+        };
+        let types = Types::new(self.precision, self.precision);
+        match attention {
+            Attention::Cooperative => {
+                let strips = attention_mean::cooperative::strips(context.traits(), shape.tokens as usize);
+                let call = mean_by_matrices(&shape, types, self.proportional(), layout, strips);
+                ways::is_verified(context, attention_mean::cooperative::way(), &call)
+            }
+            Attention::Stored | Attention::Fused => true,
+        }
+    }
+
+    /// Sizes of one image's attention in `block`.
+    fn shape(&self, block: BlockPlan) -> Shape {
+        let config = &self.plan.config;
+        let (tokens, head) = (config.prefix() + block.patches, config.head_width());
+        Shape {
+            images: 1,
+            tokens: tokens as u32,
+            prefix: config.prefix() as u32,
+            heads: config.heads as u32,
+            width4: (config.width / 4) as u32,
+            head4: (head / 4) as u32,
+            scale: 1.0 / (head as f32).sqrt(),
+            stride: Plan::probs_stride(tokens) as u32,
+        }
+    }
+}
+
+/// What a condensation takes from attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    Dominance,
+    Connectivity,
+}
+
+impl Takes {
+    fn of(plan: &Plan) -> Self {
+        match plan.condensation.as_ref().filter(|_| plan.condenses()) {
+            Some(condensation) if condensation.compares_attention() => Self::Connectivity,
+            Some(condensation) if condensation.uses_dominance() => Self::Dominance,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// One block's attention, and what the plan's condensation takes from it.
+struct Probe<'a> {
+    context: &'a Context,
+    weights: &'a VitWeights,
+    plan: &'a Plan,
+    images: usize,
+    block: usize,
+    takes: Takes,
+}
+
+impl<'a> Probe<'a> {
+    /// Of the first block that condenses, which is the one with the most tokens of those that do; else of the first.
+    fn new(context: &'a Context, weights: &'a VitWeights, plan: &'a Plan, batch: usize) -> Self {
+        let condensing = plan.blocks.iter().position(|block| block.dropped > 0);
+        // Powers of two, so that few batches need a search of their own.
+        let images = 1 << batch.clamp(1, MOST_IMAGES).ilog2();
+        Self { context, weights, plan, images, block: condensing.unwrap_or(0), takes: Takes::of(plan) }
+    }
+
+    fn patches(&self) -> usize {
+        self.plan.blocks[self.block].patches
+    }
+
+    fn name(&self) -> String {
+        let (config, tokens) = (&self.plan.config, self.plan.config.prefix() + self.patches());
+        let [heads, head] = [config.heads, config.head_width()];
+        let (images, precision) = (self.images, self.weights.precision);
+        let biased =
+            if self.plan.condensation.as_ref().is_some_and(|c| c.proportional_attention) { " biased" } else { "" };
+        format!("attention {images} {tokens} {heads} {head} {precision} {:?}{biased}", self.takes)
+    }
+
+    /// Time of it, done by `attention`.
+    fn seconds(&self, attention: Attention) -> Result<f64> {
+        let plan = self.plan.clone().with_attention(attention);
+        let images = plan.chunk(self.images, self.context.max_binding())?;
+        let workspace = Workspace::new(self.context, &plan, self.weights.precision, images)?;
+        let forward = Forward { plan: &plan, weights: self.weights, workspace: &workspace, images, inspect: false };
+        let tokens = Tokens { patches: self.patches(), ..forward.first_tokens() };
+        let seconds = ways::seconds_of(self.context, |recorder| self.record(recorder, &forward, &tokens))?;
+        // Fewer images where more do not fit one binding: then it runs more often.
+        Ok(seconds * self.images as f64 / images as f64)
+    }
+
+    fn record(&self, recorder: &mut Recorder<'_>, forward: &Forward<'_>, tokens: &Tokens) -> Result<()> {
+        record(recorder, forward, tokens)?;
+        let none = || Error::config("measure attention", "the buffers of a plan that condenses", "none");
+        let buffers = || forward.workspace.condense.as_ref().ok_or_else(none);
+        match self.takes {
+            Takes::Nothing => Ok(()),
+            Takes::Dominance => record_dominance(recorder, forward, tokens, &buffers()?.dominance),
+            Takes::Connectivity => {
+                let buffers = buffers()?;
+                let (w, sums) = (&buffers.connectivity, &buffers.column_sums);
+                let layout = forward.layout_of_w(tokens.patches);
+                record_connectivity(recorder, forward, tokens, w, sums, &buffers.dominance, layout).map(|_| ())
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A forward, recorded stage by stage in the order that the data flows: pixels to tokens ([`embed`]), then in every block
+//! attention ([`attention`], [`block`]), condensing between attention and MLP ([`condense`]) and the MLP, then the [`head`].
+//! A stage is handed [`Tokens`] and hands them on.
+
+use crate::condensation::Condensation;
+use crate::config::VitConfig;
+use crate::error::Result;
+use crate::gpu::{Context, Precision, Recorder};
+use crate::kernels::layout::Layout;
+use crate::plan::Plan;
+use crate::weights::VitWeights;
+use crate::workspace::{Selection, Workspace};
+
+pub(crate) mod attention;
+mod block;
+mod condense;
+mod embed;
+mod head;
+
+pub use condense::connectivity_matrix;
+
+/// What every stage of a forward works with. Nothing of it changes while the forward is recorded.
+pub(crate) struct Forward<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) weights: &'a VitWeights,
+    pub(crate) workspace: &'a Workspace,
+    /// Images in one run.
+    pub(crate) images: usize,
+    /// Whether every block's W is kept.
+    pub(crate) inspect: bool,
+}
+
+/// Tokens on their way from one stage to the next. Cloning shares the buffers.
+#[derive(Clone)]
+pub(crate) struct Tokens {
+    /// The residual stream: rows of D numbers in f32.
+    pub(crate) stream: wgpu::Buffer,
+    /// How many patches each token stands for [B, T].
+    pub(crate) sizes: wgpu::Buffer,
+    /// The rows of the stream at which the tokens lie [B, T], among those of dropped tokens; `None` where they lie next to
+    /// each other.
+    pub(crate) rows: Option<wgpu::Buffer>,
+    /// B
+    pub(crate) images: usize,
+    /// E
+    pub(crate) prefix: usize,
+    /// N, patch tokens.
+    pub(crate) patches: usize,
+}
+
+impl Tokens {
+    /// T
+    pub(crate) fn count(&self) -> usize {
+        self.prefix + self.patches
+    }
+
+    /// Rows of all images together.
+    pub(crate) fn all(&self) -> usize {
+        self.images * self.count()
+    }
+}
+
+/// What a recorded forward leaves.
+pub(crate) struct Outputs {
+    /// Tokens after the final norm, or before it where the norm comes after pooling [B, T, D].
+    pub(crate) features: wgpu::Buffer,
+    /// What a classifier sees [B, P].
+    pub(crate) pooled: wgpu::Buffer,
+    /// What every block that condenses decided.
+    pub(crate) selections: Vec<Selection>,
+}
+
+impl<'a> Forward<'a> {
+    pub(crate) fn config(&self) -> &'a VitConfig {
+        &self.plan.config
+    }
+
+    /// How activations are stored between kernels.
+    pub(crate) fn precision(&self) -> Precision {
+        self.weights.precision
+    }
+
+    /// The tokens of the first block, before anything is in them.
+    pub(crate) fn first_tokens(&self) -> Tokens {
+        let (config, workspace) = (self.config(), self.workspace);
+        Tokens {
+            stream: workspace.tokens[0].clone(),
+            sizes: workspace.sizes[0].clone(),
+            rows: None,
+            images: self.images,
+            prefix: config.prefix(),
+            patches: config.patches(),
+        }
+    }
+
+    /// Whether ln(size) of a key counts in its logits.
+    pub(crate) fn is_proportional(&self) -> bool {
+        self.plan.condensation.as_ref().is_some_and(|condensation| condensation.proportional_attention)
+    }
+
+    /// How the W of `patches` patch tokens lies.
+    pub(crate) fn layout_of_w(&self, patches: usize) -> Layout {
+        let pads = |condensation: &Condensation| self.plan.pads(condensation) && !self.inspect;
+        match self.plan.condensation.as_ref().is_some_and(pads) {
+            true => Layout::padded(self.config().prefix(), patches),
+            false => Layout::packed(patches),
+        }
+    }
+
+    /// Records the whole forward.
+    pub(crate) fn record(&self, context: &Context, recorder: &mut Recorder<'_>) -> Result<Outputs> {
+        let mut selections = Vec::new();
+        recorder.section("embed");
+        let mut tokens = embed::record(recorder, self)?;
+        for (index, planned) in self.plan.blocks.iter().enumerate() {
+            let weights = &self.weights.blocks[index];
+            recorder.section(format!("block.{index}"));
+            block::record_attention(recorder, self, weights, &tokens)?;
+            if let Some(condensation) = self.plan.condensation.as_ref().filter(|_| planned.dropped > 0) {
+                let mut selection = Selection::new(context, index, *planned, self.images)?;
+                if let Some(shared) = self.workspace.condense.as_ref().filter(|_| self.inspect) {
+                    selection.own = Some(shared.with_own_matrices(context, planned.patches, self.images)?);
+                }
+                recorder.section(format!("block.{index}.condense"));
+                tokens = condense::record(recorder, self, tokens, condensation, &mut selection)?;
+                recorder.section(format!("block.{index}"));
+                selections.push(selection);
+            }
+            tokens = block::record_mlp(recorder, self, weights, tokens)?;
+        }
+        recorder.section("head");
+        let (features, pooled) = head::record(recorder, self, &tokens)?;
+        Ok(Outputs { features, pooled, selections })
+    }
+}

@@ -1,0 +1,230 @@
+//! Which way of an operation runs on a device: one mechanism for all of them. A way is used in a session only after it has
+//! given its reference's results on that device, under the key of the very pipeline that will run: wrong results on some GPU
+//! are what users of every peer complain about most. Of the verified ways the fastest one is searched for, where the context
+//! is told to, or else the one that ranks first is taken.
+
+use std::time::{Duration, Instant};
+
+use crate::difference::Difference;
+use crate::error::{Error, Result};
+use crate::gpu::{Context, KernelTime, Operation, PipelineKey, Recorder, Traits, Verification, Way, profile};
+
+/// The most sizes at which one pipeline is compared.
+const SIZES: usize = 4;
+
+/// How often each candidate is timed; the shortest counts, since nothing makes a kernel faster by accident.
+const REPEATS: usize = 3;
+
+/// A candidate replaces the way that ranks first when it takes less than this share of its time.
+const CLEARLY: f64 = 0.95;
+
+/// Ways that cost more than so many times the first one's are not searched among: they would take their time to compile.
+const NEAR: f64 = 3.0;
+
+/// What all searches of one context may take together. Beyond it the ranking decides.
+const BUDGET: Duration = Duration::from_secs(5);
+
+/// An operation whose ways can be compared with its reference.
+pub trait Verified: Operation {
+    /// Calls that differ from this one in sizes only, from small to large, at and around the edges of what workgroups make.
+    /// Those that run another pipeline are left out by who asks.
+    fn samples(&self, traits: &Traits) -> Vec<Self>;
+
+    /// Runs `way` and the reference on random data for this call.
+    ///
+    /// # Errors
+    /// As recording, submitting and reading back.
+    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference>;
+
+    /// The call that stands for this one in searches, so that not every size needs one; `None` for an operation that is not
+    /// worth a search.
+    fn measured(&self) -> Option<Self> {
+        None
+    }
+
+    /// Seconds that `way` takes for this call.
+    ///
+    /// # Errors
+    /// As recording and submitting.
+    fn seconds(&self, _context: &Context, _way: &'static Way<Self>) -> Result<f64> {
+        Err(Error::config(Self::NAME, "an operation that is measured", "one that is not"))
+    }
+}
+
+/// The way for `call` on `context`'s device: remembered or found by a search where `context` tunes, else the first by rank
+/// of those that are verified.
+///
+/// # Errors
+/// [`Error::Shader`] where no way that the device can run takes the call.
+pub fn choose<O: Verified>(context: &Context, call: &O) -> Result<&'static Way<O>> {
+    let ranked = ranked(context, call);
+    let name = call.measured().map(|measured| format!("fastest {} {measured:?}", O::NAME));
+    let remembered = name.as_ref().and_then(|name| context.choices().get(name));
+    if let Some(known) = ranked.iter().find(|(_, way)| Some(way.name) == remembered.as_deref())
+        && is_verified(context, known.1, call)
+    {
+        return Ok(known.1);
+    }
+    let Some(&(cost, default)) = ranked.iter().find(|(_, way)| is_verified(context, way, call)) else {
+        let got = format!("{call:?} on {}", context.describe());
+        return Err(Error::shader(
+            O::NAME,
+            "a way that this device can run and that gives the reference's results",
+            got,
+        ));
+    };
+    let (Some(name), Some(measured)) = (name, call.measured()) else { return Ok(default) };
+    if !context.tunes() || context.tuning_time() > BUDGET {
+        return Ok(default);
+    }
+    let start = Instant::now();
+    let worth_trying = |(other, way): &(f64, &'static Way<O>)| (*other <= NEAR * cost).then_some(*way);
+    let verified: Vec<_> =
+        ranked.iter().filter_map(worth_trying).filter(|way| is_verified(context, way, call)).collect();
+    if verified.len() < 2 {
+        return Ok(default);
+    }
+    let best = search(default, &verified, |way| measured.seconds(context, way)).unwrap_or(default);
+    context.spent_tuning(start.elapsed());
+    note(context, name, best.name.to_owned());
+    Ok(best)
+}
+
+/// The ways that `context`'s device can run for `call` and that are worth it there, by their costs.
+pub fn ranked<O: Operation>(context: &Context, call: &O) -> Vec<(f64, &'static Way<O>)> {
+    let traits = context.traits();
+    let takes = |way: &&Way<O>| context.supports(way.kernel) && (way.takes)(traits, call);
+    let mut ways: Vec<(f64, &Way<O>)> =
+        O::ways().iter().filter(takes).filter_map(|way| Some(((way.cost)(traits, call)?, way))).collect();
+    ways.sort_by(|a, b| a.0.total_cmp(&b.0));
+    ways
+}
+
+/// Whether `way` may run `call` in sessions on this device: it can, and gave its reference's results under the same key,
+/// which is remembered or compared now; or it is a fallback.
+pub fn is_verified<O: Verified>(context: &Context, way: &'static Way<O>, call: &O) -> bool {
+    let traits = context.traits();
+    if !context.supports(way.kernel) || !(way.takes)(traits, call) {
+        return false;
+    }
+    let key = way.key(traits, call);
+    if way.is_fallback {
+        context.allow_fallback(key);
+        return true;
+    }
+    if let Some(known) = context.choices().verdict(&key) {
+        return known;
+    }
+    let observe = |right| context.observe(&Verification { operation: O::NAME, way: way.name, key: &key, right });
+    observe(None);
+    let start = Instant::now();
+    let right = verify(context, way, call, &key);
+    tracing::debug!(%key, right, seconds = start.elapsed().as_secs_f64(), "compared a way with its reference");
+    if !right {
+        tracing::warn!(%key, "this way gives wrong results on this device and is not used");
+    }
+    // A device that is lost says nothing about the way.
+    if context.healthy("").is_ok() {
+        context.choices().set_verdict(&key, right);
+    }
+    observe(Some(right));
+    right
+}
+
+/// `way`, which is asked for by itself, if it may run `call` on this device.
+///
+/// # Errors
+/// [`Error::Shader`] where it may not.
+pub fn require<O: Verified>(context: &Context, way: &'static Way<O>, call: &O) -> Result<&'static Way<O>> {
+    match is_verified(context, way, call) {
+        true => Ok(way),
+        false => {
+            let expected = format!("{way:?}, giving the reference's results on this device");
+            Err(Error::shader(O::NAME, expected, format!("{call:?} on {}", context.describe())))
+        }
+    }
+}
+
+/// Compares `way` with the reference at sizes that run the pipeline of `key`: whether all passed that the device has room
+/// for, and at least one had. At the size of `call` itself where the operation has no sample that runs this pipeline.
+fn verify<O: Verified>(context: &Context, way: &'static Way<O>, call: &O, key: &PipelineKey) -> bool {
+    let mut samples = samples(context.traits(), way, call);
+    if context.rehearses() {
+        return !samples.is_empty();
+    }
+    if samples.is_empty() {
+        samples.push(call.clone());
+    }
+    let before = context.pipelines().uses(key);
+    let mut passed = 0;
+    for sample in &samples {
+        match sample.compare(context, way, 1) {
+            Ok(difference) if difference.passed() => passed += 1,
+            Err(Error::Limit { .. }) => {}
+            other => {
+                tracing::debug!(%key, ?sample, ?other, "a comparison that failed");
+                return false;
+            }
+        }
+    }
+    // The pipeline that was asked about has run, and not one that only looks like it.
+    passed > 0 && context.pipelines().uses(key) >= before + passed
+}
+
+/// A few of the operation's samples that run the same pipeline as `call`: the smallest, the largest, and some in between.
+pub fn samples<O: Verified>(traits: &Traits, way: &'static Way<O>, call: &O) -> Vec<O> {
+    let key = way.key(traits, call);
+    let alike = |sample: &O| (way.takes)(traits, sample) && way.key(traits, sample) == key;
+    let all: Vec<O> = call.samples(traits).into_iter().filter(alike).collect();
+    match all.len() {
+        0..=SIZES => all,
+        count => (0..SIZES).map(|at| all[at * (count - 1) / (SIZES - 1)].clone()).collect(),
+    }
+}
+
+/// Notes what a search found for `name`.
+pub(crate) fn note(context: &Context, name: String, best: String) {
+    tracing::info!(name, best, "the fastest way was searched for");
+    context.choices().set(name, best);
+}
+
+/// The fastest of `candidates`, if it is clearly faster than `default`. One that the device has no room for is none.
+pub(crate) fn search<T: Copy + PartialEq>(
+    default: T,
+    candidates: &[T],
+    mut seconds: impl FnMut(T) -> Result<f64>,
+) -> Result<T> {
+    let mut best = (seconds(default)? * CLEARLY, default);
+    for &candidate in candidates.iter().filter(|&&candidate| candidate != default) {
+        match seconds(candidate) {
+            Ok(time) if time < best.0 => best = (time, candidate),
+            Ok(_) | Err(Error::Limit { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(best.1)
+}
+
+/// Seconds that what `record` records takes, on the device's own clock where it has one.
+pub(crate) fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<'_>) -> Result<()>) -> Result<f64> {
+    let mut recorder = Recorder::new(context);
+    let repeats = if context.can_profile() { REPEATS + 1 } else { 1 };
+    for _ in 0..repeats {
+        record(&mut recorder)?;
+    }
+    let recording = recorder.finish()?;
+    if context.can_profile() {
+        let times = profile(context, &recording)?;
+        let whole = |times: &[KernelTime]| times.iter().map(|time| time.nanoseconds / 1e9).sum::<f64>();
+        // The first one warms caches and clocks.
+        return Ok(times.chunks(recording.len() / repeats).skip(1).map(whole).fold(f64::INFINITY, f64::min));
+    }
+    let mut shortest = f64::INFINITY;
+    for _ in 0..=REPEATS {
+        let start = Instant::now();
+        recording.submit(context)?;
+        context.wait("measure")?;
+        shortest = shortest.min(start.elapsed().as_secs_f64());
+    }
+    Ok(shortest)
+}
