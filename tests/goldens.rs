@@ -4,9 +4,45 @@
 mod support;
 
 use support::{Case, Fixture, first_tokens, relative};
-use tcvit::{SessionOptions, Trace, Wanted};
+use tcvit::{SessionOptions, Wanted};
 
-const EVERYTHING: Wanted = Wanted { features: true, blocks: true };
+const EVERYTHING: Wanted = Wanted { features: true, pooled: true, blocks: true };
+
+/// How far outputs of a full network may be from the golden ones, relative to the largest.
+const FULL: f64 = 3e-5;
+
+/// The same for outputs of a condensed network.
+const CONDENSED: f64 = 2e-4;
+
+/// The same for the scores of the first block that drops tokens. Newton's iteration amplifies rounding most: 2e-4.
+const SCORES: f64 = 1e-3;
+
+/// A condensed case of which less is true.
+struct Exception {
+    /// The golden file and the case in it.
+    case: (&'static str, &'static str),
+    /// How far outputs may be.
+    outputs: f64,
+    /// Whether tokens have equal scores, so that the order of sums decides which of them are kept.
+    has_ties: bool,
+    /// Why.
+    reason: &'static str,
+}
+
+const EXCEPTIONS: [Exception; 2] = [
+    Exception {
+        case: ("deit_tiny", "literal"),
+        outputs: 1.2e-3,
+        has_ties: false,
+        reason: "the paper's formulae amplify rounding: f32 and f64 part by 8e-4 in Python, too",
+    },
+    Exception {
+        case: ("deit_tiny", "dot_k2"),
+        outputs: CONDENSED,
+        has_ties: true,
+        reason: "in f32 the softmax of large dot products is 1 for the token itself and 0 for others, so that many scores are equal",
+    },
+];
 
 fn check_full(name: &str) {
     let fixture = Fixture::load(name);
@@ -15,48 +51,41 @@ fn check_full(name: &str) {
     if let Some(expected) = fixture.floats("full/logits") {
         let error = relative(&trace.logits, &expected);
         println!("{name} full: logits {error:.1e}");
-        assert!(error <= 1e-4, "{name}: logits differ by {error:e}");
+        assert!(error <= FULL, "{name}: logits differ by {error:e}");
     }
     let expected = fixture.floats("full/features").unwrap();
     let error = relative(&first_tokens(&trace.features, trace.tokens, trace.width, 6), &expected);
     println!("{name} full: features {error:.1e}");
-    assert!(error <= 1e-4, "{name}: features differ by {error:e}");
+    assert!(error <= FULL, "{name}: features differ by {error:e}");
 }
 
 fn check_condensed(name: &str) {
     let fixture = Fixture::load(name);
     assert!(!fixture.golden.cases.is_empty());
     for case in &fixture.golden.cases {
-        check_case(name, &fixture, case);
+        let exception = EXCEPTIONS.iter().find(|exception| exception.case == (name, case.name.as_str()));
+        check_case(name, &fixture, case, exception);
+    }
+    for exception in EXCEPTIONS.iter().filter(|exception| exception.case.0 == name) {
+        let exists = fixture.golden.cases.iter().any(|case| case.name == exception.case.1);
+        assert!(exists, "{name} has no case {}", exception.case.1);
     }
 }
 
-fn check_case(name: &str, fixture: &Fixture, case: &Case) {
+fn check_case(name: &str, fixture: &Fixture, case: &Case, exception: Option<&Exception>) {
     let condensation = case.condensation();
     let session = fixture.model.session(SessionOptions::new().batch(case.batch).condense(condensation)).unwrap();
     let trace = session.run(fixture.images(case.batch), EVERYTHING).unwrap();
     let label = format!("{name} {}", case.name);
+    let indices = |block: usize, what: &str| fixture.indices(&format!("{}/block.{block}.{what}", case.name)).unwrap();
 
     let first = &trace.blocks[0];
     let score = fixture.floats(&format!("{}/block.{}.score", case.name, first.block));
-    let kept = fixture.indices(&format!("{}/block.{}.kept", case.name, first.block)).unwrap();
-    if let Some(score) = score {
-        let error = relative(&first.score, &score);
-        assert!(error <= 1e-3, "{label}: first scores differ by {error:e}");
-        for image in 0..case.batch {
-            let range = |count: usize| image * count..(image + 1) * count;
-            let (score, got, expected) =
-                (&score[range(first.patches)], &first.kept[range(first.kept_count)], &kept[range(first.kept_count)]);
-            assert_same_but_for_ties(&label, score, got, expected);
-        }
-    }
-
-    let agrees = |trace: &Trace| {
-        trace.blocks.iter().all(|block| {
-            let tensor = |what: &str| fixture.indices(&format!("{}/block.{}.{what}", case.name, block.block)).unwrap();
-            block.kept == tensor("kept") && block.assigned == tensor("assigned")
-        })
+    let of_scores = score.as_ref().map(|score| relative(&first.score, score));
+    let differing = |block: &&tcvit::trace::BlockTrace| {
+        block.kept != indices(block.block, "kept") || block.assigned != indices(block.block, "assigned")
     };
+    let differing: Vec<usize> = trace.blocks.iter().filter(differing).map(|block| block.block).collect();
     let (got, expected) = match fixture.floats(&format!("{}/logits", case.name)) {
         Some(logits) => (trace.logits.clone(), logits),
         None => (
@@ -65,11 +94,28 @@ fn check_case(name: &str, fixture: &Fixture, case: &Case) {
         ),
     };
     let error = relative(&got, &expected);
-    let same = agrees(&trace);
-    println!("{label}: outputs {error:.1e}, kept sets and assignments {}", if same { "equal" } else { "DIFFER" });
-    // Where a later block met a near-tie, outputs legitimately differ, but not by much.
-    let tolerance = if same { 2e-3 } else { 5e-2 };
-    assert!(error <= tolerance, "{label}: outputs differ by {error:e}, kept sets equal: {same}");
+    println!(
+        "{label}: outputs {error:.1e}, first scores {:.1e}, decisions differ in blocks {differing:?}",
+        of_scores.unwrap_or(0.0)
+    );
+    if let Some(exception) = exception {
+        println!("{label} is an exception: {}", exception.reason);
+    }
+
+    let tolerance = exception.map_or(CONDENSED, |exception| exception.outputs);
+    assert!(error <= tolerance, "{label}: outputs differ by {error:e}");
+    assert!(of_scores.is_none_or(|error| error <= SCORES), "{label}: first scores differ by {of_scores:?}");
+    match exception.is_some_and(|exception| exception.has_ties) {
+        false => assert!(differing.is_empty(), "{label}: kept sets or assignments differ in blocks {differing:?}"),
+        true => {
+            let (score, kept) = (score.unwrap(), indices(first.block, "kept"));
+            for image in 0..case.batch {
+                let range = |count: usize| image * count..(image + 1) * count;
+                let kept = [&first.kept, &kept].map(|kept| &kept[range(first.kept_count)]);
+                assert_same_but_for_ties(&label, &score[range(first.patches)], kept[0], kept[1]);
+            }
+        }
+    }
 }
 
 /// Two kept sets may differ only in tokens whose scores tie with the threshold within rounding.
@@ -107,14 +153,14 @@ golden! {
     bundled_condensed: check_condensed("bundled");
 }
 
-/// The comparison itself can fail: one logit off by 1 % of the largest is seen, and so is NaN.
+/// The comparison itself can fail: one logit off by a thousandth of the largest is seen, and so is NaN.
 #[test]
 fn a_perturbed_output_is_seen() {
     let expected = Fixture::load("bundled").floats("full/logits").unwrap();
     let mut wrong = expected.clone();
-    assert!(relative(&wrong, &expected) <= 1e-4);
-    wrong[3] += 0.01 * expected.iter().fold(0.0f32, |most, v| most.max(v.abs()));
-    let accepted = |wrong: &[f32]| relative(wrong, &expected) <= 1e-4;
+    assert!(relative(&wrong, &expected) <= FULL);
+    wrong[3] += 0.001 * expected.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+    let accepted = |wrong: &[f32]| relative(wrong, &expected) <= FULL;
     assert!(!accepted(&wrong));
     wrong[3] = f32::NAN;
     assert!(!accepted(&wrong));
