@@ -1,4 +1,4 @@
-// The uniform of both kernels of probabilities times values.
+// The uniform of all kernels of probabilities times values.
 struct Params {
     tokens: u32,        // T
     heads: u32,         // H

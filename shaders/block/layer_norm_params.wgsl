@@ -1,4 +1,4 @@
-// The uniform of both kernels of layer norm.
+// The uniform of all kernels of layer norm.
 struct Params {
     rows: u32,
     width4: u32,  // D / 4

@@ -1,4 +1,4 @@
-// The uniform of both kernels of softmax.
+// The uniform of all kernels of softmax.
 struct Params {
     rows: u32,
     columns: u32, // elements that take part

@@ -1,4 +1,4 @@
-// The uniform of both kernels of mean keys.
+// The uniform of all kernels of mean keys.
 struct Params {
     images: u32,      // B
     tokens: u32,      // T

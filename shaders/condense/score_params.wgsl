@@ -1,4 +1,4 @@
-// The uniform of both kernels of the score.
+// The uniform of all kernels of the score.
 struct Params {
     patches: u32, // N, at most 2048
     kept: u32,    // N - R

@@ -122,8 +122,8 @@ impl Verified for Call {
             // WGSL states 1e-5 for the tangent, of which half counts.
             Epilogue::Activate(Activation::GeluTanh) => 5e-6,
             // An exponential of numbers down to -10, 3 + 2 |x| units in the last place, and a division.
-            Epilogue::Activate(_) => 26.0 * ULP,
-            _ => 0.0,
+            Epilogue::Activate(Activation::QuickGelu) => 26.0 * ULP,
+            Epilogue::Store | Epilogue::Accumulate | Epilogue::Gather => 0.0,
         };
         let sum = match way.kernel.name == cooperative::KERNEL.name {
             // Adders of matrices may cut instead of rounding, once every 8 products or more seldom: such errors all go
