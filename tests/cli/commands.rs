@@ -231,6 +231,7 @@ fn doctor_gives_every_kernel_one_line_and_what_it_skips_its_true_reason() {
         let is_of_kernel = |line: &&str| line.split_whitespace().nth(1) == Some(kernel.name);
         let lines: Vec<&str> = out[places[1]..].lines().filter(is_of_kernel).collect();
         let [line] = lines[..] else { panic!("not one line about {}: {lines:?}", kernel.name) };
+        assert!(kernel.operation.is_none_or(|operation| line.contains(&format!(" way of {operation} "))), "{line}");
         assert_eq!(line.trim_start().starts_with("ok "), context.supports(kernel), "{line}");
         if !context.supports(kernel) {
             let is_cooperative = kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX);

@@ -88,12 +88,13 @@ fn report(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Finding>
     let list: String = adapters.iter().enumerate().map(|(number, adapter)| describe(number, adapter)).collect();
     print(&format!("adapters\n{list}\nkernels against their CPU references on {}\n", context.describe()))?;
     let findings = check_all(context, |kernel, outcome| match outcome {
-        Outcome::Skipped(reason) => print(&format!("  skip  {:24} {reason}\n", kernel.name)),
+        Outcome::Skipped(reason) => print(&format!("  skip  {:24} {:22} {reason}\n", kernel.name, operation(kernel))),
         Outcome::Checked(findings) => match findings.iter().max_by(|a, b| a.badness().total_cmp(&b.badness())) {
             Some(worst) => {
                 let verdict = if findings.iter().all(Finding::passed) { "ok  " } else { "FAIL" };
                 let (count, size) = (findings.len(), &worst.size);
-                print(&format!("  {verdict}  {:24} {count} sizes; {size}: {worst}\n", kernel.name))
+                let (name, operation) = (kernel.name, operation(kernel));
+                print(&format!("  {verdict}  {name:24} {operation:22} {count} sizes; {size}: {worst}\n"))
             }
             None => Ok(()),
         },
@@ -111,7 +112,7 @@ fn report_json(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Fin
     let mut skipped = Vec::new();
     let findings = check_all(context, |kernel, outcome| {
         if let Outcome::Skipped(reason) = outcome {
-            skipped.push(json!({ "kernel": kernel.name, "reason": reason }));
+            skipped.push(json!({ "kernel": kernel.name, "operation": kernel.operation, "reason": reason }));
         }
         Ok(())
     })?;
@@ -125,8 +126,10 @@ fn report_json(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Fin
         })
     };
     let check = |finding: &Finding| {
+        let kernel = checks().map(|check| check.kernel).find(|kernel| kernel.name == finding.kernel);
         json!({
-            "kernel": finding.kernel, "size": finding.size, "passed": finding.passed(), "outcome": finding.to_string(),
+            "kernel": finding.kernel, "operation": kernel.and_then(|kernel| kernel.operation), "size": finding.size,
+            "passed": finding.passed(), "outcome": finding.to_string(),
         })
     };
     print_json(&json!({
@@ -167,6 +170,11 @@ fn check_all(context: &Context, mut hear: impl FnMut(&Kernel, Outcome<'_>) -> Re
     }
     bar.finish_and_clear();
     Ok(all)
+}
+
+/// Which operation `kernel` is a way of, in words; nothing for a kernel that is the only way of what it does.
+fn operation(kernel: &Kernel) -> String {
+    kernel.operation.map_or_else(String::new, |operation| format!("way of {operation}"))
 }
 
 /// Why `context`'s device does not run `kernel`.
