@@ -1,4 +1,4 @@
-//! What a session dispatches on this device: for every dispatch the part of the network, the key of its pipeline (kernel, types,
+//! Lists the dispatches of a session on this device: for every dispatch the part of the network, the key of its pipeline (kernel, types,
 //! constants) and its workgroup counts. To compare two builds, or two devices:
 //!
 //! ```sh

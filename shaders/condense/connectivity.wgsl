@@ -1,5 +1,5 @@
 // One row of r C for each workgroup, without C: r is a unit vector (a row of C) or all 1/N (the mean over rows), and
-// every factor of C is applied to it from the right (DESIGN section 2, "thin connectivity").
+// every factor of C is applied to it from the right.
 //
 //   power sum   C = W + a W^2 + ... + a^(K-1) W^K
 //   Newton      C = W (I - a^K W^K) X,  X = sum over j < 2^steps of X0 (I - A X0)^j,  A = I - a W,  X0 = diag(A)^-1

@@ -25,7 +25,7 @@ const REQUIRE: &str = "TCVIT_REQUIRE";
 const REQUIREMENTS: &str = "TCVIT_REQUIRE=cooperative,subgroups: exit with 1 unless the adapter has cooperative matrices, and \
 subgroups of one size, so that kernels which need them are checked. Either word may stand alone.";
 
-/// What a kernel may need that an adapter may lack.
+/// A capability that some kernels need and some adapters lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Need {
     Cooperative,
@@ -57,7 +57,7 @@ impl Need {
         }
     }
 
-    /// What `words`, separated by commas, name.
+    /// The needs that `words` names, separated by commas.
     fn parse(words: &str) -> Result<Vec<Self>> {
         let refused = |word: &str| Error::Config {
             op: REQUIRE.into(),
@@ -142,7 +142,7 @@ fn report_json(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Fin
     Ok(findings)
 }
 
-/// What became of a kernel.
+/// The result of a kernel's checks.
 enum Outcome<'a> {
     /// It was not checked, and why.
     Skipped(String),

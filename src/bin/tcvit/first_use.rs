@@ -1,4 +1,4 @@
-//! What a first run on an adapter waits for, shown to whoever looks at a terminal: ways are compiled, and compared with their
+//! A progress line on the terminal for the first run on an adapter: ways are compiled, and compared with their
 //! references, before they are used.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ pub fn hide() {
     HIDDEN.store(true, Ordering::Relaxed);
 }
 
-/// What shows a line on standard error while a way is verified: nothing where standard error is no terminal.
+/// An observer that shows a line on standard error while a way is verified; none where standard error is no terminal.
 pub fn observer() -> Observer {
     let line = match HIDDEN.load(Ordering::Relaxed) {
         true => ProgressBar::hidden(),

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     // These show how far they are by themselves.
     let shows_progress = matches!(cli.command, Some(Command::Bench(_) | Command::Eval(_) | Command::Doctor(_)));
-    // Whoever reads the log reads of first uses there.
+    // With a log, first uses are reported in it.
     if shows_progress || cli.verbose > 0 {
         first_use::hide();
     }

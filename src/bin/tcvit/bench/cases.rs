@@ -69,7 +69,7 @@ pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-/// What was asked for, or what the adapter is left to choose.
+/// The values that were asked for, or one `None`: the adapter's own choice.
 fn or_default<T: Copy>(given: &[T]) -> Vec<Option<T>> {
     if given.is_empty() { vec![None] } else { given.iter().copied().map(Some).collect() }
 }
