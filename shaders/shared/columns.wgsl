@@ -1,10 +1,10 @@
-// Four neighbouring columns of a matrix, which a lane has of every row. The shader that imports this has `params`: stride,
-// elements from one row to the next; shift, elements before a row's first column.
+// The four neighbouring columns of a matrix that a lane reads in every row. The shader that imports this binds `params`
+// with two fields: stride, the elements from one row to the next; shift, the elements before a row's first column.
 
-// The first column is `quad` vec4s behind where a row begins.
+// The first of the four columns lies `quad` vec4s after the start of a row.
 struct Columns {
     quad: u32,
-    index: vec4<u32>, // may wrap below 0
+    index: vec4<u32>, // the four column indices; they wrap below 0 inside the shift
 }
 
 fn columns_of(quad: u32) -> Columns {

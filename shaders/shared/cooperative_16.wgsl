@@ -1,6 +1,7 @@
-// Cooperative matrices of 16 by 16: those of NVIDIA and AMD. (shared/cooperative_8.wgsl is the other choice.) The shader
-// that imports this says how long `left`, `right` and `sums` are, in workgroup memory: operands addressed by eights, sums
-// by fours. Matrices are loaded from whole vectors here, so that threads write 8 bytes at once.
+// Cooperative matrices of 16 by 16, as NVIDIA and AMD have them. (shared/cooperative_8.wgsl is for matrices of 8 by 8.)
+// The shader that imports this defines the lengths of `left`, `right` and `sums`, which lie in workgroup memory: LEFT8
+// and RIGHT8 count groups of eight f16, SUMS4 counts vec4s of f32. Here matrices are loaded from arrays of vectors, so
+// that a thread writes 8 bytes at once.
 enable f16;
 enable wgpu_cooperative_matrix;
 
@@ -14,7 +15,7 @@ struct Eight {
     high: vec4<f16>,
 }
 
-// Named, because naga takes no expression for the length of an array.
+// These lengths have names because naga accepts no expression as the length of an array.
 override LEFT_LENGTH: u32 = 2u * LEFT8;
 override RIGHT_LENGTH: u32 = 2u * RIGHT8;
 var<workgroup> left: array<vec4<f16>, LEFT_LENGTH>;
@@ -47,13 +48,13 @@ fn load_right(at8: u32, stride8: u32) -> Right {
     return coopLoadT<Right>(&right[at8 * 2u], stride8 * 2u);
 }
 
-// Of what lies transposed: a column in each row.
+// Loads a matrix that lies transposed in `right`: each row in memory is a column of the matrix.
 fn load_across(at8: u32, stride8: u32) -> Right {
     return coopLoad<Right>(&right[at8 * 2u], stride8 * 2u);
 }
 
 fn put_sum(sum: Sum, at4: u32, stride4: u32) {
-    // In a variable, or naga forgets to compute it.
+    // The pointer is kept in a variable, because naga does not emit the expression otherwise.
     let corner = &sums[at4];
     coopStoreT(sum, corner, stride4);
 }

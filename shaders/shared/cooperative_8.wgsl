@@ -1,6 +1,7 @@
-// Cooperative matrices of 8 by 8: Metal's, and those of Mesa on a CPU. (shared/cooperative_16.wgsl is the other choice.)
-// The shader that imports this says how long `left`, `right` and `sums` are, in workgroup memory: operands addressed by
-// eights, sums by fours. Matrices are loaded from scalars here, which is all that Metal takes.
+// Cooperative matrices of 8 by 8, as Metal has them, and Mesa's software adapters. (shared/cooperative_16.wgsl is for
+// matrices of 16 by 16.) The shader that imports this defines the lengths of `left`, `right` and `sums`, which lie in
+// workgroup memory: LEFT8 and RIGHT8 count groups of eight f16, SUMS4 counts groups of four f32. Here matrices are
+// loaded from arrays of scalars, because Metal accepts nothing else.
 enable f16;
 enable wgpu_cooperative_matrix;
 
@@ -14,7 +15,7 @@ struct Eight {
     high: vec4<f16>,
 }
 
-// Named, because naga takes no expression for the length of an array.
+// These lengths have names because naga accepts no expression as the length of an array.
 override LEFT_LENGTH: u32 = 8u * LEFT8;
 override RIGHT_LENGTH: u32 = 8u * RIGHT8;
 override SUMS_LENGTH: u32 = 4u * SUMS4;
@@ -70,13 +71,13 @@ fn load_right(at8: u32, stride8: u32) -> Right {
     return coopLoadT<Right>(&right[at8 * 8u], stride8 * 8u);
 }
 
-// Of what lies transposed: a column in each row.
+// Loads a matrix that lies transposed in `right`: each row in memory is a column of the matrix.
 fn load_across(at8: u32, stride8: u32) -> Right {
     return coopLoad<Right>(&right[at8 * 8u], stride8 * 8u);
 }
 
 fn put_sum(sum: Sum, at4: u32, stride4: u32) {
-    // In a variable each, or naga forgets to compute them.
+    // The pointer and the stride are kept in variables, because naga does not emit the expressions otherwise.
     let corner = &sums[at4 * 4u];
     let stride = stride4 * 4u;
     coopStoreT(sum, corner, stride);

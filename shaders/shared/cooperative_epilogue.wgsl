@@ -1,22 +1,24 @@
-// What becomes of matrices of sums, of a product by cooperative matrices: a row of them passes through workgroup memory, one
-// after another, or two rows go straight to y. The shader that imports this imports shared/epilogue.wgsl and shared/sums.wgsl,
-// and says how many subgroups a workgroup has (DOWN, ACROSS, SPLIT, ALIKE), how many matrices each (WIDTH), and SLOT4.
+// The epilogue of a product by cooperative matrices: it adds the bias and the addends to the sums and stores them to y.
+// The matrices of one row pass through workgroup memory one after another, or the matrices of two rows are stored
+// straight to y. The shader that imports this also imports shared/epilogue.wgsl and shared/sums.wgsl, and defines how
+// many subgroups a workgroup has (DOWN, ACROSS, SPLIT, ALIKE), how many matrices a row of a subgroup has (WIDTH), and
+// SLOT4, the vec4s of a matrix.
 
-// A thread's place among those of its subgroup.
+// The slot in `sums` of a thread's subgroup, the thread's index in the subgroup, and the number of threads there.
 struct Lane {
     slot: u32,
     index: u32,
     count: u32,
 }
 
-// A thread's first two vec4s of a matrix: all that it has, where a subgroup has at least half as many threads as a matrix has
-// vec4s. They lie in the same column.
+// One value for each of the first two vec4s that a thread stores of a matrix. The two lie in the same column. There are
+// more than two only if the subgroup has fewer than half as many threads as the matrix has vec4s.
 struct Pair {
     a: vec4<f32>,
     b: vec4<f32>,
 }
 
-// What they are added to.
+// The values in y and in `residual` that a thread's first two vec4s of a matrix are added to.
 fn pair_before(lane: Lane, row: u32, sources: vec2<u32>, column4: u32) -> Pair {
     let column = column4 + lane.index % (SIDE / 4u);
     let other = lane.index + lane.count;
@@ -27,7 +29,7 @@ fn pair_before(lane: Lane, row: u32, sources: vec2<u32>, column4: u32) -> Pair {
     return pair;
 }
 
-// Whether a subgroup stores what it has summed up.
+// Whether this subgroup stores its sums. Subgroups that repeat the work of another do not.
 fn is_storing(lane: Lane) -> bool {
     return (ALIKE & (SPLIT == 1u)) || lane.slot < DOWN * ACROSS;
 }
@@ -53,7 +55,7 @@ fn store_sum(sum: Sum, before: Pair, own_bias: vec4<f32>, lane: Lane, first_row:
     subgroupBarrier();
 }
 
-// A thread's biases of the matrices in a row.
+// A thread's biases for the matrices of one row.
 struct Biases {
     b0: vec4<f32>,
     b1: vec4<f32>,
@@ -71,7 +73,8 @@ fn biases_of(lane: Lane, column4: u32) -> Biases {
     return biases;
 }
 
-// A row of a subgroup's sums. What they are added to is loaded before anything is stored, so that memory is waited for once.
+// Stores one row of a subgroup's sums. All addends are loaded before anything is stored, so that the threads wait for
+// memory only once.
 fn store_sums(s0: Sum, s1: Sum, s2: Sum, s3: Sum, biases: Biases, lane: Lane, row: u32, column4: u32) {
     let sources = vec2(
         residual_row(row + lane.index / (SIDE / 4u)),
@@ -93,7 +96,7 @@ fn store_sums(s0: Sum, s1: Sum, s2: Sum, s3: Sum, biases: Biases, lane: Lane, ro
     }
 }
 
-// Two rows of them, likewise.
+// Stores two rows of a subgroup's sums straight to y, again with all loads before the first store.
 fn store_sums_direct(
     s0: Sum, s1: Sum, s2: Sum, s3: Sum, t0: Sum, t1: Sum, t2: Sum, t3: Sum, row: u32, column4: u32,
 ) {

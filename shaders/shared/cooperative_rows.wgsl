@@ -1,40 +1,41 @@
-// Rows of logits for the threads of a subgroup: as many queries as a matrix has rows times as many keys as it has columns.
-// What attention does by cooperative matrices, with or without values. Keys come in chunks of two matrices, logits pass
-// through workgroup memory one matrix at a time: it decides how many workgroups share a core of an NVIDIA GPU, two if each
-// has at most some 24 KB of it.
+// Rows of logits for the threads of a subgroup: as many queries as a matrix has rows, times as many keys as it has
+// columns. The cooperative attention kernels use them, with values or without. Keys come in chunks of two matrices.
+// Logits pass through workgroup memory one matrix at a time, to use little of it: an NVIDIA multiprocessor has room for
+// two workgroups if each needs at most about 24 KB.
 
-// Subgroups of a workgroup that have queries.
+// Subgroups of a workgroup that have queries of their own.
 override SUBGROUPS: u32 = 2u;
-// SUBGROUPS times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more of them:
-// the others repeat what the last one does, but store nothing.
+// SUBGROUPS times the largest size that a subgroup may have here. If the subgroups are smaller, a workgroup has more of
+// them than SUBGROUPS: the additional ones repeat the work of the last subgroup with queries, but store nothing.
 override THREADS: u32 = 128u;
-// 1 where there may be such others, else 0.
+// 1 if there may be such additional subgroups, else 0.
 override OTHERS: u32 = 1u;
-// Matrices side by side that a head takes, 1 to 8.
+// Cooperative matrices, side by side, that the width of a head takes: 1 to 8.
 override HEAD: u32 = 2u;
 override HEAD8: u32 = HEAD * SIDE / 8u;
-// Keys of a chunk.
+// Keys in a chunk.
 const KEYS: u32 = 2u * SIDE;
-// vec4s of logits from one query to the next, and of a subgroup: a slot for each that has queries, and one for the others.
+// STRIDE4: vec4s from the logits of one query to the logits of the next. SLOT4: vec4s of a subgroup's slot in `sums`.
+// Each subgroup with queries has a slot, and the additional subgroups have one together.
 const STRIDE4: u32 = SIDE / 4u + 1u;
 const SLOT4: u32 = SIDE * STRIDE4;
 override SUMS4: u32 = (SUBGROUPS + OTHERS) * SLOT4;
 
 const LOWEST: f32 = -3.4028234e38;
 
-// What a thread sees of a matrix: a part of one row.
+// The part of a matrix that a thread reads: a part of one row.
 struct Place {
     slot: u32,
     stores: bool,
     row: u32,
-    lanes: u32, // that share the row
-    part: u32,  // of this one among them
-    first: u32, // its vec4s of the row from here, at most two
-    end: u32,   // to here
+    lanes: u32, // lanes that read the same row
+    part: u32,  // index of this lane among them
+    first: u32, // its first vec4 in the row; it has at most two
+    end: u32,   // the vec4 after its last
 }
 
 fn place_of(subgroup: u32, index: u32, count: u32) -> Place {
-    // Subgroups are as large as a matrix has rows, or a power of two larger.
+    // A subgroup has as many threads as a matrix has rows, or that number times a power of two.
     let lanes = max(count / SIDE, 1u);
     let part = index % lanes;
     let width = (SIDE / 4u + lanes - 1u) / lanes;
@@ -50,7 +51,7 @@ fn place_of(subgroup: u32, index: u32, count: u32) -> Place {
     );
 }
 
-// Over the lanes of a row, which lie next to each other.
+// The reductions over the lanes of a row, which are neighbours.
 fn row_max(value: f32, lanes: u32) -> f32 {
     var most = value;
     for (var step = 1u; step < lanes; step *= 2u) {
@@ -67,7 +68,7 @@ fn row_sum(value: f32, lanes: u32) -> f32 {
     return sum;
 }
 
-// A subgroup's queries.
+// A subgroup's queries, as the matrices that make up the width of a head.
 struct Queries {
     m0: Left,
     m1: Left,
@@ -79,7 +80,8 @@ struct Queries {
     m7: Left,
 }
 
-// Queries times as many keys as a matrix has columns, which lie in `right` from `at8` on, a key in each row.
+// The dot products of a subgroup's queries with as many keys as a matrix has columns. The keys lie in `right` from
+// `at8` on, one key in each row.
 fn dot_products(q: Queries, at8: u32) -> Sum {
     var sum: Sum;
     sum = coopMultiplyAdd(q.m0, load_across(at8, HEAD8 + 1u), sum);

@@ -1,17 +1,17 @@
-// What a product becomes on its way into memory, for every way to make the product. The shader that imports this binds
-// `params` (rows, columns4), `bias`, `y`, `residual` and `rows`.
+// Adds bias, activation and addends to a matrix product and stores it; shared by all kernels of dense layers. The
+// shader that imports this binds `params` (rows, columns4), `bias`, `y`, `residual` and `rows`.
 #import shared/activation.wgsl
 #import shared/output.wgsl
 
 override ACCUMULATE: bool = false;
 override GATHER: bool = false;
 
-// What is added to four columns of every row: loaded once for all the rows that a thread makes.
+// The bias of four columns. A thread loads it once for all the rows that it computes.
 fn bias_of(column4: u32) -> vec4<f32> {
     return bias[min(column4, params.columns4 - 1u)];
 }
 
-// The row of `residual` that a row of y is added to: looked up once for all columns that a thread makes of it.
+// The row of `residual` that is added to a row of y. A thread looks it up once for all the columns that it computes.
 fn residual_row(row: u32) -> u32 {
     if GATHER {
         return rows[min(row, params.rows - 1u)];
@@ -19,7 +19,8 @@ fn residual_row(row: u32) -> u32 {
     return row;
 }
 
-// What four columns of a row are added to; outside y it is anything.
+// The sum of the values that four columns of a row are added to: y with ACCUMULATE, `residual` with GATHER. Outside y
+// the result is a valid load, but meaningless.
 fn addend(row: u32, source: u32, column4: u32) -> vec4<f32> {
     var value = vec4<f32>(0.0);
     let column = min(column4, params.columns4 - 1u);
@@ -32,7 +33,7 @@ fn addend(row: u32, source: u32, column4: u32) -> vec4<f32> {
     return value;
 }
 
-// Writes four columns of a row; what lies outside y is dropped.
+// Writes four columns of a row, unless they lie outside y.
 fn store_onto(before: vec4<f32>, row: u32, column4: u32, product: vec4<f32>, own_bias: vec4<f32>) {
     if row >= params.rows || column4 >= params.columns4 {
         return;
@@ -48,7 +49,7 @@ fn store(row: u32, source: u32, column4: u32, product: vec4<f32>, own_bias: vec4
     store_onto(addend(row, source, column4), row, column4, product, own_bias);
 }
 
-// The same for twice four columns of a row.
+// Stores two vec4s of columns of one row.
 fn store_two(row: u32, columns: vec2<u32>, a: vec4<f32>, b: vec4<f32>, biases: array<vec4<f32>, 2>) {
     let source = residual_row(row);
     store(row, source, columns.x, a, biases[0]);

@@ -1,4 +1,4 @@
-// Float facts by their bits: drivers may assume that comparisons never see NaN.
+// Tests of a float by its bits, since drivers may compile comparisons on the assumption that no operand is NaN.
 
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
@@ -8,7 +8,7 @@ fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
-// A key whose ascending order is the descending order of x. Both zeros are equal; NaN comes last.
+// A key whose ascending order is the descending order of x. Both zeros have the same key, and NaN has the largest key.
 fn descending_key(x: f32) -> u32 {
     if is_nan(x) {
         return 0xffffffffu;

@@ -1,11 +1,13 @@
-// The order in which tokens that stay, and those that go, are listed. The shader that imports a selection binds
-//   order [B, N]: kept, then dropped, as listed;   slot [B, N]: place among the kept, or DROPPED.
+// The order in which kept and dropped tokens are listed. A shader that selects tokens binds
+//
+//   order [B, N]: the kept tokens, then the dropped ones, each in listing order;
+//   slot [B, N]: a token's place among the kept tokens, or DROPPED.
 const DROPPED: u32 = 0xffffffffu;
 
-// With FIRST 0 or 1, both lists have the tokens whose index has that parity before the others (ToMe's two sets).
+// With FIRST 0 or 1, each list begins with the tokens whose index has that parity (the two sets of ToMe).
 override FIRST: u32 = 2u; // 2: ascending
 
-// The index of the token at a place of the order in which tokens are listed.
+// The index of the token at `place` in listing order.
 fn listed(place: u32, n: u32) -> u32 {
     if FIRST > 1u {
         return place;
@@ -14,7 +16,7 @@ fn listed(place: u32, n: u32) -> u32 {
     return select((place - count) * 2u + 1u - FIRST, place * 2u + FIRST, place < count);
 }
 
-// Four neighbouring places from `place` on; past `last` the last one again.
+// The tokens at four neighbouring places from `place` on; places past `last` repeat the token at `last`.
 fn listed_four(place: u32, last: u32, n: u32) -> vec4<u32> {
     return vec4(
         listed(place, n),
@@ -24,13 +26,13 @@ fn listed_four(place: u32, last: u32, n: u32) -> vec4<u32> {
     );
 }
 
-// Notes that a token stays, as the one after `place` others.
+// Lists a token as kept, after `place` other kept tokens.
 fn list_kept(first: u32, token: u32, place: u32) {
     order[first + place] = token;
     slot[first + token] = place;
 }
 
-// Notes that a token, listed at place i, goes; `place` of those before it stay.
+// Lists a token as dropped. It has place i in listing order, and `place` of the tokens before it are kept.
 fn list_dropped(first: u32, token: u32, kept: u32, i: u32, place: u32) {
     order[first + kept + i - place] = token;
     slot[first + token] = DROPPED;

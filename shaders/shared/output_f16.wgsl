@@ -1,5 +1,5 @@
-// Four numbers as they are written: f16, packed in pairs and rounded to nearest. What is past 65,504 becomes infinite, so
-// that it is found at the end and not taken for a number.
+// Four numbers as a kernel writes them: f16, packed in pairs and rounded to nearest. A number too large for f16 (past
+// 65,504) becomes infinite, so that the overflow is noticed in the results.
 #import shared/pack.wgsl
 
 alias Output4 = vec2<u32>;

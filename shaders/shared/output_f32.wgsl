@@ -1,4 +1,4 @@
-// Four numbers as they are written: f32. (shared/output_f16.wgsl is the other choice.)
+// Four numbers as a kernel writes them: f32. (shared/output_f16.wgsl writes f16.)
 alias Output4 = vec4<f32>;
 
 fn narrow(value: vec4<f32>) -> Output4 {

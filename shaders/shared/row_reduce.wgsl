@@ -1,5 +1,6 @@
-// Reductions along rows, ROWS rows to a workgroup and LANES neighbouring threads to a row. One barrier pair each, and
-// every thread adds in the same order: the result does not depend on scheduling. Call from uniform control flow.
+// Reductions along rows: ROWS rows for each workgroup, LANES neighbouring threads for each row. A reduction takes one
+// pair of barriers. Every thread adds in the same order, so the result does not depend on scheduling. Call these from
+// uniform control flow.
 const LANES: u32 = 8u;
 const ROWS: u32 = 8u;
 

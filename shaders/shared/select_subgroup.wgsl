@@ -1,16 +1,16 @@
-// What select.wgsl does, in octets: of eight keys a lane loads one and has the others from its neighbours. Whole octets of
-// THREADS threads, at most 256, for an image of up to 2,048 tokens.
+// The selection of select.wgsl by octets: of every eight keys a lane loads one and reads the others from its
+// neighbours. A workgroup has THREADS threads, at most 256, in whole octets, for one image of up to 2,048 tokens.
 #import shared/listing.wgsl
 #import shared/octet.wgsl
 
 override THREADS: u32 = 64u;
-// Places in a thread's run at the least: 4 where what an octet shares is dear to load, 1 where there are threads for all.
+// The fewest places in a thread's run: 4 if loads of keys are dear, 1 if there are enough threads for all places.
 override SHORTEST: u32 = 4u;
 
-var<workgroup> keys: array<u32, 2048>;      // by token; the lowest stay
-var<workgroup> octet_counts: array<u32, 32>; // how many stay of an octet's places
+var<workgroup> keys: array<u32, 2048>;      // by token; the lowest keys are kept
+var<workgroup> octet_counts: array<u32, 32>; // tokens kept among an octet's places
 
-// Places in a thread's run: the shortest, or up to 32 for many tokens.
+// The number of places in a thread's run: SHORTEST, or more (up to 32) if there are many tokens.
 fn run_length(n: u32) -> u32 {
     return max(SHORTEST, (n + THREADS - 1u) / THREADS);
 }
@@ -24,8 +24,9 @@ fn is_before(key: u32, other: u32, own: u32, token: u32) -> u32 {
     return u32((key < own) | ((key == own) & (other < token)));
 }
 
-// How many of all keys come before those of four tokens. All of an octet, with tokens of its own for each lane. A key past
-// the end is the largest, and so is its index: it comes before none.
+// The ranks of four tokens: how many of all keys come before each. All lanes of an octet call this together, each with
+// its own four tokens. Places past the end count as the largest key with the largest index, which comes before no
+// token.
 fn ranks(tokens: vec4<u32>, n: u32, lane: u32, first: u32) -> vec4<u32> {
     let own = vec4(keys[tokens.x], keys[tokens.y], keys[tokens.z], keys[tokens.w]);
     var before = vec4(0u);
@@ -44,7 +45,7 @@ fn ranks(tokens: vec4<u32>, n: u32, lane: u32, first: u32) -> vec4<u32> {
     return before;
 }
 
-// The same for one token.
+// The rank of one token.
 fn rank(token: u32, n: u32, lane: u32, first: u32) -> u32 {
     let own = keys[token];
     var before = 0u;
@@ -63,7 +64,7 @@ fn rank(token: u32, n: u32, lane: u32, first: u32) -> u32 {
     return before;
 }
 
-// The sum of what the lanes before this one of its octet have.
+// The sum of `value` over the lanes of the octet that come before this one.
 fn octet_before(value: u32, lane: u32) -> u32 {
     var sum = value;
     sum += select(0u, subgroupShuffleXor(value, 1u), (lane & 1u) == 1u);
@@ -74,18 +75,19 @@ fn octet_before(value: u32, lane: u32) -> u32 {
     return sum - value;
 }
 
-// Fills order and slot from `first` on. Every keys[0..n] has been written, by any thread. Uniform control flow.
+// Fills `order` and `slot` from index `first` on. Any thread may have written any of keys[0..n] before. Call this from
+// uniform control flow.
 fn select_kept(n: u32, kept: u32, first: u32, own: Octet) {
     let run = run_length(n);
     let begin = min((own.index * 8u + own.lane) * run, n);
     let end = min(begin + run, n);
     workgroupBarrier();
-    var stays = 0u; // bit b: the token at place begin + b
+    var stays = 0u; // bit b is set if the token at place begin + b is kept
     if run == 1u {
         let token = listed(min(begin, n - 1u), n);
         stays = u32(rank(token, n, own.lane, own.first) < kept);
     }
-    // All lanes of an octet as often: they share their keys.
+    // All lanes of an octet run the same number of steps, because they exchange keys in each.
     for (var step = 0u; run > 1u && step < run; step += 4u) {
         if own.index * 8u * run + step >= n {
             break;
@@ -94,7 +96,7 @@ fn select_kept(n: u32, kept: u32, first: u32, own: Octet) {
         let bits = select(vec4(0u), vec4(1u, 2u, 4u, 8u), ranks(tokens, n, own.lane, own.first) < vec4(kept));
         stays |= (bits.x | bits.y | bits.z | bits.w) << step;
     }
-    // Bits past the end are the last token's again. A shift by 32 is none.
+    // Bits past the end of the run repeat its last token, and are cleared. (A shift by 32 would shift by nothing.)
     stays &= select((1u << (end - begin)) - 1u, 0xffffffffu, end - begin > 31u);
     let count = countOneBits(stays);
     var place = octet_before(count, own.lane);

@@ -1,11 +1,12 @@
-// Slabs of x and w on their way through registers into workgroup memory, of a product by cooperative matrices. The shader
-// that imports this says what a slab is (SLAB_ROWS, SLAB_COLUMNS4, DEPTH4), how far its rows are apart, whether K is WHOLE
-// and how many THREADS there are; it binds `params`, `x` and `w`.
+// For a product by cooperative matrices, these functions load slabs of x and w into registers and store them in
+// workgroup memory. The shader that imports this defines the size of a slab (SLAB_ROWS, SLAB_COLUMNS4, DEPTH4), the
+// strides of its rows (LEFT_STRIDE8, RIGHT_STRIDE8), whether K is a WHOLE number of slabs, and the number THREADS of
+// threads; it binds `params`, `x` and `w`.
 
 #import shared/words.wgsl
 
-// A thread's vec4s of a slab with rows of `width4`, neighbouring threads' next to each other: where its fetch of index `i`
-// lies.
+// The place in a slab, with rows of `width4` vec4s, of the vec4 that a thread loads in its fetch number `i`.
+// Neighbouring threads load neighbouring vec4s.
 struct Spot {
     row: u32,
     column4: u32,
@@ -15,8 +16,8 @@ fn spot(i: u32, thread: u32, width4: u32) -> Spot {
     return Spot(thread / width4 + i * (THREADS / width4), thread % width4);
 }
 
-// Where a fetch comes from, less what changes from slab to slab. What lies past the last row or column is the last one once
-// more, since that is never stored.
+// Where a thread's fetch number `i` reads in x (or in w), without the offset that changes from slab to slab. Rows and
+// columns past the end repeat the last one, since results computed from them are never stored.
 fn left_source(i: u32, thread: u32, first_row: u32) -> u32 {
     let at = spot(i, thread, DEPTH4);
     return min(first_row + at.row, params.rows - 1u) * params.inner4 + at.column4;

@@ -1,4 +1,5 @@
-// Sums that are converted on their way to y, or may not be stored to vec4s: shared/sums_direct.wgsl is the other choice.
+// For sums that are converted before they are stored to y, or that cannot be stored to an array of vec4s. DIRECT is
+// false, so that these functions are never called. (shared/sums_direct.wgsl is for other sums.)
 const DIRECT: bool = false;
 
 fn before_direct(row: u32, column4: u32) -> Sum {

@@ -1,6 +1,6 @@
-// A patch token's mean key, made by eight threads, and scaled to unit length: the dot product of two is their cosine. A
-// key of length 0 stays 0, so its cosine to anything is 0. A whole token counts as one key of one head. The shader that
-// imports this adds up what the eight have.
+// A patch token's mean key over the heads, scaled to unit length, so that the dot product of two keys is their cosine.
+// Eight threads compute one key. A key of length 0 stays 0, so that its cosine with any key is 0. A whole token is
+// treated as the key of a single head. The shader that imports this sums the squares over the eight threads.
 #import condense/key_mean_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
@@ -10,15 +10,15 @@
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>; // [B, T, row4]
 @group(0) @binding(2) var<storage, read_write> keys: array<Output4>; // [B, N, head4]
 
-// Four numbers of an image's key `i`, of `patches`.
+// Stores vec4 `d` of key `i` of an image that has `patches` keys.
 fn put(image: u32, patches: u32, i: u32, d: u32, value: vec4<f32>) {
     keys[(image * patches + i) * params.head4 + d] = narrow(value);
 }
 
 const THREADS_OF_KEY: u32 = 8u;
 
-// What one of the threads has of a key: its vec4s number lane, lane + 8 and so on, of which the first four stay in
-// registers, all of a key of up to 128 dimensions. The rest, which only whole tokens have, is read again.
+// The part of a key that one of its threads computes: vec4s number lane, lane + 8 and so on. The first four stay in
+// registers, which covers keys of up to 128 dimensions. The others, which only whole tokens have, are read again.
 struct Part {
     source: u32,
     lane: u32,
@@ -28,12 +28,12 @@ struct Part {
     fourth: vec4<f32>,
 }
 
-// Keys of all images.
+// The number of keys of all images.
 fn count_of_keys() -> u32 {
     return params.images * (params.tokens - params.prefix);
 }
 
-// Four dimensions of a token's mean key; past the last there is nothing.
+// Four dimensions of a token's mean key; 0 past the last dimension.
 fn mean_at(source: u32, d: u32) -> vec4<f32> {
     var sum = vec4<f32>(0.0);
     if d < params.head4 {
@@ -44,7 +44,7 @@ fn mean_at(source: u32, d: u32) -> vec4<f32> {
     return sum / f32(params.heads);
 }
 
-// Key `index` of all.
+// A thread's part of key `index`, counted over all images.
 fn part_of(index: u32, lane: u32) -> Part {
     let patches = params.tokens - params.prefix;
     let token = params.prefix + index % patches;
@@ -76,7 +76,7 @@ fn store_four(index: u32, d: u32, value: vec4<f32>) {
     }
 }
 
-// `square` is the key's length squared.
+// Stores a thread's part of key `index`. `square` is the squared length of the key.
 fn store(index: u32, part: Part, square: f32) {
     let scale = select(0.0, 1.0 / sqrt(square), square > 0.0);
     store_four(index, part.lane, part.first * scale);

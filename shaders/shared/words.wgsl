@@ -1,6 +1,7 @@
-// f16 as the words that they are fetched as, on their way into workgroup memory. Words stay in the registers that they are
-// loaded into, where NVIDIA's driver moves each f16 once more and waits for memory there. What makes halves of them is
-// exact, and nothing to a compiler. The shader that imports this imports shared/cooperative.wgsl.
+// f16 values are fetched as u32 words on their way into workgroup memory. Words stay in the registers that they are
+// loaded into; for f16, NVIDIA's driver moves each value once more, and waits for the load to do so. The conversion of
+// words to halves is exact, and costs no instruction once compiled. The shader that imports this also imports
+// shared/cooperative.wgsl.
 fn halves(words: vec2<u32>) -> vec4<f16> {
     return vec4<f16>(vec4(unpack2x16float(words.x), unpack2x16float(words.y)));
 }
