@@ -1,25 +1,25 @@
-// y[b, i, h] = sum over j of P[b, h, i, j] v[b, j, h], P being the row softmax of scale * q[b, i, h] . k[b, j, h]
-// (+ ln(size[b, j]) with PROPORTIONAL), which is never stored: a workgroup has 32 queries of one head and image, goes over
-// the keys in chunks of 32, and when a chunk holds a query's largest logit so far, shrinks what it has summed before. A
-// thread has 4 queries, 4 of the chunk's keys and COLUMNS times 4 of the dimensions; 8 threads share their queries.
-// `rows` is what it takes to make P again.
+// y[b, i, h] = sum over j of P[b, h, i, j] v[b, j, h], where P is the row softmax of scale * q[b, i, h] . k[b, j, h] (+
+// ln(size[b, j]) with PROPORTIONAL). P is never stored. A workgroup takes 32 queries of one head and image, and goes
+// over the keys in chunks of 32. If a chunk holds a query's largest logit so far, the query's earlier sums are scaled
+// down. A thread has 4 queries, 4 of the chunk's keys and COLUMNS vec4s of the head; 8 threads have the same queries.
+// `rows` receives the numbers from which P can be computed again.
 #import block/attention_params.wgsl
 #import shared/input.wgsl
 #import shared/output.wgsl
 
 override PROPORTIONAL: bool = false;
-override COLUMNS: u32 = 4u; // of 8 vec4s of a head, at most 4
+override COLUMNS: u32 = 4u; // vec4s of a head for each of 8 threads, at most 4
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>;           // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
 @group(0) @binding(3) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
-@group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: max logit, 1 / sum of exponentials
 
 const LOWEST: f32 = -3.4028234e38;
 
-var<workgroup> partials: array<vec4<f32>, 64>; // [8, 8], of each thread, a query in each component
-var<workgroup> powers: array<vec4<f32>, 256>;  // [32, 32/4], of each query the powers of the chunk's keys
+var<workgroup> partials: array<vec4<f32>, 64>; // [8, 8]: one vec4 for each thread, one query in each component
+var<workgroup> powers: array<vec4<f32>, 256>;  // [32, 32/4]: for each query, the exponentials of the chunk's keys
 
 fn load(at: vec4<u32>, element: u32) -> mat4x4<f32> {
     let place = at + min(element, params.head4 - 1u);
@@ -36,7 +36,7 @@ fn store(at: u32, queries: u32, element: u32, sums: mat4x4<f32>, inverse: vec4<f
     }
 }
 
-// Each column times a number of its own.
+// Scales each column by its own factor.
 fn scaled(m: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> {
     return mat4x4(m[0] * by.x, m[1] * by.y, m[2] * by.z, m[3] * by.w);
 }
@@ -54,9 +54,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let values = origin + params.value_offset4;
     // Queries past the end compute on the last one and store nothing, so that barriers stay in uniform control flow.
     let q = origin + min(vec4(query) + vec4(0u, 1u, 2u, 3u), vec4(last)) * params.row4;
-    var most = vec4(LOWEST); // of each of the four queries
-    var sum = vec4(0.0);     // this thread's part
-    var a = mat4x4<f32>();   // a query in each column, as those that follow
+    var most = vec4(LOWEST); // the largest logit of each of the four queries
+    var sum = vec4(0.0);     // of exponentials, over this thread's keys
+    var a = mat4x4<f32>();   // the sums for y, with a query in each column; b, c and e likewise
     var b = mat4x4<f32>();
     var c = mat4x4<f32>();
     var e = mat4x4<f32>();
@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var d = 0u; d < params.head4; d++) {
             s += transpose(load(k, d)) * load(q, d);
         }
-        // Keys past the last are copies of it that count for nothing.
+        // Keys past the end are copies of the last one with a weight of 0.
         var bias = vec4(0.0);
         if PROPORTIONAL {
             let place = image * params.tokens + min(key, vec4(last));
@@ -97,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if COLUMNS > 1u { b = scaled(b, shrink); }
         if COLUMNS > 2u { c = scaled(c, shrink); }
         if COLUMNS > 3u { e = scaled(e, shrink); }
-        // Also for the next chunk's partials: all are read.
+        // The barrier also lets the next chunk overwrite `partials`: all threads have read them.
         workgroupBarrier();
         let lanes = min(8u, (params.tokens - chunk + 3u) / 4u);
         for (var other = 0u; other < lanes; other++) {

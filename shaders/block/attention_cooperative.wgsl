@@ -1,9 +1,9 @@
-// attention.wgsl by cooperative matrices, of f16 with f32 sums, for heads of up to 8 whole matrices. A workgroup takes one
-// head of one image, and each of its subgroups as many queries as a matrix has rows. Rows of a matrix cannot be shrunk once
-// they are summed up, so powers are of differences to the largest logit of the first matrix of keys; where a later logit is
-// so much larger that f16 has no room for its power, the workgroup begins again with the largest of all. Logits pass through
-// workgroup memory, which is where threads can see them; powers are rounded to f16 on their way back. Queries are loaded from
-// storage as matrices.
+// attention.wgsl by cooperative matrices of f16 with f32 sums, for heads that are 1 to 8 matrices wide. A workgroup
+// takes one head of one image, and each of its subgroups takes as many queries as a matrix has rows. The rows of a
+// matrix of sums cannot be scaled down, so the exponentials are of the logit less the largest logit of the first matrix
+// of keys. If a later logit is so much larger that its exponential does not fit in f16, the workgroup begins again with
+// the largest of all logits. Logits pass through workgroup memory, where threads can read them; their exponentials are
+// rounded to f16 and pass back the same way. Queries are loaded from storage as matrices.
 #import block/attention_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/cooperative_rows.wgsl
@@ -13,27 +13,29 @@
 
 override PROPORTIONAL: bool = false;
 
-// Logits may be so much larger than the first matrix's: the power is 22,026 then, of 65,504.
+// By how much a logit may exceed the largest of the first matrix: the exponential is then 22,026, and the largest f16
+// is 65,504.
 const ROOM: f32 = 10.0;
-// Whether a query has a logit that is larger.
+// Whether a query of this workgroup has a logit that exceeds it by more.
 var<workgroup> has_no_room: u32;
 
-// Powers; keys, then values of one chunk. Rows are an eight further apart than they are long, so that those of one matrix lie
-// in different banks.
+// `left` holds the exponentials, `right` the keys of one chunk and then its values. Rows are stored eight f16 further
+// apart than they are long, so that the rows of one matrix lie in different banks.
 const POWERS8: u32 = SIDE / 8u + 1u;
 override LEFT8: u32 = SUBGROUPS * SIDE * POWERS8;
 override RIGHT8: u32 = 2u * KEYS * (HEAD8 + 1u);
 override VALUES8: u32 = KEYS * (HEAD8 + 1u);
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<u32>>;        // [B, T, row4 / 2], eights of f16
-@group(0) @binding(2) var<storage, read> queries: array<f16>;          // [B, T, row4 * 4], the same, at least SIDE tokens
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<u32>>;        // [B, T, row4 / 2], eight f16 each
+@group(0) @binding(2) var<storage, read> queries: array<f16>;          // [B, T, row4 * 4], qkv as f16; >= SIDE tokens
 @group(0) @binding(3) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
-@group(0) @binding(5) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(5) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: max logit, 1 / sum of exponentials
 
-// A thread's part of a chunk's keys or values. Past the last token it is that one once more, whose powers are nothing there,
-// and past the chunk what is not staged: no thread goes another way than its neighbours.
+// Eight numbers of a chunk's keys or values, number `at` of them. Tokens past the end repeat the last one, whose
+// exponentials there are 0; an index past the chunk is loaded too, and not staged. So no thread branches differently
+// from its neighbours.
 fn fetch(at: u32, origin8: u32, chunk: u32) -> vec4<u32> {
     let token = min(chunk + at / HEAD8, params.tokens - 1u);
     return qkv[origin8 + token * (params.row4 / 2u) + at % HEAD8];
@@ -45,7 +47,8 @@ fn stage(at: u32, place8: u32, value: vec4<u32>) {
     }
 }
 
-// What is fetched while the chunk before is worked on: two of a thread's parts, which is all where heads are narrow.
+// The two fetches that a thread makes while the chunk before is multiplied. For narrow heads these are all of its
+// fetches.
 struct Ahead {
     first: vec4<u32>,
     second: vec4<u32>,
@@ -63,7 +66,7 @@ fn stage_chunk(thread: u32, origin8: u32, chunk: u32, place8: u32, ahead: Ahead)
     }
 }
 
-// Logits of four keys; of what is no token, with `is_last` only, none.
+// The logits of four keys. With `is_last`, the keys past the last token get the lowest logit.
 fn logits(place4: u32, image: u32, key: u32, is_last: bool) -> vec4<f32> {
     let keys = vec4(key) + vec4(0u, 1u, 2u, 3u);
     let last = params.tokens - 1u;
@@ -78,7 +81,7 @@ fn logits(place4: u32, image: u32, key: u32, is_last: bool) -> vec4<f32> {
     return value;
 }
 
-// A thread's part of a row; past its end nothing has power.
+// A thread's part of a row of logits. Elements past its end have the lowest logit, so their exponentials are 0.
 struct Part {
     a: vec4<f32>,
     b: vec4<f32>,
@@ -100,7 +103,7 @@ fn largest(part: Part) -> f32 {
     return max(max(both.x, both.y), max(both.z, both.w));
 }
 
-// Of one head, of so many tokens as a matrix has rows, the first of whose queries begins at `at`; all of them exist.
+// The queries of one head of SIDE tokens, from the element `at` on. All of these tokens must exist.
 fn load_queries(at: u32) -> Queries {
     let stride = params.row4 * 4u;
     var q: Queries;
@@ -115,8 +118,9 @@ fn load_queries(at: u32) -> Queries {
     return q;
 }
 
-// The first of a subgroup's tokens, counted over all images, and how many of them come before those that it is to have: more
-// than none where a whole matrix of its own would reach past the last token of all.
+// The first token of a subgroup's matrix of queries, counted over all images, and the number of its tokens that come
+// before the subgroup's own. That number is above 0 only at the end of the batch, where the matrix is moved back so
+// that it does not reach past the last token.
 struct First {
     token: u32,
     before: u32,
@@ -154,7 +158,7 @@ fn main(
     let place = place_of(subgroup, index, count);
     let row4 = place.slot * SLOT4 + place.row * STRIDE4;
     var most = LOWEST;
-    // What powers are of differences to.
+    // The exponentials are of the logit less `origin`.
     var origin = 0.0;
     var sum = 0.0;
     var o0: Sum;
@@ -188,7 +192,7 @@ fn main(
             stage_chunk(thread, keys8, chunk, 0u, next_keys);
             stage_chunk(thread, values8, chunk, VALUES8, next_values);
             workgroupBarrier();
-            // After the last chunk the first, for another attempt.
+            // After the last chunk the first one is fetched again, for a second attempt.
             let next = select(0u, chunk + KEYS, chunk + KEYS < params.tokens);
             next_keys = fetch_ahead(thread, keys8, next);
             next_values = fetch_ahead(thread, values8, next);
@@ -203,7 +207,7 @@ fn main(
                 }
                 let a = vec4<f16>(exp(part.a - origin));
                 let b = vec4<f16>(exp(part.b - origin));
-                // As rounded: what weighs the values must sum up to one.
+                // The rounded exponentials are summed, so that the weights of the values sum up to one.
                 let rounded = vec4<f32>(a) + vec4<f32>(b);
                 sum += rounded.x + rounded.y + rounded.z + rounded.w;
                 if place.stores && place.first < place.end {
@@ -261,10 +265,10 @@ fn nothing() -> Sum {
     return sum;
 }
 
-// Where a thread's part of a row goes.
+// Where a thread's part of a row of sums is stored.
 struct Target {
     stores: bool,
-    row4: u32, // in `sums`
+    row4: u32, // the row in `sums`
     y: u32,
     inverse: f32,
 }

@@ -1,5 +1,6 @@
-// y[b, i, j] = mean over heads of P[b, h, query + i, E + j], P as attention.wgsl makes it, from what that kernel says of its
-// rows: W with every patch token's query, dominance with the class token's alone. A thread makes 4 queries by 4 keys.
+// y[b, i, j] = mean over heads of P[b, h, query + i, E + j], where P is computed as in attention.wgsl, from the `rows`
+// that attention.wgsl stores. With the queries of all patch tokens y is W; with the query of the class token alone y is
+// dominance. A thread computes 4 queries by 4 keys.
 #import block/attention_mean_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
@@ -9,7 +10,7 @@ override PROPORTIONAL: bool = false;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>;        // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;         // [B, T], read with PROPORTIONAL only
-@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;    // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;    // [B, H, T]: max logit, 1 / sum of exponentials
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;       // [B, Q, N]
 
 fn load(at: vec4<u32>, element: u32) -> mat4x4<f32> {
@@ -47,10 +48,10 @@ fn main(
     let q = (image * params.tokens + query) * params.row4;
     let k = (image * params.tokens + key) * params.row4 + params.key_offset4;
     let bias = key_bias(image, key);
-    // A query in each column.
+    // The sum over heads, with a query in each column.
     var sum = mat4x4<f32>();
-    // The count starts at a number that depends on the image: were it known from uniforms alone, lavapipe would unroll the
-    // loop and compile the kernel again at every dispatch.
+    // The loop starts at a number that depends on the image: if the trip count followed from uniforms alone, lavapipe
+    // would unroll the loop and compile the kernel again at every dispatch.
     let start = image * params.heads * params.tokens;
     var head = 0u;
     for (var row = start; row < start + params.heads * params.tokens; row += params.tokens) {

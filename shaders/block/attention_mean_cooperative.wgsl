@@ -1,6 +1,7 @@
-// What attention_mean.wgsl makes for W and for dominance, at once, by cooperative matrices, of f16 with f32 sums: a
-// workgroup takes as many queries as its subgroups' matrices have rows, by a chunk of keys, and goes over the heads. A
-// thread keeps its part of a row; what the next head needs is fetched while one is worked on.
+// Computes W and dominance (see attention_mean.wgsl) in one dispatch, by cooperative matrices of f16 with f32 sums. A
+// workgroup takes as many queries as its subgroups' matrices have rows, by one chunk of keys, and goes over the heads.
+// A thread keeps the sums of its part of a row in registers. The next head's queries and keys are fetched while one
+// head is multiplied.
 #import shared/cooperative.wgsl
 #import shared/cooperative_rows.wgsl
 #import shared/grid.wgsl
@@ -16,7 +17,7 @@ struct Params {
     head4: u32,       // Dh / 4
     scale: f32,
     first: u32,       // the token of W's first column, at most E
-    stride: u32,      // of W, and of column sums
+    stride: u32,      // elements of a row of W, and of column_sums
     strips: u32,      // rows of column_sums: T / SIDE, rounded up
 }
 
@@ -26,12 +27,12 @@ override LEFT8: u32 = SUBGROUPS * SIDE * (HEAD8 + 1u);
 override RIGHT8: u32 = KEYS * (HEAD8 + 1u);
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> qkv: array<vec4<u32>>;  // [B, T, row4 / 2], eights of f16
+@group(0) @binding(1) var<storage, read> qkv: array<vec4<u32>>;  // [B, T, row4 / 2], eight f16 each
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;      // [B, T], read with PROPORTIONAL only
-@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
-@group(0) @binding(4) var<storage, read_write> w: array<f32>;    // [B, N, stride]: zero around the patches
-@group(0) @binding(5) var<storage, read_write> dominance: array<f32>; // [B, N], the row of the first token
-@group(0) @binding(6) var<storage, read_write> column_sums: array<f32>; // [B, strips, stride], over SIDE queries each
+@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>; // [B, H, T]: max logit, 1 / sum of exponentials
+@group(0) @binding(4) var<storage, read_write> w: array<f32>;    // [B, N, stride]: zero outside the columns of patches
+@group(0) @binding(5) var<storage, read_write> dominance: array<f32>; // [B, N], the mean row of the first token
+@group(0) @binding(6) var<storage, read_write> column_sums: array<f32>; // [B, strips, stride], each over SIDE queries
 
 fn key_bias(image: u32, key: u32) -> vec4<f32> {
     if PROPORTIONAL {
@@ -42,19 +43,19 @@ fn key_bias(image: u32, key: u32) -> vec4<f32> {
     return vec4(0.0);
 }
 
-// The probabilities of four keys in one head.
+// The probabilities of four keys in one head. `at4` is the place of their dot products in `sums`.
 fn probabilities(at4: u32, bias: vec4<f32>, row: vec2<f32>) -> vec4<f32> {
     return exp(take_sum(at4) * params.scale + bias - row.x) * row.y;
 }
 
-// Means of four keys; of what is no patch, nothing.
+// The means over heads of four keys; 0 for keys that are not patches.
 fn mean_of(sum: vec4<f32>, key: u32) -> vec4<f32> {
     let keys = vec4(key) + vec4(0u, 1u, 2u, 3u);
     let are_patches = (keys >= vec4(params.prefix)) & (keys < vec4(params.tokens));
     return select(vec4(0.0), sum / f32(params.heads), are_patches);
 }
 
-// The sum over a subgroup's queries, which are `lanes` lanes each.
+// The sum over a subgroup's queries. Each query takes `lanes` neighbouring lanes.
 fn column_sum(mean: vec4<f32>, is_patch: bool, lanes: u32, count: u32) -> vec4<f32> {
     var sum = select(vec4(0.0), mean, is_patch);
     for (var step = lanes; step < count; step *= 2u) {
@@ -63,12 +64,12 @@ fn column_sum(mean: vec4<f32>, is_patch: bool, lanes: u32, count: u32) -> vec4<f
     return sum;
 }
 
-// Where a thread's part of a row goes.
+// Where the results of a thread's part of a row are stored.
 struct Target {
     w: u32,
     dominance: u32,
     sums: u32,
-    columns: u32, // that exist from there on
+    columns: u32, // columns from there to the end of the row
     is_patch: bool,
     is_first: bool,
     has_sums: bool,
@@ -96,12 +97,12 @@ fn store(out: Target, column: u32, key: u32, mean: vec4<f32>, sum: vec4<f32>) {
     store_key(out, column + 3u, key + 3u, mean.w, sum.w);
 }
 
-// The eights of a workgroup's queries and keys in one head.
+// The groups of eight f16 in one head of a workgroup's queries (QUERIES8) and keys (CHUNK8).
 override QUERIES8: u32 = SUBGROUPS * SIDE * HEAD8;
 override CHUNK8: u32 = KEYS * HEAD8;
 
-// One of the eights of tokens from `first` on, of a head at `origin8`; past the last token it is that one once more, and past
-// the end what is not staged.
+// Eight f16, number `at` of the tokens from `first` on, of the head at `origin8`. Tokens past the end repeat the last
+// one; an index past the workgroup's part is loaded too, and not staged.
 fn fetch(at: u32, origin8: u32, first: u32) -> vec4<u32> {
     return qkv[origin8 + min(first + at / HEAD8, params.tokens - 1u) * (params.row4 / 2u) + at % HEAD8];
 }
@@ -159,9 +160,9 @@ fn main(
     let query = i + own * SIDE + place.row;
     let row4 = place.slot * SLOT4 + place.row * STRIDE4 + place.first;
     let key = first_key + place.first * 4u;
-    // Of a head and query.
+    // The index in `rows` of the first head of this query.
     let rows_at = image * params.heads * params.tokens + min(query, params.tokens - 1u);
-    // Two vec4s of each of a chunk's matrices.
+    // The biases of a thread's two vec4s of keys in each of the chunk's two matrices.
     let bias0 = key_bias(image, key);
     let bias1 = key_bias(image, key + 4u);
     let bias2 = key_bias(image, key + SIDE);
@@ -185,7 +186,7 @@ fn main(
         stage_query(thread + 3u * THREADS, q3);
         stage_key(thread, k0);
         stage_key(thread + THREADS, k1);
-        // Wide heads have more.
+        // Wide heads need more fetches, which are made late.
         for (var at = thread + 4u * THREADS; at < QUERIES8; at += THREADS) {
             stage_query(at, fetch(at, origin8 + head * HEAD8, i));
         }
@@ -194,7 +195,7 @@ fn main(
         }
         let row = next_row;
         workgroupBarrier();
-        // After the last head it comes once more, for nothing.
+        // After the last head it is fetched once more, and not used.
         let next = min(head + 1u, params.heads - 1u);
         q0 = fetch(thread, origin8 + next * HEAD8, i);
         q1 = fetch(thread + THREADS, origin8 + next * HEAD8, i);
@@ -219,7 +220,7 @@ fn main(
     let mean1 = mean_of(sum1, key + 4u);
     let mean2 = mean_of(sum2, key + SIDE);
     let mean3 = mean_of(sum3, key + SIDE + 4u);
-    // Between the first token and the patches there may be others.
+    // Queries between the class token and the first patch (register tokens) have no row in W.
     let is_patch = query >= params.prefix && query < params.tokens;
     let total0 = column_sum(mean0, is_patch, place.lanes, count);
     let total1 = column_sum(mean1, is_patch, place.lanes, count);
@@ -239,7 +240,7 @@ fn main(
         query == 0u && params.prefix > 0u,
         place.row == 0u && strip < params.strips,
     );
-    // A thread has at most two vec4s of a row, one or none where many share it.
+    // A thread has at most two vec4s of a row; it has one or none if many lanes have the same row.
     if place.first < place.end {
         store(out, 0u, key, mean0, total0);
         store(out, SIDE, key + SIDE, mean2, total2);

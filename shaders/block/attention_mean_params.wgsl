@@ -1,4 +1,4 @@
-// The uniform of the kernels that make a mean over heads for a range of queries: W or dominance.
+// The uniform of the kernels that compute a mean over heads for a range of queries, which is W or dominance.
 struct Params {
     tokens: u32,      // T
     prefix: u32,      // E

@@ -1,5 +1,5 @@
-// What attention_mean.wgsl makes, for one query of an image: dominance. Eight threads share a key, and each takes every
-// eighth head.
+// attention_mean.wgsl for one query of each image, which gives dominance. Eight threads compute one key, and each takes
+// every eighth head.
 #import block/attention_mean_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
@@ -11,7 +11,7 @@ const SHARING: u32 = 8u;
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>;        // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;         // [B, T], read with PROPORTIONAL only
-@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;    // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;    // [B, H, T]: max logit, 1 / sum of exponentials
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;       // [B, 1, N]
 
 var<workgroup> sums: array<f32, 64>;
@@ -24,7 +24,7 @@ fn main(
 ) {
     let patches = params.tokens - params.prefix;
     let unit = grid_index(group, counts) * (64u / SHARING) + thread / SHARING;
-    // What is past the last key repeats it, and stores nothing.
+    // Threads past the last key repeat it, and store nothing.
     let place = min(unit, patches * params.images - 1u);
     let image = place / patches;
     let key = params.prefix + place % patches;

@@ -1,5 +1,5 @@
-// y[b, i, h] = sum over j of probs[b, h, i, j] v[b, j, h]. A thread makes 8 queries by 4 dimensions, as in linear.wgsl.
-// Columns of probs past T hold 0, so a clamped value row adds nothing.
+// y[b, i, h] = sum over j of probs[b, h, i, j] v[b, j, h]. A thread computes 8 queries by 4 dimensions. Values past the
+// last key are copies of the last one; they add nothing, because columns of probs past T hold 0.
 #import block/attention_mix_params.wgsl
 #import shared/input.wgsl
 #import shared/output.wgsl

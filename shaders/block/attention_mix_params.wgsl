@@ -1,4 +1,4 @@
-// The uniform of all kernels of probabilities times values.
+// The uniform of the kernels that multiply probabilities by values.
 struct Params {
     tokens: u32,        // T
     heads: u32,         // H

@@ -1,4 +1,4 @@
-// The uniform of every kernel of attention.
+// The uniform of the attention kernels.
 struct Params {
     tokens: u32,        // T
     heads: u32,         // H

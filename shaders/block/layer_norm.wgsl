@@ -1,16 +1,17 @@
-// y = (x - mean) / sqrt(variance + epsilon) * weight + bias over each row. On rows with a large mean, E[x^2] - E[x]^2
-// loses everything and the mean of x a few units in its last place: so the variance is of centred values (two passes),
-// and the mean is of differences to the row's first element, which are exact where the mean is large.
+// y = (x - mean) / sqrt(variance + epsilon) * weight + bias over each row. If the mean is large, E[x^2] - E[x]^2
+// cancels to noise, and the mean of x is off by a few units in its last place. So the variance is taken of centred
+// values (in a second pass), and the mean is taken of the differences to the row's first element, which are exact where
+// the mean is large.
 #import block/layer_norm_params.wgsl
 #import shared/grid.wgsl
 #import shared/output.wgsl
 #import shared/row_reduce.wgsl
 
-// With GATHER, row i of y is made of row rows[i] of x.
+// With GATHER, row i of y is computed from row rows[i] of x.
 override GATHER: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]; with GATHER as many as `rows` names
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]; with GATHER, all that `rows` names
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;  // [D/4]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;    // [D/4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>;   // [rows, D/4]

@@ -1,4 +1,4 @@
-// The uniform of all kernels of layer norm.
+// The uniform of the layer-norm kernels.
 struct Params {
     rows: u32,
     width4: u32,  // D / 4

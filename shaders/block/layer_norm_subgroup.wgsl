@@ -1,26 +1,29 @@
-// What layer_norm.wgsl makes, a row to an octet, or with SPREAD to a whole subgroup, whose lanes' loads lie side by side. A
-// lane keeps its CHUNKS vec4s of the row in registers, and with octets weights and biases for EACH rows; rows too long for
-// that (CHUNKS 0, of octets only) are read twice. Squares are then summed of differences to the mean of the row's first 32
-// elements: near the row's mean, so that taking the square of their mean off loses nothing, unless an outlier is among them.
-// Where it lost more than a factor of 16 the squares are summed again.
+// layer_norm.wgsl with an octet for each row, or with SPREAD a whole subgroup, whose lanes then load neighbouring
+// vec4s. A lane keeps its CHUNKS vec4s of the row in registers, and octets also keep weights and biases there for EACH
+// rows.
+//
+// Rows too long for that (CHUNKS 0, octets only) are read twice: once for the sums and once to store y. Squares are
+// then summed of the differences to the mean of the row's first 32 elements. That mean is near the row's mean, so that
+// subtracting the square of the remaining mean loses little precision, unless an outlier is among the 32. If the
+// subtraction cancels more than a factor of 16, the squares are summed again about the mean.
 #import block/layer_norm_params.wgsl
 #import shared/grid.wgsl
 #import shared/octet.wgsl
 #import shared/output.wgsl
 
-// With GATHER, row i of y is made of row rows[i] of x.
+// With GATHER, row i of y is computed from row rows[i] of x.
 override GATHER: bool = false;
 
-// Lanes that share a row: an octet, or with SPREAD all of a subgroup, which then has so many.
+// Lanes that compute one row: an octet, or with SPREAD a whole subgroup, which then has exactly LANES threads.
 override LANES: u32 = 8u;
 override SPREAD: bool = false;
-// vec4s of a row that a lane keeps, at most 24 in octets, 8 spread.
+// vec4s of a row that a lane keeps in registers: at most 24 in octets, at most 8 with SPREAD.
 override CHUNKS: u32 = 0u;
-// Rows that the lanes make one after the other, with CHUNKS only.
+// Rows that the lanes compute one after the other; more than 1 only with CHUNKS.
 override EACH: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]; with GATHER as many as `rows` names
+@group(0) @binding(1) var<storage, read> x: array<vec4<f32>>;       // [rows, D/4]; with GATHER, all that `rows` names
 @group(0) @binding(2) var<storage, read> weight: array<vec4<f32>>;  // [D/4]
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;    // [D/4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>;   // [rows, D/4]
@@ -28,15 +31,15 @@ override EACH: u32 = 1u;
 
 alias Kept = array<vec4<f32>, 24>;
 
-// What lanes make a row of, and where this one is among them.
+// The lanes that compute a row, and where the row lies.
 struct Place {
-    octet: Octet, // or the subgroup
+    octet: Octet, // or, with SPREAD, the subgroup as one
     source: u32, // the row's first vec4 in x
-    out: u32,    // and in y
+    out: u32,    // the row's first vec4 in y
     width: f32,
 }
 
-// A lane's vec4 number k of a row; the last one once more past the end.
+// The index in the row of a lane's vec4 number k; past the end it is the last one.
 fn at(lane: u32, k: u32) -> u32 {
     return min(lane + LANES * k, params.width4 - 1u);
 }
@@ -45,7 +48,7 @@ fn exists(lane: u32, k: u32) -> bool {
     return k + 1u < CHUNKS || lane + LANES * k < params.width4;
 }
 
-// The sum over the lanes of a row of what they have summed.
+// The sum over the four components and over all lanes of a row.
 fn whole(sum: vec4<f32>) -> f32 {
     let own = dot(sum, vec4(1.0));
     if SPREAD {
@@ -81,7 +84,7 @@ fn normalise_kept(weights: ptr<function, Kept>, biases: ptr<function, Kept>, pla
     }
 }
 
-// vec4 number k of a row less `origin`; nothing past the end.
+// A lane's vec4 number k of a row, less `origin`; 0 past the end.
 fn spread_of(place: Place, k: u32, origin: f32) -> vec4<f32> {
     return select(vec4(0.0), x[place.source + at(place.octet.lane, k)] - origin, exists(place.octet.lane, k));
 }
@@ -97,7 +100,7 @@ fn store_spread(place: Place, k: u32, value: vec4<f32>, scale: f32) {
     }
 }
 
-// Written out: a driver for GPUs does not unroll such loops, and keeps what is indexed in memory.
+// This is written out, because a GPU's driver does not unroll such loops, and keeps arrays that are indexed in memory.
 fn normalise_spread(place: Place) {
     let lane = place.octet.lane;
     let origin = x[place.source].x;
@@ -141,7 +144,8 @@ fn normalise_read(place: Place) {
     let own = place.octet;
     let base = place.source;
     let width = place.width;
-    // Not of what is past a short row's end: the first elements twice are near the mean, too.
+    // A row shorter than 32 elements is wrapped around: its first elements are then counted more than once, and the
+    // result is still near the mean.
     let some = x[base + own.lane % params.width4] - x[base].x;
     let origin = x[base].x + whole(some) / 32.0;
     var sum = vec4<f32>(0.0);
@@ -154,7 +158,7 @@ fn normalise_read(place: Place) {
     let mean = whole(sum) / width;
     let about_origin = whole(squares) / width;
     var variance = about_origin - mean * mean;
-    // NaN goes on as it is.
+    // If the variance is NaN, the comparison is false and y becomes NaN.
     if variance < about_origin / 16.0 {
         squares = vec4(0.0);
         for (var i = own.lane; i < params.width4; i += 8u) {

@@ -1,7 +1,8 @@
-// y = x w + bias, then nothing, GELU, or adding to what y already holds. A thread keeps 8 rows by 2 vec4 columns in
-// registers: per 4 steps of k it loads 16 vec4 for 256 multiply-adds, with no barrier and no workgroup memory. (One vec4
-// column, 12 loads for 128, ran at 0.7 of the speed on llvmpipe, where loads are what costs.) This is the plain form, for
-// any device; the others are checked against the same twin.
+// y = x w + bias, then optionally an activation and the addition of y's former content or of gathered rows of
+// `residual`. A thread keeps 8 rows by 2 vec4 columns in registers. For each 4 elements of K it loads 16 vec4s for 256
+// multiply-adds, with no barrier and no workgroup memory. (With one vec4 column, 12 loads for 128 multiply-adds, it ran
+// at 0.7 of the speed on llvmpipe, where the loads dominate.) This is the plain way of a dense layer, which runs on any
+// device. All ways are compared with the same reference.
 #import block/linear_params.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
@@ -25,7 +26,7 @@ fn main(
     @builtin(num_workgroups) counts: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    // Neighbouring threads take neighbouring columns; a thread's second column is half a row further on.
+    // Neighbouring threads take neighbouring columns. A thread's second column lies half a row after its first.
     let half = (params.columns4 + 1u) / 2u;
     let index = grid_index(group, counts) * 64u + thread;
     let column = index % half;

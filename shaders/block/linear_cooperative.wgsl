@@ -1,6 +1,6 @@
-// linear.wgsl by cooperative matrices, of f16 with f32 sums. A workgroup is DOWN by ACROSS subgroups; each keeps HEIGHT by
-// WIDTH sums, so that a matrix once loaded is used up to 4 times. Slabs of x and w pass through workgroup memory; while one
-// is multiplied the next is fetched into registers.
+// linear.wgsl by cooperative matrices of f16 with f32 sums. A workgroup has DOWN by ACROSS subgroups. Each keeps HEIGHT
+// by WIDTH matrices of sums, so that a loaded matrix is used up to 4 times. Slabs of x and w pass through workgroup
+// memory; while one slab is multiplied, the next is fetched into registers.
 #import block/linear_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/cooperative_epilogue.wgsl
@@ -9,48 +9,50 @@
 #import shared/slabs.wgsl
 #import shared/sums.wgsl
 
-// Sums of a subgroup: 2 or 4 down, 2 or 4 across.
+// Matrices of sums of a subgroup: 2 or 4 down, 2 or 4 across.
 override HEIGHT: u32 = 2u;
 override WIDTH: u32 = 2u;
-// Depth of a slab, in matrices.
+// Depth of a slab along K, in matrices.
 override DEPTH: u32 = 2u;
-// Subgroups of a workgroup that make different sums.
+// Subgroups of a workgroup, down and across, that compute different sums.
 override DOWN: u32 = 2u;
 override ACROSS: u32 = 2u;
-// 1 or 2: how many subgroups make each sum, of a part of every slab's depth. Two where there are few workgroups, which then
-// wait half as often for twice as much.
+// How many subgroups compute each sum, 1 or 2. With 2, each takes half of the depth of every slab. This pays if there
+// are few workgroups: slabs can be twice as deep, and the workgroup waits half as often.
 override SPLIT: u32 = 1u;
-// DOWN * ACROSS * SPLIT times the most threads that a subgroup may have here. Where subgroups turn out smaller there are
-// more than that: the others repeat what these do, but store nothing. Enough that 8 fetches of each fill a slab, and a
-// multiple of the vec4s in a slab's rows.
+// DOWN * ACROSS * SPLIT times the largest size that a subgroup may have here. If the subgroups are smaller, a workgroup
+// has more of them: the additional ones repeat the work of the others, but store nothing. THREADS must be so large that
+// 8 fetches by every thread fill a slab, and a multiple of the vec4s in a row of x's slab and of w's.
 override THREADS: u32 = 128u;
-// K is a whole number of slabs.
+// Whether K is a whole number of slabs.
 override WHOLE: bool = true;
-// No subgroup repeats what another does.
+// Whether no subgroup repeats another's work.
 override ALIKE: bool = false;
 
 override DEPTH4: u32 = DEPTH * SIDE / 4u;
 override SLAB_ROWS: u32 = DOWN * HEIGHT * SIDE;
 override SLAB_COLUMNS4: u32 = ACROSS * WIDTH * SIDE / 4u;
-// Rows of a slab are 16 bytes further apart than they are long, so that those of one matrix lie in different banks.
+// Rows of a slab are stored 16 bytes further apart than they are long, so that the rows of one matrix lie in different
+// banks.
 override LEFT_STRIDE8: u32 = DEPTH4 / 2u + 1u;
 override RIGHT_STRIDE8: u32 = SLAB_COLUMNS4 / 2u + 1u;
 override LEFT8: u32 = SLAB_ROWS * LEFT_STRIDE8;
 override RIGHT8: u32 = 4u * DEPTH4 * RIGHT_STRIDE8;
-// Sums on their way from matrix to y: a slot for each subgroup that stores, and one for all the others.
+// Matrices of sums pass through `sums` on their way to y: each subgroup that stores has a slot, and all others have one
+// together.
 override SLOTS: u32 = DOWN * ACROSS * SPLIT + 1u;
 const SLOT4: u32 = SIDE * SIDE / 4u;
 override SUMS4: u32 = SLOTS * SLOT4;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec2<u32>>;     // [M, K/4], of f16
-@group(0) @binding(2) var<storage, read> w: array<vec2<u32>>;     // [K, columns4], of f16, zero past the columns that exist
+@group(0) @binding(2) var<storage, read> w: array<vec2<u32>>;     // [K, columns4], of f16, zero past the last column
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;  // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>; // [M, columns4]
 @group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
 @group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
 
-// A sum over all of the depth, from parts that lie in slots for a moment.
+// The sum over the whole depth, from the parts of two subgroups, which exchange them through their slots.
 fn whole(part: Sum, slot: u32, other: u32) -> Sum {
     if SPLIT == 1u {
         return part;
@@ -76,7 +78,8 @@ fn main(
     let place = grid_index(group, counts);
     let first_row = place / across * SLAB_ROWS;
     let first_column4 = place % across * SLAB_COLUMNS4;
-    // What the grid has past the last row has nothing to add up. (To return would make all that follows depend on it.)
+    // Workgroups that a folded grid has past the last row sum up nothing. (An early return would make the control flow
+    // after it non-uniform.)
     let inner4 = select(0u, params.inner4, first_row < params.rows);
     let row = subgroup / ACROSS % DOWN * HEIGHT * SIDE;
     let column8 = subgroup % ACROSS * WIDTH * SIDE / 8u;
@@ -150,7 +153,7 @@ fn main(
         stage_right(6u, thread, w6);
         stage_right(7u, thread, w7);
         workgroupBarrier();
-        // After the last slab it comes once more, for nothing.
+        // After the last slab it is fetched once more, and not used.
         let next4 = select(first4, first4 + DEPTH4, first4 + DEPTH4 < inner4);
         x0 = fetch_left(0u, thread, l0, next4);
         x1 = fetch_left(1u, thread, l1, next4);
@@ -209,7 +212,7 @@ fn main(
         }
     }
 
-    // Where all are alike, as a number that a compiler knows.
+    // With ALIKE, the size of the subgroup follows from constants, and the compiler can use it.
     let lane = Lane(min(subgroup, DOWN * ACROSS * SPLIT), index, select(count, THREADS / (DOWN * ACROSS * SPLIT), ALIKE));
     let other = (subgroup + DOWN * ACROSS) % (DOWN * ACROSS * SPLIT);
     c00 = whole(c00, lane.slot, other);
@@ -236,7 +239,7 @@ fn main(
     }
     let i = first_row + row;
     let j = first_column4 + column8 * 2u;
-    // All of the workgroup's sums lie within y.
+    // Whether all of the workgroup's sums lie within y.
     let is_whole = (first_row + SLAB_ROWS <= params.rows) & (first_column4 + SLAB_COLUMNS4 <= params.columns4);
     if DIRECT & ALIKE & (SPLIT == 1u) & (ACTIVATION == 0u) & !GATHER & is_whole {
         store_sums_direct(c00, c01, c02, c03, c10, c11, c12, c13, i, j);

@@ -1,4 +1,4 @@
-// The uniform of every kernel of dense layers.
+// The uniform of the kernels of dense layers.
 struct Params {
     rows: u32,     // M
     inner4: u32,   // K / 4

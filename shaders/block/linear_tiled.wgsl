@@ -1,16 +1,17 @@
-// linear.wgsl for GPUs, whose workgroup memory is close and whose storage is far: 64 threads make 64 (or 32) rows by 64
-// columns, in steps of 16 along K. Both operands come through workgroup memory, so each is read from storage once for 64
-// rows or columns instead of 8; what a step needs is fetched into registers, all of it at once: AHEAD, while the step before
-// is multiplied. A thread makes every 8th row and two vec4 columns, 8 apart: its neighbours' reads lie side by side. Rows of x
-// are 5 vec4s apart, not 4, so that those of 4 neighbouring threads fall into different banks.
+// linear.wgsl for GPUs, where workgroup memory is near and storage is far. 64 threads compute 64 (or 32) rows by 64
+// columns, in steps of 16 along K. Both operands pass through workgroup memory, so that each is read from storage once
+// for 64 rows or columns, not once for 8. All that a step needs is fetched into registers at once; with AHEAD, this
+// happens while the step before is multiplied. A thread computes every 8th row and two vec4 columns that are 8 apart,
+// so that neighbouring threads read neighbouring columns. Rows of x are 5 vec4s apart, not 4, so that the rows that 4
+// neighbouring groups of 8 threads read fall into different banks.
 #import block/linear_params.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
 
-// Rows of a thread: 4 or 8, for products of few rows and of many.
+// Rows of a thread: 4 for products of few rows, 8 for products of many.
 override ROWS: u32 = 8u;
-// Fetch a step early, for as many registers more.
+// Whether a step is fetched one step early, which needs more registers.
 override AHEAD: bool = true;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -31,7 +32,7 @@ fn fma4(acc: vec4<f32>, a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32
     return acc + a.x * w0 + a.y * w1 + a.z * w2 + a.w * w3;
 }
 
-// Four rows by two columns, from row `first` of this thread's on: 16 steps of k.
+// Four rows, 8 apart from row `first` on, by the thread's two columns: four elements of K.
 fn multiply(a: ptr<function, Tile>, first: u32, column: u32, k: u32) {
     let w0 = w_tile[(4u * k + 0u) * 16u + column];
     let w1 = w_tile[(4u * k + 1u) * 16u + column];
@@ -55,7 +56,7 @@ fn multiply(a: ptr<function, Tile>, first: u32, column: u32, k: u32) {
     (*a)[3 + 4] = fma4((*a)[3 + 4], x3, v0, v1, v2, v3);
 }
 
-// Written out: an index that is not a constant could keep the sums in memory instead of registers.
+// This is written out, because an index that is not a constant could keep the sums in memory instead of registers.
 fn store_rows(row: u32, columns: vec2<u32>, tile: ptr<function, Tile>, biases: array<vec4<f32>, 2>) {
     store_two(row + 0u, columns, (*tile)[0], (*tile)[4], biases);
     store_two(row + 8u, columns, (*tile)[1], (*tile)[5], biases);
@@ -63,8 +64,8 @@ fn store_rows(row: u32, columns: vec2<u32>, tile: ptr<function, Tile>, biases: a
     store_two(row + 24u, columns, (*tile)[3], (*tile)[7], biases);
 }
 
-// A thread's vec4 number i of a step's rows of x, from vec4 k0 of them on. What lies past K is zero in x and in w, so it
-// adds nothing; rows and columns past the end repeat the last.
+// A thread's vec4 number i of a step's rows of x; the step begins at vec4 k0 of K. Elements past K are zero in x and in
+// w, so that they add nothing; rows and columns past the end repeat the last one.
 fn fetch_x(i: u32, thread: u32, row0: u32, k0: u32) -> vec4<f32> {
     let at = thread + 64u * i;
     let k = k0 + at % 4u;
@@ -84,11 +85,11 @@ fn stage_x(i: u32, thread: u32, value: vec4<f32>) {
     x_tile[at / 4u * STRIDE + at % 4u] = value;
 }
 
-// What a thread brings of a step.
+// The vec4s that a thread fetches for a step.
 struct Part {
     x0: vec4<f32>,
     x1: vec4<f32>,
-    x2: vec4<f32>, // with 8 ROWS only
+    x2: vec4<f32>, // x2 and x3 are used with 8 ROWS only
     x3: vec4<f32>,
     w0: vec4<f32>,
     w1: vec4<f32>,
@@ -134,7 +135,7 @@ fn main(
     let unit = grid_index(group, counts);
     let column0 = unit % across * 16u;
     let row0 = unit / across * 8u * ROWS;
-    // A folded grid may have a few workgroups too many. The same for the whole workgroup.
+    // A folded grid may have a few workgroups too many. The condition is the same for the whole workgroup.
     if row0 >= params.rows {
         return;
     }
@@ -154,7 +155,7 @@ fn main(
         stage(thread, next);
         workgroupBarrier();
         if AHEAD {
-            // Zeros, after the last step.
+            // Past the last step this fetches zeros.
             next = fetch(thread, row0, column0, k0 + 4u);
         }
         for (var k = 0u; k < 4u; k++) {

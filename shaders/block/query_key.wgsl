@@ -1,6 +1,7 @@
-// y[b, h, i, j] = scale * q[b, i, h] . k[b, j, h] (+ ln(size[b, j]) with PROPORTIONAL): attention logits, and, with unit
-// keys as both operands, cosines. A thread makes 4 queries by 4 keys. With SYMMETRIC, queries and keys are the same
-// elements: threads below the diagonal have nothing to do, those above it store what they make twice.
+// y[b, h, i, j] = scale * q[b, i, h] . k[b, j, h] (+ ln(size[b, j]) with PROPORTIONAL). These are attention logits;
+// with unit keys as both operands, they are cosines. A thread computes 4 queries by 4 keys. With SYMMETRIC, queries and
+// keys are the same elements: threads below the diagonal return at once, and the other threads store each product on
+// both sides of the diagonal.
 #import block/query_key_params.wgsl
 #import shared/input.wgsl
 

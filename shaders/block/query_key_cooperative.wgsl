@@ -1,40 +1,42 @@
-// What query_key.wgsl makes of unit keys, their cosines, by cooperative matrices, of f16 with f32 sums: four subgroups make
-// a square of ROWS keys by ROWS others, 2 by 2 matrices each, of slabs that pass through workgroup memory; while one is
-// multiplied the next is fetched into registers. Squares below the diagonal have no workgroup, and elements below it come
-// from those above.
+// The cosines of unit keys (see query_key.wgsl, SYMMETRIC) by cooperative matrices of f16 with f32 sums. Four subgroups
+// compute a square of ROWS keys by ROWS keys, 2 by 2 matrices each. Slabs of the keys pass through workgroup memory;
+// while one slab is multiplied, the next is fetched into registers. Only squares on and above the diagonal have a
+// workgroup; elements below the diagonal are copied from those above.
 #import block/query_key_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/grid.wgsl
 #import shared/words.wgsl
 
-// Four times the most threads that a subgroup may have here. Where subgroups turn out smaller there are more of them: the
-// others repeat what these do, but store nothing. Enough that two fetches of each fill a slab.
+// Four times the largest size that a subgroup may have here. If the subgroups are smaller, a workgroup has more than
+// four: the additional ones repeat the work of the others, but store nothing. THREADS must be so large that two fetches
+// by every thread fill a slab.
 override THREADS: u32 = 128u;
 
 const SUBGROUPS: u32 = 4u;
 const ROWS: u32 = 4u * SIDE;
-// Eights of a slab's row: it is two matrices deep. In workgroup memory rows are one further apart, so that those of one
-// matrix lie in different banks.
+// A slab is two matrices deep: DEPTH8 groups of eight f16. In workgroup memory its rows are one such group further
+// apart, so that the rows of one matrix lie in different banks.
 const DEPTH8: u32 = 2u * SIDE / 8u;
 const STRIDE8: u32 = DEPTH8 + 1u;
 const LEFT8: u32 = ROWS * STRIDE8;
 const RIGHT8: u32 = ROWS * STRIDE8;
-// Sums on their way from matrix to y: a slot for each subgroup that stores, and one for all the others.
+// Matrices of sums pass through `sums` on their way to y: each subgroup that stores has a slot, and all others have one
+// together.
 const SLOT4: u32 = SIDE * SIDE / 4u;
 const SUMS4: u32 = (SUBGROUPS + 1u) * SLOT4;
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4<u32>>; // [B, T, D / 8], eights of f16, D of whole slabs
+@group(0) @binding(1) var<storage, read> x: array<vec4<u32>>; // [B, T, D / 8], eight f16 each, D in whole slabs
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;   // [B, T], not read
 @group(0) @binding(3) var<storage, read_write> y: array<f32>; // [B, T, T]
 
-// D / 8: the rows are queries and keys of one head.
+// D / 8. Keys are passed as queries and keys of one head of width D.
 fn inner8() -> u32 {
     return params.head4 / 2u;
 }
 
-// A thread's eight number i of a slab, from eight `first8` of its rows on; past the last key it is that one once more, of
-// which nothing is stored.
+// A thread's fetch number i of a slab: eight f16, where the slab begins at group `first8` of the rows. Rows past the
+// last key repeat it, and results computed from them are not stored.
 fn fetch(i: u32, thread: u32, origin8: u32, first_row: u32, first8: u32) -> vec4<u32> {
     let at = thread + i * THREADS;
     if at < ROWS * DEPTH8 {
@@ -57,28 +59,28 @@ fn stage_right(i: u32, thread: u32, value: vec4<u32>) {
     }
 }
 
-// A thread's place among those of its subgroup.
+// The slot in `sums` of a thread's subgroup, the thread's index in the subgroup, and the number of threads there.
 struct Lane {
     slot: u32,
     index: u32,
     count: u32,
 }
 
-// One cosine, on or above the diagonal.
+// Stores one cosine on or above the diagonal.
 fn store_above(base: u32, row: u32, column: u32, value: f32) {
     if row <= column && column < params.tokens {
         y[base + row * params.tokens + column] = value;
     }
 }
 
-// And its like below.
+// Stores the same cosine mirrored below the diagonal.
 fn store_below(base: u32, row: u32, column: u32, value: f32) {
     if row < column && column < params.tokens {
         y[base + column * params.tokens + row] = value;
     }
 }
 
-// Neighbouring lanes write neighbouring elements, either way.
+// Neighbouring lanes write neighbouring elements, both above and below the diagonal.
 fn store(sum: Sum, lane: Lane, base: u32, first_row: u32, first_column: u32) {
     let slot = lane.slot * SLOT4;
     put_sum(sum, slot, SIDE / 4u);
@@ -106,7 +108,8 @@ fn store(sum: Sum, lane: Lane, base: u32, first_row: u32, first_column: u32) {
     subgroupBarrier();
 }
 
-// The square's place in the triangle of those on and above the diagonal, of `across` to a side: row, column.
+// The row and column of square number `index` among the squares on and above the diagonal, with `across` squares to a
+// side.
 fn square(index: u32, across: u32) -> vec2<u32> {
     var row = 0u;
     var rest = index;
@@ -131,7 +134,7 @@ fn main(
     let unit = grid_index(group, counts);
     let image = unit / squares;
     let place = square(unit % squares, across) * ROWS;
-    // What a folded grid has past the last image reads the last one, and stores nothing.
+    // Workgroups that a folded grid has past the last image read the last image, and store nothing.
     let origin8 = min(image, params.images - 1u) * params.tokens * inner8();
     let row = subgroup / 2u % 2u * 2u * SIDE;
     let column = subgroup % 2u * 2u * SIDE;
@@ -151,7 +154,7 @@ fn main(
         stage_right(0u, thread, r0);
         stage_right(1u, thread, r1);
         workgroupBarrier();
-        // After the last slab it comes once more, for nothing.
+        // After the last slab it is fetched once more, and not used.
         let next8 = select(first8, first8 + DEPTH8, first8 + DEPTH8 < inner8());
         l0 = fetch(0u, thread, origin8, place.x, next8);
         l1 = fetch(1u, thread, origin8, place.x, next8);

@@ -1,6 +1,6 @@
-// The uniform of every kernel of dot products of queries and keys.
+// The uniform of the kernels of dot products between queries and keys.
 struct Params {
-    tokens: u32,      // T, queries and keys alike
+    tokens: u32,      // T, the number of queries and of keys
     heads: u32,       // H
     images: u32,      // B
     row4: u32,        // vec4s from one token of x to the next

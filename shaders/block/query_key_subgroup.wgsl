@@ -1,15 +1,15 @@
-// Cosines of unit rows with each other, in octets: 8 GROUPS rows by 32 to each, of which a lane has 4. Tiles below the diagonal
-// have nothing to do: elements below it come from those above.
+// Cosines of unit rows with each other, by octets: a tile has 8 GROUPS rows by 32 rows, of which a lane has 4. Tiles
+// below the diagonal return at once; elements below the diagonal are copied from those above.
 #import block/query_key_params.wgsl
 #import shared/octet.wgsl
 
-override GROUPS: u32 = 3u; // of 8 queries, at most 3
+override GROUPS: u32 = 3u; // groups of 8 queries in a tile, at most 3
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4<f32>>; // [B, T, head4]
 @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [B, T, stride]
 
-// Where the row of `token` begins.
+// The first vec4 of the row of `token`.
 fn row_of(image: u32, token: u32) -> u32 {
     return (image * params.tokens + token) * params.head4;
 }

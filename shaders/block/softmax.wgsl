@@ -1,4 +1,4 @@
-// Softmax of scale * x along each row, in place; elements between `columns` and `stride` become 0, so that the product
+// Softmax of scale * x along each row, in place. Elements between `columns` and `stride` become 0, so that the product
 // with the values may read whole vec4s.
 #import block/softmax_params.wgsl
 #import shared/grid.wgsl

@@ -1,4 +1,5 @@
-// What softmax.wgsl makes, a row to an octet, in two passes over it: the first sums powers of what was the largest so far.
+// softmax.wgsl with an octet for each row, in two passes over it. The first pass sums the exponentials relative to the
+// largest element so far, and scales the sum down when a larger one appears.
 #import block/softmax_params.wgsl
 #import shared/grid.wgsl
 #import shared/octet.wgsl
