@@ -1,44 +1,45 @@
-// Each dropped token q goes to the kept token p with the largest C[q, p]; ties go to the lower index, NaN never wins
-// against a number. With PARITY 0 or 1 only kept tokens whose index has that parity are candidates (ToMe's second set).
-// One workgroup for eight dropped tokens. What it looks in is, by ORDER,
-//   0   rows of C that are there already
-//   1   C = W, its rows found in W
-//   2   C = W + a W^2, at the scale of `connectivity.wgsl`: row q is (ratio W[q, :] + inverse e_q) W, made here. A thread
-//       makes four columns of eight rows, so that an element of W that was read serves eight products.
-//       Four slices of 64 threads share the rows of W that are added up.
-// Each slice then looks through two of the eight rows of C.
-// With DIAGONAL (and ORDER 1 or 2) C[p, p] is made as well.
+// Assigns each dropped token q to the kept token p with the largest C[q, p]. Ties go to the lower index, and NaN never
+// wins against a number. With PARITY 0 or 1, only kept tokens whose index has that parity are candidates (the second
+// set of ToMe). One workgroup handles eight dropped tokens. ORDER says where the rows of C come from:
+//
+//   0   they are given: `w` holds the rows of C
+//   1   C = W: they are rows of W
+//   2   C = W + a W^2, at the scale of `connectivity.wgsl`: row q is (ratio W[q, :] + inverse e_q) W, computed here.
+//       A thread computes four columns of eight rows, so that each element of W that it loads serves eight products.
+//       The rows of W are divided among four slices of 64 threads.
+//
+// Each slice then searches two of the eight rows of C. With DIAGONAL (and ORDER 1 or 2) C[p, p] is computed as well.
 #import condense/assign_params.wgsl
 #import shared/float.wgsl
 
 override ORDER: u32 = 0u;
-override PARITY: u32 = 2u; // 2: any
+override PARITY: u32 = 2u; // 2: any index
 override DIAGONAL: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> w: array<f32>;                // W [B, N, stride], or C[q, :] [B, R, stride]
-@group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
-@group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
-@group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
+@group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped tokens
+@group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]: place among the kept, or DROPPED
+@group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among the patch tokens
 @group(0) @binding(5) var<storage, read_write> connection: array<f32>; // [B, R]: C[q, p]
 @group(0) @binding(6) var<storage, read_write> diagonal: array<f32>;   // [B, R]: C[p, p]
 
 const DROPPED: u32 = 0xffffffffu;
 const NONE: u32 = 0xffffffffu;
-// Of 64 threads each.
+// A slice has 64 threads.
 const SLICES: u32 = 4u;
 
-// Sums of four columns of two rows of C.
+// Sums for four columns of two rows of C.
 struct Two {
     a: vec4<f32>,
     b: vec4<f32>,
 }
 
-// [SLICES, 64]: each slice's part of them.
+// [SLICES, 64]: the partial sums of each slice.
 var<workgroup> parts_a: array<vec4<f32>, 256>;
 var<workgroup> parts_b: array<vec4<f32>, 256>;
 
-// The sums over slices, in their order. All threads take part.
+// The sums over the slices, added in the order of the slices. All threads of the workgroup call this together.
 fn over_slices(own: Two, thread: u32, index: u32) -> Two {
     workgroupBarrier();
     parts_a[index] = own.a;
@@ -50,13 +51,14 @@ fn over_slices(own: Two, thread: u32, index: u32) -> Two {
     );
 }
 
-// [8, 64]: what each thread found best for each of the eight; then parts of sums.
+// [8, 64]: the best value, and its column, that each thread found for each of the eight tokens; then partial sums for
+// C[p, p].
 var<workgroup> values: array<f32, 512>;
 var<workgroup> items: array<u32, 512>;
-// What each of the eight was matched with.
+// The kept token that each of the eight tokens was assigned to.
 var<workgroup> matched: array<u32, 8>;
 
-// Four neighbouring elements, the last one again past `last`.
+// Four neighbouring elements of a row; columns past the last one repeat it.
 fn four(row: u32, column: u32, last: u32) -> vec4<f32> {
     return vec4(
         w[row + column],
@@ -66,20 +68,20 @@ fn four(row: u32, column: u32, last: u32) -> vec4<f32> {
     );
 }
 
-// Whether value b at item b comes before value a at item a. NONE comes behind everything.
+// Whether value b at column b comes before value a at column a. NONE comes after everything.
 fn before(value_b: f32, item_b: u32, value_a: f32, item_a: u32) -> bool {
     let key_a = descending_key(value_a);
     let key_b = descending_key(value_b);
     return item_b != NONE && (item_a == NONE || key_b < key_a || (key_b == key_a && item_b < item_a));
 }
 
-// A value of C and the column where it lies.
+// A value of C and its column, or NONE.
 struct Best {
     value: f32,
     item: u32,
 }
 
-// The better one of what was best and four neighbours.
+// The best of `best` and of those four neighbouring values that are allowed.
 fn take(best: Best, found: vec4<f32>, column: u32, allowed: vec4<bool>) -> Best {
     var better = best;
     for (var e = 0u; e < 4u; e++) {
@@ -90,7 +92,7 @@ fn take(best: Best, found: vec4<f32>, column: u32, allowed: vec4<bool>) -> Best 
     return better;
 }
 
-// The better one of what was best and what lies at a place of `values`.
+// The better of `best` and the entry `at` of `values`.
 fn compare(best: Best, at: u32) -> Best {
     if before(values[at], items[at], best.value, best.item) {
         return Best(values[at], items[at]);
@@ -110,7 +112,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let stride = params.stride;
     let matrix = image * n * stride + params.shift;
     let last = n - 1u;
-    // Past the end the last one is made again.
+    // Dropped tokens past the end repeat the last one.
     let end = count - 1u;
     let q0 = order[listed];
     let q1 = order[listed + min(1u, end)];
@@ -128,7 +130,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let r5 = matrix + q5 * stride;
     let r6 = matrix + q6 * stride;
     let r7 = matrix + q7 * stride;
-    // Those that the slice looks through.
+    // The two rows that this slice searches.
     let mine_a = min(2u * slice, end);
     let mine_b = min(2u * slice + 1u, end);
     var row_a = matrix + order[listed + mine_a] * stride;
@@ -140,7 +142,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     var best_a = Best(0.0, NONE);
     var best_b = Best(0.0, NONE);
-    // As often for every thread, because all of them wait for each other within.
+    // Every thread runs the same number of iterations, because there are barriers inside.
     for (var start = 0u; start < n; start += 256u) {
         let column = min(start + thread * 4u, last);
         let is_new = start + thread * 4u <= last;
@@ -156,7 +158,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var s7 = vec4<f32>(0.0);
             let length = (n + SLICES - 1u) / SLICES;
             let stop = min((slice + 1u) * length, n);
-            // Four rows at a time, so that memory is waited for a quarter as often.
+            // Four rows at a time, so that the threads wait for memory a quarter as often.
             for (var i = slice * length; i < stop; i += 4u) {
                 let i1 = min(i + 1u, last);
                 let i2 = min(i + 2u, last);
@@ -165,7 +167,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 var line1 = four(matrix + i1 * stride, column, last);
                 var line2 = four(matrix + i2 * stride, column, last);
                 var line3 = four(matrix + i3 * stride, column, last);
-                // Rows of the next slice add nothing here.
+                // Rows that belong to the next slice add nothing here.
                 if i + 1u >= stop { line1 = vec4(0.0); }
                 if i + 2u >= stop { line2 = vec4(0.0); }
                 if i + 3u >= stop { line3 = vec4(0.0); }
@@ -208,7 +210,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     values[(2u * slice + 1u) * 64u + thread] = best_b.value;
     items[(2u * slice + 1u) * 64u + thread] = best_b.item;
     workgroupBarrier();
-    // 32 threads look through what 64 found for one dropped token, then eight through what they found, then one.
+    // For each dropped token, 32 threads reduce the results of 64, then eight threads reduce those, then one.
     let own = index / 32u;
     let lane = index % 32u;
     let start = own * 64u + lane;
@@ -232,7 +234,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var other = start + 1u; other < start + 8u; other++) {
             best = compare(best, other);
         }
-        matched[own] = min(best.item, last); // NONE where nothing was allowed, which the host rules out
+        matched[own] = min(best.item, last); // item is NONE if no column was allowed, which the host rules out
     }
     if leads {
         assigned[out] = best.item;
@@ -243,7 +245,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     if DIAGONAL && ORDER == 2u {
         workgroupBarrier();
-        // As many threads for each of the eight.
+        // Each of the eight tokens has 32 threads.
         let p = matched[own];
         var sum = 0.0;
         for (var i = lane; i < n; i += 32u) {

@@ -1,5 +1,6 @@
-// Sends every dropped token to one and the same kept token, that of the lowest score (ties to the lower index), and
-// weighs members by their scores: EViT's fused token. One workgroup for each image.
+// Assigns all dropped tokens of an image to a single kept token, the one with the lowest score (ties go to the lower
+// index), and weights the fused tokens by their scores. This is the fused token of EViT. One workgroup handles one
+// image.
 #import shared/float.wgsl
 
 struct Params {
@@ -9,7 +10,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> score: array<f32>;            // [B, N]
-@group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
+@group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped tokens
 @group(0) @binding(3) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of the kept token
 @group(0) @binding(4) var<storage, read_write> connection: array<f32>; // [B, R]: score of the dropped token
 @group(0) @binding(5) var<storage, read_write> diagonal: array<f32>;   // [B, R]: score of the kept token
@@ -38,7 +39,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if thread < half {
             let other_key = lowest_keys[thread + half];
             let other_item = lowest_items[thread + half];
-            // A thread without a token has key 0 and the largest index: it loses to everything.
+            // A thread that found no token has key 0 and the largest index, so it loses to every other.
             if other_key > lowest_keys[thread]
                 || (other_key == lowest_keys[thread] && other_item < lowest_items[thread]) {
                 lowest_keys[thread] = other_key;

@@ -1,4 +1,4 @@
-// The uniform of both kernels that match dropped tokens.
+// The uniform of the kernels that assign dropped tokens.
 struct Params {
     patches: u32, // N
     dropped: u32, // R

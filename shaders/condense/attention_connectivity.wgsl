@@ -1,7 +1,7 @@
-// What the attention probabilities say, in one pass over them. W[b, i, j] = mean over heads of probs[b, h, E + i, E + j],
-// the `attention` metric: not renormalised after the prefix columns are cut, so rows sum to at most 1. Its columns' sums
-// over strips of eight rows, which make the mean of W's rows. And dominance, D[b, j] = mean over heads of
-// probs[b, h, 0, E + j]. A thread has four columns of one strip.
+// Reduces the attention probabilities in one pass. W[b, i, j] = mean over heads of probs[b, h, E + i, E + j] is the
+// `attention` metric; it is not renormalised after the prefix columns are cut, so its rows sum to at most 1.
+// column_sums holds the sums of W's columns over strips of eight rows, from which the mean of W's rows is computed.
+// Dominance is D[b, j] = mean over heads of probs[b, h, 0, E + j]. A thread computes four columns of one strip.
 #import shared/input.wgsl
 
 struct Params {
@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let image = group.y;
     let tokens = quad * 4u + vec4(0u, 1u, 2u, 3u);
     let patch_column = (tokens >= vec4(params.prefix)) & (tokens < vec4(params.tokens));
-    // The first column may be "negative": then it is not stored.
+    // The columns of prefix tokens wrap below 0; they are not stored.
     let columns = tokens - vec4(params.prefix);
     let origin = image * params.heads * params.tokens * params.stride4 + quad;
 

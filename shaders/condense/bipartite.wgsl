@@ -1,5 +1,6 @@
-// ToMe's scores. Patch tokens whose index has the parity `first` are the set that may go: each scores the negated cosine
-// to the nearest token of the other set, which scores more than any of them and so stays whole.
+// The scores of ToMe. The patch tokens whose index has the parity `first` are candidates to be dropped: each scores the
+// negated cosine to the nearest token of the other set. Every token of the other set gets a higher score than any
+// candidate, so that all of these are kept.
 #import shared/grid.wgsl
 
 struct Params {

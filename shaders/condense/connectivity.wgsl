@@ -1,16 +1,16 @@
-// One row of r C for each workgroup, without C: r is a unit vector (a row of C) or all 1/N (the mean over rows), and
-// every factor of C is applied to it from the right.
+// Computes one row of r C for each workgroup, without storing C. r is a unit vector, which gives a row of C, or all
+// 1/N, which gives the mean over rows. The factors of C are applied to r one by one, from the right.
 //
 //   power sum   C = W + a W^2 + ... + a^(K-1) W^K
 //   Newton      C = W (I - a^K W^K) X,  X = sum over j < 2^steps of X0 (I - A X0)^j,  A = I - a W,  X0 = diag(A)^-1
 //
-// (Eq. 10 iterated `steps` times is exactly that sum.) Results are scaled by s^(1-K) for the power sum and by s^-K for
-// Newton, s = max(a, 1): that keeps K = 32 at a = 500 finite. `ratio` is a / s, `inverse` is 1 / s.
+// (The sum X equals `steps` iterations of eq. 10.) Results are scaled by s^(1-K) for the power sum and by s^-K for
+// Newton, with s = max(a, 1), which keeps K = 32 at a = 500 finite. `ratio` is a / s and `inverse` is 1 / s.
 struct Params {
     patches: u32,     // N, at most 2048
-    rows: u32,        // rows made for each image
+    rows: u32,        // rows computed for each image
     list_stride: u32, // elements of `list` from one image to the next
-    list_offset: u32, // the first row's place in it
+    list_offset: u32, // place of the first row's index in an image's `list`
     order: u32,       // K
     terms: u32,       // 2^steps
     alpha: f32,       // a
@@ -18,12 +18,12 @@ struct Params {
     inverse: f32,
 }
 
-// r is all 1/N; `list` is not read.
+// With MEAN, r is all 1/N, and `list` is not read.
 override MEAN: bool = false;
 override NEWTON: bool = false;
-// C r instead of r C: the mean over columns.
+// Compute C r instead of r C; with MEAN this is the mean over columns.
 override FROM_LEFT: bool = false;
-// Write element p of row p only.
+// Store element p of row p only.
 override DIAGONAL: bool = false;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -34,20 +34,21 @@ override DIAGONAL: bool = false;
 const THREADS: u32 = 128u;
 const CAPACITY: u32 = 2048u;
 
-var<workgroup> operand: array<f32, 2048>; // the vector being multiplied
+var<workgroup> operand: array<f32, 2048>; // the vector that is multiplied by W
 var<workgroup> partials: array<f32, 128>;
 
-// A thread owns elements thread, thread + 128, ...: element e of its Slice is index thread + 128 e.
+// A thread owns the elements thread, thread + 128, ...: element e of its Slice has the index thread + 128 e.
 alias Slice = array<f32, 16>;
 
-// Elements i to i + 3 of the operand times those of w from `at` on, `step` apart.
+// The dot product of elements i to i + 3 of `operand` with four elements of w, from `at` on and `step` apart.
 fn four(i: u32, at: u32, step: u32) -> f32 {
     return operand[i] * w[at] + operand[i + 1u] * w[at + step]
         + operand[i + 2u] * w[at + 2u * step] + operand[i + 3u] * w[at + 3u * step];
 }
 
-// v = v W (W v with FROM_LEFT). Uniform control flow. Sixteen terms to an iteration, since llvmpipe silently ends every
-// loop of a thread that has made 65,535 iterations in all: one by one, N = 577 got there at K = 24, N = 2048 at K = 3.
+// v = v W, or W v with FROM_LEFT. Call this from uniform control flow. An iteration adds sixteen terms, because
+// llvmpipe silently ends every loop of a thread once its loops have run 65,535 iterations in all. With one term for
+// each iteration, N = 577 reached that limit at K = 24, and N = 2048 at K = 3.
 fn multiply(v: ptr<function, Slice>, base: u32, thread: u32) {
     let n = params.patches;
     workgroupBarrier();
@@ -75,7 +76,7 @@ fn multiply(v: ptr<function, Slice>, base: u32, thread: u32) {
     }
 }
 
-// v = r W: a row of W where r is a unit vector. Uniform control flow.
+// v = r W, which is a row of W if r is a unit vector. Call this from uniform control flow.
 fn first_product(v: ptr<function, Slice>, base: u32, row: u32, thread: u32) {
     let n = params.patches;
     for (var j = thread; j < n; j += THREADS) {
@@ -91,8 +92,8 @@ fn start(index: u32, row: u32) -> f32 {
     return select(select(0.0, 1.0, index == row), 1.0 / f32(params.patches), MEAN);
 }
 
-// y_1 = r W, y_(m+1) = (ratio y_m + s^-m r) W; y_K is the scaled result. With DIAGONAL the last product is only made
-// where it is used. Returns true when it put the diagonal element into `partials[0]`.
+// y_1 = r W, y_(m+1) = (ratio y_m + s^-m r) W; y_K is the scaled result. With DIAGONAL, the last product is computed
+// for one element only. Returns true if that element was left in `partials[0]`.
 fn power_sum(v: ptr<function, Slice>, base: u32, row: u32, thread: u32) -> bool {
     let n = params.patches;
     first_product(v, base, row, thread);
@@ -150,7 +151,7 @@ fn truncate(v: ptr<function, Slice>, base: u32, thread: u32) {
     }
 }
 
-// v = v X (X v with FROM_LEFT).
+// v = v X, or X v with FROM_LEFT.
 fn invert(v: ptr<function, Slice>, base: u32, thread: u32) {
     let n = params.patches;
     var term = *v;
@@ -160,7 +161,7 @@ fn invert(v: ptr<function, Slice>, base: u32, thread: u32) {
         (*v)[e] = term[e];
     }
     for (var t = 1u; t < params.terms; t++) {
-        // term -= (term A) X0, and A = I - a W.
+        // term -= (term A) X0, where A = I - a W.
         var product = term;
         multiply(&product, base, thread);
         for (var j = thread; j < n; j += THREADS) {

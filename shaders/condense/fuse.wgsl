@@ -1,8 +1,8 @@
-// Eq. 12: every kept token that dropped ones are assigned to becomes the weighted mean of itself and them, where it lies.
-// No other token moves: the rows at which those that go on lie are listed, and what reads tokens next reads them by that
-// list (norm2, and the residual of fc2, which puts them next to each other). Sums run in the order in which dropped tokens
-// are listed, so two runs give the same bits. LANES neighbouring threads share a token that changes; behind them, a thread
-// for each token that goes on finds its row and size.
+// Eq. 12: every kept token that dropped tokens are assigned to becomes the weighted mean of itself and these, in place.
+// No other token moves. `rows` lists where the tokens that go on lie, and the next kernels read them through that list
+// (norm2, and fc2 for its residual, whose output has the tokens next to each other again). Sums run in the order in
+// which dropped tokens are listed, so that two runs give the same bits. LANES neighbouring threads compute one fused
+// token. After these threads come others, one for each token that goes on, which find its row and size.
 #import shared/float.wgsl
 
 struct Params {
@@ -13,8 +13,8 @@ struct Params {
     width4: u32,  // D / 4
 }
 
-// How a member counts: 0 not at all (plain pruning), 1 by connectivity (C[p, p] and C[q, p]), 2 by size, 3 by
-// connectivity without dividing by the sum of weights (EViT).
+// The weight of a fused token: 0 none, since nothing is fused (plain pruning); 1 its connectivity (C[p, p] and C[q,
+// p]); 2 its size; 3 its connectivity, without a division by the sum of weights (EViT).
 override WEIGHTS: u32 = 1u;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -25,15 +25,17 @@ override WEIGHTS: u32 = 1u;
 @group(0) @binding(5) var<storage, read> connection: array<f32>;          // C[q, p] [B, R]
 @group(0) @binding(6) var<storage, read> diagonal: array<f32>;            // C[p, p] [B, R]
 @group(0) @binding(7) var<storage, read_write> fused_sizes: array<f32>;   // [B, E + N - R]
-@group(0) @binding(8) var<storage, read_write> rows: array<u32>;          // [B, E + N - R]: where in tokens each is
+@group(0) @binding(8) var<storage, read_write> rows: array<u32>;          // [B, E + N - R]: the row of `tokens`
 
-// Threads that share a token: few on a CPU, where every thread of a subgroup costs; on a GPU enough to wait for memory once.
+// Threads that compute one fused token: few on a software adapter, where every additional thread costs time; on a GPU
+// so many that the threads wait for memory only once.
 override LANES: u32 = 8u;
-// Members that are loaded before any is added, 1 or 4: so that a GPU waits for memory once, where a CPU would only load what
-// is no member.
+// Members that are loaded before any is added, 1 or 4. With 4 a GPU waits for memory once for all four; a software
+// adapter would only load tokens that are not members.
 override AHEAD: u32 = 1u;
 
-// A dropped token, and whether it is fused into a certain other: its row of tokens, and how it counts.
+// A dropped token as a member of a fused token: its row of `tokens`, its weight, and whether it is fused into that
+// token at all.
 struct Member {
     row: u32,
     weight: f32,
@@ -48,15 +50,15 @@ fn member_at(r: u32, end: u32, own: u32, incoming: u32, listed: u32, matches: u3
     return Member(row, select(0.0, weight, counts), counts);
 }
 
-// Makes the token that dropped token number `place` of an image goes to, if that is the first to go there. Members lie
-// where no one writes: they were dropped.
+// Computes the fused token that dropped token number `place` of an image is assigned to, if no earlier dropped token is
+// assigned to the same. The members' rows are only read: they belong to dropped tokens, which no thread writes.
 fn fuse(image: u32, place: u32, lane: u32) {
     let incoming = image * (params.prefix + params.patches) + params.prefix;
     let listed = image * params.patches + params.patches - params.dropped;
     let matches = image * params.dropped;
     let index = matches + place;
     let own = assigned[index];
-    // One past the last match, and how many there are.
+    // `end` is one past the last member, and `members` counts them, with the kept token.
     var end = place;
     var members = 1.0;
     for (var r = 0u; r < params.dropped; r++) {
@@ -76,7 +78,7 @@ fn fuse(image: u32, place: u32, lane: u32) {
             weights += select(sizes[incoming + order[listed + r]], connection[matches + r], WEIGHTS != 2u);
         }
     }
-    // A sum of weights that is zero or not finite says nothing about who matters: the plain mean.
+    // If the sum of weights is zero or not finite, the weights are meaningless, and the plain mean is taken.
     let plain = WEIGHTS != 3u && !(weights != 0.0 && is_finite(weights));
     var divisor = weights;
     if plain {
@@ -85,7 +87,7 @@ fn fuse(image: u32, place: u32, lane: u32) {
         divisor = 1.0;
     }
     let target4 = own_row * params.width4;
-    // Most tokens have one match.
+    // Most fused tokens have one dropped member, which is loaded here.
     let member0 = incoming + order[listed + place];
     let source4 = member0 * params.width4;
     let kept_weight = select(own_weight, 1.0, plain);
@@ -121,7 +123,8 @@ fn fuse(image: u32, place: u32, lane: u32) {
     }
 }
 
-// Notes where the token that goes on as number `place` of an image lies, and how many patches it stands for.
+// Stores the row and the size of the token that goes on as number `place` of an image. The size is how many patches the
+// token stands for.
 fn list(image: u32, place: u32) {
     let kept = params.patches - params.dropped;
     let index = image * (params.prefix + kept) + place;

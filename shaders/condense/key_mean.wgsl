@@ -1,4 +1,4 @@
-// The mean over heads of each patch token's keys, scaled to unit length, by eight threads each.
+// The mean over heads of each patch token's keys, scaled to unit length. Eight threads compute one key.
 #import shared/row_reduce.wgsl
 #import shared/unit_key.wgsl
 
@@ -9,7 +9,7 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
 ) {
     let index = grid_index(group, counts) * ROWS + thread / LANES;
-    // Keys past the end are the last one once more and are not written, so that barriers stay in uniform control flow.
+    // Threads past the last key repeat it and store nothing, so that barriers stay in uniform control flow.
     let part = part_of(min(index, count_of_keys() - 1u), thread % LANES);
     let square = row_sum(squares_of(part), thread);
     if index < count_of_keys() {

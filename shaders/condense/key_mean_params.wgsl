@@ -1,4 +1,4 @@
-// The uniform of all kernels of mean keys.
+// The uniform of the mean-key kernels.
 struct Params {
     images: u32,      // B
     tokens: u32,      // T

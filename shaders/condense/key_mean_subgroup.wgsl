@@ -1,4 +1,4 @@
-// What key_mean.wgsl makes, an octet to a key, without barriers.
+// key_mean.wgsl with an octet for each key, without barriers.
 #import shared/octet.wgsl
 #import shared/unit_key.wgsl
 

@@ -1,5 +1,5 @@
-// y = p X Z + q A + r I for [N, N] matrices, one for each image: every step of the dense connectivity. With p = 0 the
-// product is skipped. A thread makes 4 by 4 elements.
+// y = p X Z + q A + r I for [N, N] matrices, one for each image. The kernel does every step of the dense connectivity.
+// With p = 0 the product is skipped. A thread computes 4 by 4 elements.
 struct Params {
     patches: u32, // N
     product: f32,

@@ -1,4 +1,4 @@
-// Where Newton's iteration (eq. 10) begins: A = I - a W and X0 = diag(A)^-1.
+// The start of Newton's iteration (eq. 10): A = I - a W and X0 = diag(A)^-1.
 #import shared/grid.wgsl
 
 struct Params {

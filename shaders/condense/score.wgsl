@@ -1,27 +1,28 @@
-// Eq. 11, S = -c + b D, and which tokens stay by it. One workgroup for each image. c is the mean over rows of C, made here
-// for K = 1 and 2 out of W's column sums: u = 1/N 1^T W is c for K = 1, (ratio u + inverse/N 1^T) W for K = 2, at the scale
-// of `connectivity.wgsl`. With NORMALISE c is divided by its own sum, which makes the scale of C immaterial; without it
-// `scale` restores the true one.
+// Eq. 11, S = -c + b D, and the selection of the tokens to keep by S. One workgroup handles one image. c is the mean
+// over the rows of C. For K = 1 and 2 it is computed here from W's column sums: u = 1/N 1^T W is c for K = 1, and
+// (ratio u + inverse/N 1^T) W is c for K = 2, at the scale of `connectivity.wgsl`. With NORMALISE c is divided by its
+// own sum, so that the scale of C does not matter. Without NORMALISE c is multiplied by `scale`, which restores the
+// true scale.
 #import condense/score_params.wgsl
 #import shared/float.wgsl
 #import shared/select.wgsl
 
-override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
+override ORDER: u32 = 0u; // K; 0: `column_sums` holds c itself
 override NORMALISE: bool = true;
-override CONNECTIVITY: bool = true; // whether c counts
-override DOMINANCE: bool = true;    // whether D counts
+override CONNECTIVITY: bool = true; // whether c is part of S
+override DOMINANCE: bool = true;    // whether D is part of S
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> w: array<f32>;           // W [B, N, stride], read with ORDER 2 only
 @group(0) @binding(2) var<storage, read> column_sums: array<f32>; // [B, strips, stride], or c [B, N]
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]
-@group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
-@group(0) @binding(6) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept, or DROPPED
+@group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped tokens
+@group(0) @binding(6) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept tokens, or DROPPED
 
 var<workgroup> partials: array<f32, 1024>;
 
-// Element i of what W is multiplied by with ORDER 2, else of c.
+// Element i of the vector that W is multiplied by with ORDER 2; otherwise element i of c.
 fn given(image: u32, i: u32) -> f32 {
     let n = params.patches;
     if ORDER == 0u {
@@ -35,7 +36,8 @@ fn given(image: u32, i: u32) -> f32 {
     return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
 }
 
-// keys, as floats, times W. Four groups of 64 threads share the rows; a thread has four columns of every 256.
+// Multiplies `keys`, read as floats, by W. Four groups of 64 threads divide the rows; a thread has four columns of
+// every 256.
 fn multiply(image: u32, thread: u32) {
     let n = params.patches;
     var product: array<f32, 8>;
@@ -104,7 +106,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             factor = 1.0 / sum;
         }
     }
-    // From here on a thread reads and writes keys of its own run only.
+    // From here on a thread reads and writes only the keys of its own run.
     for (var i = begin; i < end; i++) {
         var value = 0.0;
         if CONNECTIVITY {

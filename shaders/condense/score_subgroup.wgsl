@@ -1,26 +1,26 @@
-// What score.wgsl makes, in octets: a lane has four columns of W, and one of every eight rows' factors, which the octet has
-// from there. THREADS / 64 parts of a workgroup share the rows.
+// score.wgsl by octets. For the product with W, a lane has four columns of W, and loads the factor of one of every
+// eight rows; the octet exchanges these factors. The rows are divided among THREADS / 64 parts of the workgroup.
 #import condense/score_params.wgsl
 #import shared/float.wgsl
 #import shared/matrix.wgsl
 #import shared/select_subgroup.wgsl
 
-override ORDER: u32 = 0u; // K; 0: `column_sums` is c itself
+override ORDER: u32 = 0u; // K; 0: `column_sums` holds c itself
 override NORMALISE: bool = true;
-override CONNECTIVITY: bool = true; // whether c counts
-override DOMINANCE: bool = true;    // whether D counts
-override WHOLE: bool = false;       // whether rows of column_sums are of whole vec4s
+override CONNECTIVITY: bool = true; // whether c is part of S
+override DOMINANCE: bool = true;    // whether D is part of S
+override WHOLE: bool = false;       // whether rows of column_sums are whole vec4s
 
 @group(0) @binding(0) var<uniform> params: Params;
 // Binding 1 is W (shared/matrix.wgsl), read with ORDER 2 only.
 @group(0) @binding(2) var<storage, read> column_sums: array<vec4<f32>>; // [B, strips, stride], or c [B, N]
 @group(0) @binding(3) var<storage, read> dominance: array<f32>;   // D [B, N]
-@group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]; c on the way, with ORDER 2
-@group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
-@group(0) @binding(6) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept, or DROPPED
+@group(0) @binding(4) var<storage, read_write> score: array<f32>; // S [B, N]; with ORDER 2 first c
+@group(0) @binding(5) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped tokens
+@group(0) @binding(6) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept tokens, or DROPPED
 
-// Columns of a pass of `times_w`, those before the first and past the last included, and what each part of the workgroup
-// found for them.
+// `times_w` takes COLUMNS columns in a pass, including padding before the first and after the last column. `partials`
+// holds the sums of each part of the workgroup for them.
 const COLUMNS: u32 = 256u;
 var<workgroup> partials: array<f32, 1024>;
 
@@ -28,7 +28,7 @@ fn sum_at(at: u32) -> f32 {
     return column_sums[at / 4u][at % 4u];
 }
 
-// Element i of what W is multiplied by with ORDER 2, else of c.
+// Element i of the vector that W is multiplied by with ORDER 2; otherwise element i of c.
 fn given(image: u32, i: u32) -> f32 {
     let n = params.patches;
     if ORDER == 0u {
@@ -37,8 +37,8 @@ fn given(image: u32, i: u32) -> f32 {
     var sum = 0.0;
     var at = image * params.strips * params.stride + params.shift + i;
     var strip = 0u;
-    // By fours: llvmpipe leaves every loop of a thread once they have had 65,535 rounds together, and there may be as many
-    // strips as tokens.
+    // Four strips for each iteration: llvmpipe ends every loop of a thread once its loops have run 65,535 iterations in
+    // all, and there may be as many strips as tokens.
     for (; strip + 3u < params.strips; strip += 4u) {
         sum += sum_at(at);
         sum += sum_at(at + params.stride);
@@ -54,7 +54,7 @@ fn given(image: u32, i: u32) -> f32 {
     return select(mean, params.ratio * mean + params.inverse / f32(n), ORDER == 2u);
 }
 
-// The sums of four columns of W.
+// The sums over all strips of four columns.
 fn sum_four(image: u32, quad: u32) -> vec4<f32> {
     var sum = vec4<f32>(0.0);
     let stride4 = params.stride / 4u;
@@ -65,7 +65,7 @@ fn sum_four(image: u32, quad: u32) -> vec4<f32> {
     return sum;
 }
 
-// Elements of four columns into keys, with ORDER 1 and 2.
+// Stores the elements of four columns to `keys`, with ORDER 1 and 2.
 fn give_four(image: u32, quad: u32) {
     let n = params.patches;
     let sum = sum_four(image, quad);
@@ -78,15 +78,15 @@ fn give_four(image: u32, quad: u32) {
     if columns.w < n { keys[columns.w] = value.w; }
 }
 
-// keys, as floats, times W, for four columns and eights of rows, `step` apart, from `begin` on. A row past the end is the
-// last one again, times 0.
+// Multiplies `keys`, read as floats, by four columns of W. The octet adds eight rows in each iteration, from row
+// `begin` on, and advances by `step`. A row past the end is the last one, times 0.
 fn product(image: u32, begin: u32, step: u32, columns: Columns, own: Octet) -> vec4<f32> {
     let n = params.patches;
     let stride = row_step();
     let matrix = row_of(image, n, 0u);
     let last = row_of(image, n, n - 1u);
     var sum = vec4<f32>(0.0);
-    // Counted from where the image begins: see assign_subgroup.wgsl.
+    // The loop starts at an offset that depends on the image; the reason is in assign_subgroup.wgsl.
     var i = begin;
     for (var row = matrix + begin * stride; row <= last; row += step * stride) {
         let mine = i + own.lane;
@@ -104,7 +104,7 @@ fn product(image: u32, begin: u32, step: u32, columns: Columns, own: Octet) -> v
     return sum;
 }
 
-// keys, as floats, times W, into score.
+// Multiplies `keys`, read as floats, by W. The product passes through `score` and ends in `keys`.
 fn times_w(image: u32, thread: u32, own: Octet) {
     let n = params.patches;
     let parts = THREADS / 64u;
@@ -114,7 +114,7 @@ fn times_w(image: u32, thread: u32, own: Octet) {
         let place = own.index % 8u * 32u + own.lane * 4u;
         let begin = pass_index * COLUMNS + own.index % 8u * 32u;
         var sum = vec4<f32>(0.0);
-        // The same for the whole octet.
+        // The condition is the same for the whole octet.
         if begin < width {
             sum = product(image, part * 8u, parts * 8u, columns_of(begin / 4u + own.lane), own);
         }
@@ -125,7 +125,7 @@ fn times_w(image: u32, thread: u32, own: Octet) {
         partials[at + 3u] = sum.w;
         workgroupBarrier();
         for (var i = thread; i < COLUMNS; i += THREADS) {
-            // Wraps below 0 before the first.
+            // This wraps below 0 before the first column.
             let column = pass_index * COLUMNS + i - params.shift;
             if column < n {
                 var total = 0.0;
@@ -137,7 +137,7 @@ fn times_w(image: u32, thread: u32, own: Octet) {
         }
         workgroupBarrier();
     }
-    // What this thread wrote above.
+    // These are the elements that this thread stored above.
     for (var i = thread; i < n; i += THREADS) {
         keys[i] = bitcast<u32>(score[image * n + i]);
     }
@@ -151,7 +151,7 @@ fn main(
     @builtin(subgroup_invocation_id) invocation: u32,
 ) {
     let own = octet(subgroup, subgroup_size, invocation);
-    // Not the local index: which threads are neighbours in a subgroup is the driver's to say.
+    // This is not the local invocation index, because the driver decides which threads are neighbours in a subgroup.
     let thread = own.index * 8u + own.lane;
     let n = params.patches;
     let image = group.x;
@@ -188,7 +188,7 @@ fn main(
             factor = 1.0 / sum;
         }
     }
-    // From here on a thread reads and writes keys of its own only.
+    // From here on a thread reads and writes only its own keys, until the selection.
     for (var i = thread; i < n; i += THREADS) {
         var value = 0.0;
         if CONNECTIVITY {

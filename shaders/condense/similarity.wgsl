@@ -1,5 +1,6 @@
-// y[b, i, j] between patch tokens i and j: their dot product, or with DISTANCE their negated distance. Distances come from
-// differences: from squares and products, those of near tokens would be rounding. A thread makes 4 by 4 of them.
+// y[b, i, j] is the dot product of patch tokens i and j, or with DISTANCE their negated distance. Distances are
+// computed from differences: computed from squares and dot products, the distance of near tokens would be rounding
+// error. A thread computes 4 by 4 elements.
 struct Params {
     prefix: u32,  // E
     patches: u32, // N

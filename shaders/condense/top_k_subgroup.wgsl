@@ -1,12 +1,12 @@
-// What top_k.wgsl makes, in octets.
+// top_k.wgsl by octets.
 #import condense/top_k_params.wgsl
 #import shared/float.wgsl
 #import shared/select_subgroup.wgsl
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> score: array<f32>;       // [B, N]
-@group(0) @binding(2) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped
-@group(0) @binding(3) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept, or DROPPED
+@group(0) @binding(2) var<storage, read_write> order: array<u32>; // [B, N]: kept, then dropped tokens
+@group(0) @binding(3) var<storage, read_write> slot: array<u32>;  // [B, N]: place among the kept tokens, or DROPPED
 
 @compute @workgroup_size(THREADS)
 fn main(

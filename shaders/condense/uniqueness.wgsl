@@ -1,6 +1,7 @@
-// S[i] = (1 - u[i]) D[i]^g size[i]^h, u[i] the largest cosine of i to a token that outranks it in dominance (equal dominance: the
-// lower index outranks), -1 where none does. Of two near-twins only the less dominant one can then go. A workgroup has 64
-// tokens: a thread looks at four of them, down every row of so many.
+// S[i] = (1 - u[i]) D[i]^g size[i]^h, where u[i] is the largest cosine of token i with a token that outranks it, or -1
+// if none does. A token outranks another if it has a larger dominance, or the same dominance and a lower index. So of
+// two nearly equal tokens, only the less dominant one gets a low score. A workgroup handles 64 tokens: a thread handles
+// four of them, on every ROWS-th row of the cosines.
 #import shared/float.wgsl
 
 struct Params {
@@ -16,14 +17,14 @@ struct Params {
 @group(0) @binding(3) var<storage, read> sizes: array<f32>;       // [B, E + N], at least 1
 @group(0) @binding(4) var<storage, read_write> score: array<f32>; // [B, N]
 
-// Rows that are looked at side by side, 4 or 16: on a CPU more would only be more threads.
+// Rows of cosines that are read side by side, 4 or 16. On a software adapter 4 are enough: more would only add threads.
 override ROWS: u32 = 4u;
 override THREADS: u32 = 16u * ROWS;
 
 override PARTIALS_LENGTH: u32 = 64u * ROWS;
 var<workgroup> partials: array<f32, PARTIALS_LENGTH>; // [ROWS, 64]
 
-// D^g; 0 and NaN, where the logarithm inside pow is of no use, come out as themselves.
+// D^g. A base of 0 or NaN, for which pow is not reliable, is returned unchanged, except that 0^0 is 1.
 fn power(base: f32) -> f32 {
     if params.exponent == 0.0 {
         return select(1.0, base, is_nan(base));
@@ -49,7 +50,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     );
     var most = vec4(-1.0);
     if tokens.x < n {
-        // Down columns: neighbouring threads read neighbouring elements, and the matrix is symmetric.
+        // Threads go down columns, because neighbouring threads then read neighbouring elements; the matrix is
+        // symmetric.
         for (var other = rest; other < n; other += ROWS) {
             let theirs = vec4(dominance[first + other]);
             let at = (first + other) * n;
