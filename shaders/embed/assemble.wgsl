@@ -1,5 +1,5 @@
-// The network's first tokens: prefix tokens (class, distillation, registers; their position is added at load), then
-// projected patches plus their position.
+// The network's first tokens: the prefix tokens (class, distillation, registers; their position was added when they
+// were loaded), then the projected patches plus their position.
 #import shared/grid.wgsl
 
 struct Params {
@@ -14,7 +14,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> prefix: array<vec4<f32>>;       // [E, D/4]
 @group(0) @binding(3) var<storage, read> position: array<vec4<f32>>;     // [N, D/4]
 @group(0) @binding(4) var<storage, read_write> tokens: array<vec4<f32>>; // [B, E + N, D/4]
-@group(0) @binding(5) var<storage, read_write> sizes: array<f32>;        // [B, E + N], all 1 here
+@group(0) @binding(5) var<storage, read_write> sizes: array<f32>;        // [B, E + N], set to 1
 
 @compute @workgroup_size(64)
 fn main(

@@ -1,7 +1,8 @@
-// A convolution of square images with zeros around them, its batch norm folded into w and bias, then ReLU or nothing. A
-// thread keeps 8 neighbouring pixels by 2 vec4 of output channels in registers, with no barrier and no workgroup memory:
-// loads are what costs on llvmpipe, where a pixel and a vec4 at a time ran at 0.15 of the speed. With ROW3 (kernels 3 wide
-// at stride 1) the 10 input pixels under those 8 are loaded once for all three columns of the kernel: 1.5 times as fast.
+// A convolution of square images that are padded with zeros, with its batch norm folded into w and bias, then ReLU or
+// nothing. A thread keeps 8 neighbouring pixels by 2 vec4s of output channels in registers, with no barrier and no
+// workgroup memory. Loads are the main cost on llvmpipe: with one pixel and one vec4 for each thread, it ran at 0.15 of
+// the speed. With ROW3 (for kernels 3 wide with stride 1), the 10 input pixels under the 8 are loaded once for all
+// three columns of the kernel, which is 1.5 times as fast.
 #import embed/convolve_params.wgsl
 #import shared/grid.wgsl
 
@@ -14,19 +15,20 @@ override ROW3: bool = false;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [B, O, U, U]
 
-// The pixel in column `column` of the line that starts at `line`: zero outside, where `column` may have wrapped.
+// The pixel in column `column` of the line that starts at `line`. It is zero outside the image; `column` wraps left of
+// it.
 fn pixel(line: u32, column: u32) -> f32 {
     return select(0.0, x[line + min(column, params.side - 1u)], column < params.side);
 }
 
-// Writes output channels 4 `channel4` and up of one pixel, `at` being its place in the first of them.
+// Stores output channels 4 `channel4` to 4 `channel4` + 3 of one pixel, whose index in the first of them is `at`.
 fn store(present: bool, at: u32, channel4: u32, acc: vec4<f32>) {
     if !present {
         return;
     }
     var value = acc + bias[channel4];
     if RELU {
-        // Not max, which may lose a NaN.
+        // This is not max, which may lose a NaN.
         value = select(value, vec4(0.0), value < vec4(0.0));
     }
     let area = params.out_side * params.out_side;
@@ -43,7 +45,8 @@ fn main(
     @builtin(num_workgroups) counts: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    // Neighbouring threads take neighbouring output channels; a thread's second four are half of all further on.
+    // Neighbouring threads take neighbouring output channels. A thread's second vec4 lies half of all channels after
+    // its first.
     let half = (params.columns4 + 1u) / 2u;
     let across = (params.out_side + 7u) / 8u;
     let index = grid_index(group, counts) * 64u + thread;
@@ -72,7 +75,7 @@ fn main(
     var b5 = vec4<f32>(0.0);
     var b6 = vec4<f32>(0.0);
     var b7 = vec4<f32>(0.0);
-    // Lines and columns left of or above the image wrap to numbers past its end.
+    // Lines above the image, and columns left of it, wrap to numbers past its end.
     let first_line = top * params.stride - params.padding;
     let first = left * params.stride - params.padding;
     let s = params.stride;

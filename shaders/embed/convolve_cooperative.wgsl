@@ -1,7 +1,7 @@
-// convolve.wgsl by cooperative matrices, of numbers rounded to f16, with f32 sums. A convolution is a product: a row for each
-// pixel of y, of what lies under the kernel there, times w. The rows are never written: slabs of them are gathered on the way
-// through registers into workgroup memory; while one is multiplied the next is fetched. Subgroups, two across and DOWN down,
-// keep 2 by 2 sums each.
+// convolve.wgsl by cooperative matrices of numbers rounded to f16, with f32 sums. A convolution is a matrix product:
+// each pixel of y has a row, of the inputs under the kernel there, and the rows are multiplied by w. The rows are never
+// stored in full: slabs of them are gathered through registers into workgroup memory, and while one slab is multiplied,
+// the next is fetched. A workgroup has DOWN by two subgroups, and each keeps 2 by 2 matrices of sums.
 #import embed/convolve_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/grid.wgsl
@@ -9,30 +9,32 @@
 #import shared/words.wgsl
 
 override RELU: bool = false;
-// K once more, as a number that a compiler divides by.
+// `params.kernel` as a constant, so that the compiler knows the divisor.
 override KERNEL: u32 = 3u;
-// Channels of x are a whole number of slabs: a slab is of channels under one place of the kernel. Else it is of places,
-// channel by channel, as w has them.
+// Whether the channels of x are a whole number of slabs. If so, a slab is made of channels under one place of the
+// kernel. If not, it is made of places of the kernel, channel by channel, as w has them.
 override WHOLE: bool = true;
 override DOWN: u32 = 2u;
-// SUBGROUPS times the most threads that a subgroup may have here: a multiple of ROWS. Where subgroups turn out smaller there
-// are more of them: the others repeat what these do, but store nothing.
+// SUBGROUPS times the largest size that a subgroup may have here; a multiple of ROWS. If the subgroups are smaller, a
+// workgroup has more of them: the additional ones repeat the work of the others, but store nothing.
 override THREADS: u32 = 128u;
-// 1 where there may be such others, else 0.
+// 1 if there may be such additional subgroups, else 0.
 override OTHERS: u32 = 1u;
 
 override SUBGROUPS: u32 = 2u * DOWN;
 override ROWS: u32 = 2u * DOWN * SIDE;
 const COLUMNS4: u32 = SIDE;
 const DEPTH: u32 = 2u * SIDE;
-// Numbers of a slab's row that a thread gathers, next to each other: 4, 8 or 16.
+// Neighbouring numbers of a slab's row that a thread gathers: 4, 8 or 16.
 override EACH: u32 = DEPTH * ROWS / THREADS;
-// Rows of a slab are 16 bytes further apart than they are long, so that those of one matrix lie in different banks.
+// Rows of a slab are stored 16 bytes further apart than they are long, so that the rows of one matrix lie in different
+// banks.
 const LEFT_STRIDE8: u32 = DEPTH / 8u + 1u;
 const RIGHT_STRIDE8: u32 = COLUMNS4 / 2u + 1u;
 override LEFT8: u32 = ROWS * LEFT_STRIDE8;
 const RIGHT8: u32 = DEPTH * RIGHT_STRIDE8;
-// Sums on their way from matrix to y: a slot for each subgroup that stores, and one for all the others.
+// Matrices of sums pass through `sums` on their way to y: each subgroup that stores has a slot, and all others have one
+// together.
 const SLOT4: u32 = SIDE * SIDE / 4u;
 override SUMS4: u32 = (SUBGROUPS + OTHERS) * SLOT4;
 
@@ -42,8 +44,8 @@ override SUMS4: u32 = (SUBGROUPS + OTHERS) * SLOT4;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [B, O, U, U]
 
-// Where a pixel of y has its kernel: the image's first number, and the kernel's first line and column, which wrap to
-// numbers past the image's end where they lie above it or to its left.
+// Where the kernel lies for a pixel of y: the index of the image's first number, and the kernel's first line and
+// column. Above the image, and left of it, these wrap to numbers past its end.
 struct Under {
     image: u32,
     line: u32,
@@ -60,7 +62,7 @@ fn under(pixel: u32) -> Under {
     );
 }
 
-// What lies under place `tap` of the kernel in channel `input`: zero outside the image.
+// The input under place `tap` of the kernel in channel `input`; zero outside the image.
 fn number(at: Under, input: u32, tap: u32) -> f32 {
     let line = at.line + tap / KERNEL;
     let column = at.column + tap % KERNEL;
@@ -71,7 +73,7 @@ fn number(at: Under, input: u32, tap: u32) -> f32 {
     return value;
 }
 
-// Four of the numbers that a thread gathers of a slab that begins at `first`.
+// Four of the numbers that a thread gathers of the slab that begins at `first`.
 fn fetch_left(part: u32, thread: u32, at: Under, first: u32) -> vec4<f32> {
     var four = vec4<f32>(0.0);
     if part * 4u >= EACH {
@@ -104,8 +106,8 @@ fn stage_left(part: u32, thread: u32, value: vec4<f32>) {
     }
 }
 
-// A thread's vec4 number i of the weights of a slab; past the last column of w it is that one once more, which is never
-// stored, and past the last row zero.
+// A thread's vec4 number i of a slab of the weights. Columns past the end of w repeat the last one, and are never
+// stored; rows past the end are zero.
 fn fetch_right(i: u32, thread: u32, first: u32, first_column4: u32) -> vec4<f32> {
     let at = thread + i * THREADS;
     if i * THREADS >= DEPTH * COLUMNS4 || at >= DEPTH * COLUMNS4 {
@@ -131,14 +133,15 @@ fn stage_right(i: u32, thread: u32, value: vec4<f32>) {
     }
 }
 
-// A thread's place among those of its subgroup.
+// The slot in `sums` of a thread's subgroup, the thread's index in the subgroup, and the number of threads there.
 struct Lane {
     slot: u32,
     index: u32,
     count: u32,
 }
 
-// A matrix of sums, by pixels and channels, to y, where neighbouring pixels are neighbours: so are the lanes that have them.
+// Stores a matrix of sums, pixels by channels, to y. Neighbouring lanes store neighbouring pixels, which are neighbours
+// in memory.
 fn store(sum: Sum, lane: Lane, first_pixel: u32, first_column4: u32) {
     let slot = lane.slot * SLOT4;
     put_sum(sum, slot, SIDE / 4u);
@@ -151,7 +154,7 @@ fn store(sum: Sum, lane: Lane, first_pixel: u32, first_column4: u32) {
             var value = take_sum(slot + i % SIDE * (SIDE / 4u) + i / SIDE);
             value += bias[min(column4, params.columns4 - 1u)];
             if RELU {
-                // Not max, which may lose a NaN.
+                // This is not max, which may lose a NaN.
                 value = select(value, vec4(0.0), value < vec4(0.0));
             }
             if pixel < params.images * area {
@@ -186,7 +189,7 @@ fn main(
     let place = grid_index(group, counts);
     let first_pixel = place / across * ROWS;
     let first_column4 = place % across * COLUMNS4;
-    // Past the last pixel it is that one once more, of which nothing is stored.
+    // Pixels past the end repeat the last one, and are not stored.
     let last_pixel = params.images * params.out_side * params.out_side - 1u;
     let at = under(min(first_pixel + thread % ROWS, last_pixel));
     let row = subgroup / 2u % DOWN * 2u * SIDE;
@@ -216,7 +219,7 @@ fn main(
         stage_right(2u, thread, w2);
         stage_right(3u, thread, w3);
         workgroupBarrier();
-        // After the last slab it comes once more, for nothing.
+        // After the last slab it is fetched once more, and not used.
         let next = select(first, first + DEPTH, first + DEPTH < depth);
         x0 = fetch_left(0u, thread, at, next);
         x1 = fetch_left(1u, thread, at, next);

@@ -1,4 +1,4 @@
-// The uniform of every kernel of convolutions.
+// The uniform of the convolution kernels.
 struct Params {
     images: u32,   // B
     inputs: u32,   // C

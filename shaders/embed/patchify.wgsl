@@ -1,5 +1,6 @@
 // Cuts images into patches, one row each, in the order of a convolution's weight: channel, then y, then x. Rows are
-// padded with zeros to a multiple of four, so that the projection reads them as vec4. A thread makes four elements.
+// padded with zeros to a multiple of four, so that the projection can read them as vec4s. A thread writes four
+// elements.
 #import shared/grid.wgsl
 #import shared/output.wgsl
 
@@ -16,14 +17,15 @@ struct Params {
 @group(0) @binding(1) var<storage, read> pixels: array<f32>;            // [B, C, height, width]
 @group(0) @binding(2) var<storage, read_write> patches: array<Output4>; // [B, N, stride4]
 
-// Where an element of a patch row is in its image.
+// The place of an element of a patch row: its channel, and its pixel in the patch.
 struct Place {
     channel: u32,
     y: u32, // in the patch
     x: u32,
 }
 
-// The element after it. Divisions by what is not constant cost more than everything else here.
+// The place of the next element. It avoids divisions by numbers that are not constant, which would cost more than all
+// else here.
 fn next(place: Place) -> Place {
     let x = place.x + 1u;
     if x < params.patch_side {

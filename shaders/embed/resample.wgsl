@@ -1,36 +1,38 @@
-// One axis of the resize and crop of every photograph in a batch, in Pillow's integers: weights of 22 bits after the point
-// that the host has rounded, sums of 32 bits, bytes between the axes. So the pixels are, to the bit, those of
-// src/input/resample.rs, on every adapter. The first pass makes words of three bytes, the second the network's pixels.
+// One axis of the resize and crop of every photograph in a batch, in the integer arithmetic of Pillow: the host rounds
+// weights to 22 fractional bits, sums have 32 bits, and the pixels between the two passes are bytes. So the pixels
+// equal those of src/input/resample.rs to the bit, on every adapter. The first pass writes words of three bytes, the
+// second the network's pixels.
 #import shared/grid.wgsl
 
 struct Params {
-    images: u32,      // B, jobs of each pass that there is room for
-    side: u32,        // windows of a photograph: pixels along the network's image
-    pixel_bytes: u32, // of a pixel of `source`: 3, packed, or 4
+    images: u32,      // B, the most jobs that a pass can have
+    side: u32,        // pixels along the network's image: windows of a photograph
+    pixel_bytes: u32, // bytes of a pixel of `source`: 3, packed, or 4
     last: u32,        // 1: the second pass
 }
 
 struct Job {
-    lines: u32,       // how often the windows are applied
+    lines: u32,       // lines that the windows are applied to
     line_fastest: u32, // 1: neighbouring threads take neighbouring lines; 0: neighbouring windows
     source: u32,      // byte of `source` at which the photograph starts
-    line_step: u32,   // source pixels from a line to the next
-    tap_step: u32,    // source pixels along a line
+    line_step: u32,   // source pixels from one line to the next
+    tap_step: u32,    // source pixels from one tap to the next
     target_first: u32, // element of `out` at which the photograph starts
-    target_line: u32, // elements of `out` from a line to the next
-    target_step: u32, // elements of `out` from a window to the next
-    windows: u32,     // word of `batch` with the first window: first tap, word of its first weight, taps
+    target_line: u32, // elements of `out` from one line to the next
+    target_step: u32, // elements of `out` from one window to the next
+    windows: u32,     // word of `batch` with the first window: first tap, word of its first weight, number of taps
 }
 
-// Words of a job in `batch`, and of the table before the jobs: the pixel that each byte becomes, [3, 256] f32.
+// Words of `batch` for each job (JOB), and for the table before the jobs (BYTES). The table is [3, 256] f32: the value
+// of the network's pixel for each byte, by channel.
 const JOB: u32 = 9u;
 const BYTES: u32 = 768u;
-// Bits after the point of a weight.
+// Fractional bits of a weight.
 const BITS: u32 = 22u;
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> batch: array<u32>;      // [768] f32, [2, B, 9] jobs, windows and weights
-@group(0) @binding(2) var<storage, read> source: array<u32>;     // [height, width, 3 or 4] bytes of each image, where its job says
+@group(0) @binding(2) var<storage, read> source: array<u32>;     // bytes [height, width, 3 or 4] of each image
 @group(0) @binding(3) var<storage, read_write> out: array<u32>;  // words of pixels, or [B, 3, side, side] f32
 
 fn job_of(image: u32) -> Job {
@@ -73,7 +75,7 @@ fn main(
     let taps = batch[at + 2u];
     let weights = batch[at + 1u];
     var byte = job.source + (line * job.line_step + batch[at] * job.tap_step) * params.pixel_bytes;
-    // A half, so that the shift rounds.
+    // A half in fixed point, so that the shift rounds to nearest.
     var sums = vec3<i32>(1 << (BITS - 1u));
     for (var tap = 0u; tap < taps; tap++) {
         sums += bitcast<i32>(batch[weights + tap]) * load(byte);

@@ -1,6 +1,7 @@
-// A texture that the application rendered to normalised pixels, as one image of a batch: resized on the short side, cut
-// to the centre square, as src/input does with a photograph. The filter is evaluated in two dimensions at once, and
-// widened by the ratio of a reduction, so that every texel counts.
+// Turns a texture that the application rendered into the normalised pixels of one image of a batch. It is resized on
+// the short side and cropped to the centre square, as src/input does with a photograph. The filter is evaluated in two
+// dimensions at once. When the texture is reduced, the filter is widened by the ratio of the reduction, so that every
+// texel counts.
 #import shared/grid.wgsl
 
 struct Params {
@@ -10,10 +11,10 @@ struct Params {
     height: u32,   // texels
     scale_x: f32,  // texels per pixel
     scale_y: f32,
-    offset_x: f32, // texels left of the pixels that the crop keeps
-    offset_y: f32, // texels above them
+    offset_x: f32, // texels left of the part that the crop keeps
+    offset_y: f32, // texels above that part
     bicubic: u32,  // 1: cubic convolution with a = -0.5; 0: bilinear
-    srgb: u32,     // 1: loading decodes sRGB, so encode again
+    srgb: u32,     // 1: loading decodes sRGB, so the values are encoded again
     mean_r: f32,
     mean_g: f32,
     mean_b: f32,
@@ -42,7 +43,7 @@ fn load(x: u32, y: u32) -> vec3<f32> {
     if params.srgb == 0u {
         return colour;
     }
-    // Formats that decode sRGB have 8 bits a channel: rounding gives back the very byte.
+    // Formats that decode sRGB have 8 bits in a channel, so rounding restores the exact byte.
     let curve = 1.055 * pow(max(colour, vec3(0.0)), vec3(1.0 / 2.4)) - 0.055;
     return round(select(curve, colour * 12.92, colour <= vec3(0.0031308)) * 255.0) / 255.0;
 }
@@ -58,7 +59,7 @@ fn main(
     if index >= area {
         return;
     }
-    // Where this pixel's centre lies among the texels, and how far the filter reaches from there.
+    // The centre of this pixel in texels, and how far the filter reaches from there.
     let centre_x = (f32(index % params.side) + 0.5) * params.scale_x + params.offset_x;
     let centre_y = (f32(index / params.side) + 0.5) * params.scale_y + params.offset_y;
     let stretch_x = max(params.scale_x, 1.0);
@@ -78,7 +79,8 @@ fn main(
             row += w * load(x, y);
             row_total += w;
         }
-        // Clamped between the axes too, as where photographs are resized to bytes twice: overshoot does not pass on.
+        // Rows are clamped too, as they are where a photograph is resized to bytes twice, so that overshoot of the
+        // first axis does not reach the second.
         let w = weight((f32(y) - centre_y + 0.5) / stretch_y);
         sum += w * clamp(row / row_total, vec3(0.0), vec3(1.0));
         total += w;

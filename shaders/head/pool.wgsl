@@ -1,11 +1,11 @@
-// What the classifier sees: the first FIRST tokens side by side (class; class and distillation), then, with MEAN = 1, the
-// mean of the patch tokens, each weighted by how many patches it stands for.
+// The input of the classifier: the first FIRST tokens side by side (class; or class and distillation), then, with MEAN
+// = 1, the mean of the patch tokens, weighted by their sizes.
 struct Params {
     tokens: u32, // T
     prefix: u32, // E
     width4: u32, // D / 4
-    first: u32,  // tokens to take
-    mean: u32,   // 1: the mean too
+    first: u32,  // tokens to take from the front
+    mean: u32,   // 1: the mean follows them
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,7 +24,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let tokens = image * params.tokens;
     if element < taken {
-        // The first tokens lie side by side in memory already.
+        // The first tokens already lie side by side in memory.
         pooled[image * width + element] = x[tokens * params.width4 + element];
     } else {
         var sum = vec4<f32>(0.0);

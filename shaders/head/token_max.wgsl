@@ -1,11 +1,12 @@
-// Adds to each image's logits a share of the largest that any patch token gives each class (LV-ViT's auxiliary head).
+// Adds to each image's logits `share` times the largest logit that any patch token gives each class (the auxiliary head
+// of LV-ViT).
 #import shared/float.wgsl
 #import shared/grid.wgsl
 
 struct Params {
     images: u32,  // B
     tokens: u32,  // T
-    prefix: u32,  // E; these tokens do not count
+    prefix: u32,  // E; prefix tokens do not count
     classes: u32,
     share: f32,
 }
@@ -29,7 +30,7 @@ fn main(
     var most = x[(rows + params.prefix) * params.classes + column];
     for (var token = params.prefix + 1u; token < params.tokens; token++) {
         let value = x[(rows + token) * params.classes + column];
-        // NaN stays: a comparison would lose it, and with it the news that something overflowed.
+        // A NaN is kept: a plain comparison would lose it, and with it the sign that something overflowed.
         if value > most || is_nan(value) {
             most = select(value, most, is_nan(most));
         }

@@ -1,4 +1,4 @@
-// Rows without the columns that pad them to whole vec4s.
+// Copies rows without the columns that pad them to whole vec4s.
 #import shared/grid.wgsl
 
 struct Params {
