@@ -1,35 +1,37 @@
-// What assign.wgsl makes, in octets: one workgroup for 8 GROUPS dropped tokens of an image. An octet looks through 32
-// columns of every 256, of which a lane has 4; lane r then has the best of row r. With ORDER 2 a lane loads its own row's
-// element of what W is multiplied by, and the octet has it by shuffle: an element of W serves all the rows.
+// assign.wgsl by octets: one workgroup handles 8 GROUPS dropped tokens of an image. An octet searches 32 columns of
+// every 256, of which a lane has 4. Lane r then has the best of row r. With ORDER 2, a lane loads its own row's element
+// of the vector that W is multiplied by, and the octet reads it by a shuffle, so that a loaded element of W serves all
+// the rows.
 #import condense/assign_params.wgsl
 #import shared/float.wgsl
 #import shared/matrix.wgsl
 #import shared/octet.wgsl
 
 override ORDER: u32 = 0u;
-override PARITY: u32 = 2u; // 2: any
+override PARITY: u32 = 2u; // 2: any index
 override DIAGONAL: bool = false;
-override GROUPS: u32 = 2u; // of 8 dropped tokens, 1 or 2
+override GROUPS: u32 = 2u; // groups of 8 dropped tokens, 1 or 2
 
 @group(0) @binding(0) var<uniform> params: Params;
-// The matrix is W, of N rows, or C[q, :], of R.
-@group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped
-@group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]
-@group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among incoming tokens
+// The matrix `w` (shared/matrix.wgsl) is W, of N rows, or C[q, :], of R rows.
+@group(0) @binding(2) var<storage, read> order: array<u32>;            // [B, N]: kept, then dropped tokens
+@group(0) @binding(3) var<storage, read> slot: array<u32>;             // [B, N]: place among the kept, or DROPPED
+@group(0) @binding(4) var<storage, read_write> assigned: array<u32>;   // [B, R]: index of p among the patch tokens
 @group(0) @binding(5) var<storage, read_write> connection: array<f32>; // [B, R]: C[q, p]
 @group(0) @binding(6) var<storage, read_write> diagonal: array<f32>;   // [B, R]: C[p, p]
 
 const DROPPED: u32 = 0xffffffffu;
 const NONE: u32 = 0xffffffffu;
 
-// The lower key comes first, then the lower item. NaN has the largest key, and nothing found that and the largest item.
+// A column of C as a candidate. The lower key comes first, then the lower item. NaN has the largest key. A search that
+// found nothing has the largest key and the largest item, NONE.
 struct Best {
     key: u32,
     item: u32,
     value: f32,
 }
 
-// [16, 8]: what each octet found best for each row.
+// [16, 8]: the best that each octet found for each row.
 var<workgroup> keys: array<u32, 128>;
 var<workgroup> items: array<u32, 128>;
 var<workgroup> values: array<f32, 128>;
@@ -43,7 +45,7 @@ fn candidate(value: f32, item: u32, allowed: bool) -> Best {
     return Best(select(0xffffffffu, descending_key(value), allowed), select(NONE, item, allowed), value);
 }
 
-// The best of an octet's lanes, in all of them.
+// The best of an octet's lanes, which every lane gets.
 fn octet_best(own: Best) -> Best {
     let pair = better(own, shuffled(own, 1u));
     let four = better(pair, shuffled(pair, 2u));
@@ -54,7 +56,7 @@ fn shuffled(own: Best, mask: u32) -> Best {
     return Best(subgroupShuffleXor(own.key, mask), subgroupShuffleXor(own.item, mask), subgroupShuffleXor(own.value, mask));
 }
 
-// Row r of the tile: lane r takes what is better than what it has.
+// Searches row r of the tile: lane r replaces its best if the octet found a better one.
 fn take(best: ptr<function, Best>, c: vec4<f32>, columns: vec4<u32>, allowed: vec4<bool>, lane: u32, r: u32) {
     let low = better(candidate(c.x, columns.x, allowed.x), candidate(c.y, columns.y, allowed.y));
     let high = better(candidate(c.z, columns.z, allowed.z), candidate(c.w, columns.w, allowed.w));
@@ -75,7 +77,7 @@ fn take_all(best: ptr<function, Best>, c: ptr<function, Rows>, columns: vec4<u32
     take(best, (*c)[7], columns, allowed, lane, 7u);
 }
 
-// Rows that are there already; lane r knows where row r is.
+// Loads rows of C that are given. Lane r knows where row r begins.
 fn load(c: ptr<function, Rows>, row: u32, at: Columns, first: u32) {
     (*c)[0] = four(subgroupShuffle(row, first), at);
     (*c)[1] = four(subgroupShuffle(row, first + 1u), at);
@@ -87,7 +89,7 @@ fn load(c: ptr<function, Rows>, row: u32, at: Columns, first: u32) {
     (*c)[7] = four(subgroupShuffle(row, first + 7u), at);
 }
 
-// c[r] += x of lane r times a line of W.
+// c[r] += x line, where x is the value of lane r and `line` is a part of a row of W.
 fn add(c: ptr<function, Rows>, x: f32, line: vec4<f32>, first: u32) {
     (*c)[0] += subgroupShuffle(x, first) * line;
     (*c)[1] += subgroupShuffle(x, first + 1u) * line;
@@ -99,23 +101,23 @@ fn add(c: ptr<function, Rows>, x: f32, line: vec4<f32>, first: u32) {
     (*c)[7] += subgroupShuffle(x, first + 7u) * line;
 }
 
-// The same for both groups.
+// The same for both groups of rows.
 fn add_two(c0: ptr<function, Rows>, c1: ptr<function, Rows>, x0: f32, x1: f32, line: vec4<f32>, first: u32) {
     add(c0, x0, line, first);
     if GROUPS > 1u { add(c1, x1, line, first); }
 }
 
-// Element i of row q of what W is multiplied by.
+// Element i of the vector that W is multiplied by for row q.
 fn factor(row: u32, q: u32, i: u32) -> f32 {
     return params.ratio * element(row, i) + select(0.0, params.inverse, i == q);
 }
 
-// The same for four columns. What lies around a row's columns is zero, and stays so.
+// The same for four columns. Elements outside the row's columns are zero in W, and stay zero.
 fn factors(row: u32, q: u32, columns: Columns) -> vec4<f32> {
     return params.ratio * four(row, columns) + select(vec4(0.0), vec4(params.inverse), columns.index == vec4(q));
 }
 
-// Writes what all octets found for row r of the workgroup, whose dropped token goes to place `at`.
+// Reduces the octets' results for row r of the workgroup and stores them at place `at`.
 fn finish(r: u32, exists: bool, at: u32, matrix: u32, lane: u32) {
     let place = r * OCTETS + lane;
     let best = octet_best(Best(keys[place], items[place], values[place]));
@@ -128,13 +130,14 @@ fn finish(r: u32, exists: bool, at: u32, matrix: u32, lane: u32) {
         return;
     }
     let n = params.patches;
-    // The item may be NONE where nothing was allowed, which the host rules out.
+    // The item is NONE if no column was allowed, which the host rules out.
     let p = min(best.item, n - 1u);
     let own_row = matrix + p * row_step();
     var own = element(own_row, p);
     if ORDER == 2u {
         var sum = 0.0;
-        // In this order wherever rows begin: how W lies changes no bit of a result.
+        // The order of additions is the same for every layout of W, so that the layout does not change a bit of the
+        // result.
         for (var i = lane; i < n; i += 8u) {
             sum += element(own_row, i) * element(matrix + i * row_step(), p);
         }
@@ -161,7 +164,7 @@ fn main(
     let stride = row_step();
     let matrix = row_of(image, n, 0u);
     let made = image * params.dropped + start;
-    // Past the end the last one is made again.
+    // Dropped tokens past the end repeat the last one.
     let r0 = min(own.lane, count - 1u);
     let r1 = min(8u + own.lane, count - 1u);
     let q0 = order[listed + r0];
@@ -174,8 +177,8 @@ fn main(
         let columns = columns_of(begin / 4u + own.lane);
         var c0 = Rows();
         var c1 = Rows();
-        // Counted from where the image begins: were the count known from uniforms alone, lavapipe would unroll the loop and
-        // compile the kernel again at every dispatch.
+        // The loops over rows start at an offset that depends on the image: if the trip count followed from uniforms
+        // alone, lavapipe would unroll the loop and compile the kernel again at every dispatch.
         if ORDER == 2u && ALIGNED {
             var quad = 0u;
             for (var step = matrix; step < matrix + params.stride; step += 4u) {

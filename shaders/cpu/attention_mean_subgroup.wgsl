@@ -1,16 +1,16 @@
-// What attention_mean.wgsl makes, in octets: 8 GROUPS queries by 32 keys to each, of which a lane has 4.
+// attention_mean.wgsl by octets: an octet computes 8 GROUPS queries by 32 keys, of which a lane has 4.
 #import block/attention_mean_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
 #import shared/octet.wgsl
 
 override PROPORTIONAL: bool = false;
-override GROUPS: u32 = 3u; // of 8 queries, at most 3
+override GROUPS: u32 = 3u; // groups of 8 queries, at most 3
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>;        // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;         // [B, T], read with PROPORTIONAL only
-@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;    // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(3) var<storage, read> rows: array<vec2<f32>>;    // [B, H, T]: max logit, 1 / sum of exponentials
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;       // [B, Q, N]
 
 fn load(at: vec4<u32>, element: u32) -> mat4x4<f32> {
@@ -26,7 +26,7 @@ fn key_bias(image: u32, key: vec4<u32>) -> vec4<f32> {
     return vec4(0.0);
 }
 
-// Adds one head's probabilities of one query; lane r has what is known of row r.
+// Adds one head's probabilities of query r. Lane r holds that query's entry of `rows`.
 fn add(sum: ptr<function, Rows>, s: ptr<function, Rows>, bias: vec4<f32>, row: vec2<f32>, first: u32, r: u32) {
     let most = subgroupShuffle(row.x, first + r);
     let inverse = subgroupShuffle(row.y, first + r);
@@ -94,8 +94,8 @@ fn main(
     var sum0 = Rows();
     var sum1 = Rows();
     var sum2 = Rows();
-    // The count starts at a number that depends on the image: were it known from uniforms alone, lavapipe would unroll the
-    // loop and compile the kernel again at every dispatch.
+    // The loop starts at a number that depends on the image: if the trip count followed from uniforms alone, lavapipe
+    // would unroll the loop and compile the kernel again at every dispatch.
     let start = image * params.heads * params.tokens;
     var head = 0u;
     for (var row = start; row < start + params.heads * params.tokens; row += params.tokens) {

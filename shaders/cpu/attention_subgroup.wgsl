@@ -1,6 +1,6 @@
-// What attention.wgsl makes, without workgroup memory: an octet has 8 GROUPS queries of one head and image, and goes over
-// the keys in chunks of 32. A lane holds the logits of 4 keys and COLUMNS times 4 dimensions of the sums; queries and
-// powers come to it from the other lanes.
+// attention.wgsl without workgroup memory: an octet has 8 GROUPS queries of one head and image, and goes over the keys
+// in chunks of 32. A lane holds the logits of 4 keys, and the sums of COLUMNS vec4s of the head. It reads queries and
+// exponentials from the other lanes.
 #import block/attention_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
@@ -8,25 +8,26 @@
 #import shared/output.wgsl
 
 override PROPORTIONAL: bool = false;
-override GROUPS: u32 = 3u;  // of 8 queries, at most 3
-override COLUMNS: u32 = 4u; // of 8 vec4s of a head, at most 4
+override GROUPS: u32 = 3u;  // groups of 8 queries, at most 3
+override COLUMNS: u32 = 4u; // vec4s of a head for each of 8 lanes, at most 4
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> qkv: array<Input4>;           // [B, T, row4]
 @group(0) @binding(2) var<storage, read> sizes: array<f32>;            // [B, T], read with PROPORTIONAL only
 @group(0) @binding(3) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
-@group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: largest logit, 1 / sum of powers
+@group(0) @binding(4) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: max logit, 1 / sum of exponentials
 
 const LOWEST: f32 = -3.4028234e38;
 
-// Of eight queries.
+// The state of the softmax for eight queries.
 struct Softmax {
     most: array<f32, 8>,   // the largest logit so far
-    sum: array<f32, 8>,    // this lane's part of the sum of powers so far
-    shrink: array<f32, 8>, // what the last chunk's larger logit makes of earlier sums
+    sum: array<f32, 8>,    // this lane's part of the sum of exponentials so far
+    shrink: array<f32, 8>, // factor for earlier sums, after the last chunk
 }
 
-// Of eight queries: the values' weighted sums in dimensions 4 lane and on, 4 lane + 32 and on, and so forth.
+// For eight queries, the weighted sums of the values: `a` has the four dimensions from 4 lane on, `b` the four from 4
+// lane + 32 on, and so on.
 struct Sums {
     a: Rows,
     b: Rows,
@@ -40,7 +41,7 @@ fn start() -> Softmax {
     return softmax;
 }
 
-// Makes powers of one query's dot products.
+// Turns one query's dot products into exponentials, and updates its softmax.
 fn raise(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, bias: vec4<f32>, r: u32) {
     let logits = (*s)[r] * params.scale + bias;
     let before = (*softmax).most[r];
@@ -79,7 +80,7 @@ fn next_chunk(s: ptr<function, Rows>, softmax: ptr<function, Softmax>, sums: ptr
     shrink(sums, softmax, 7u);
 }
 
-// What belongs to query number `lane` of eight, without an index that keeps them in memory.
+// Element `lane` of an array of eight. A dynamic index would keep the array in memory instead of registers.
 fn own_of(all: array<f32, 8>, lane: u32) -> f32 {
     let low = select(vec2(all[0], all[1]), vec2(all[2], all[3]), (lane & 2u) > 0u);
     let high = select(vec2(all[4], all[5]), vec2(all[6], all[7]), (lane & 2u) > 0u);
@@ -87,7 +88,7 @@ fn own_of(all: array<f32, 8>, lane: u32) -> f32 {
     return select(pair.x, pair.y, (lane & 1u) > 0u);
 }
 
-// Adds the values of 4 keys, weighted by their powers, which one lane holds.
+// Adds the values of 4 keys, weighted by their exponentials, which lane `lane` of the subgroup holds.
 fn weigh(sums: ptr<function, Sums>, s: ptr<function, Rows>, values: array<mat4x4<f32>, 4>, lane: u32, r: u32) {
     let powers = subgroupShuffle((*s)[r], lane);
     (*sums).a[r] += values[0] * powers;
@@ -107,12 +108,12 @@ fn weigh_all(sums: ptr<function, Sums>, s: ptr<function, Rows>, values: array<ma
     weigh(sums, s, values, lane, 7u);
 }
 
-// Where an octet's results go.
+// Where an octet's results are stored.
 struct Target {
     image: u32,
-    row: u32,     // of its first query, among all of its image's heads
+    row: u32,     // of its first query, among the rows of all heads of its image
     y: u32,       // of its first query's first dimension
-    queries: u32, // that exist from there on
+    queries: u32, // that exist from its first query on
     lane: u32,
 }
 
@@ -161,7 +162,7 @@ fn store_all(sums: ptr<function, Sums>, softmax: ptr<function, Softmax>, out: Ta
     store(sums, softmax, out, 7u, query + 7u);
 }
 
-// Four values of one column of dimensions.
+// One vec4 of dimensions of four keys or four values.
 fn load(at: vec4<u32>, element: u32) -> mat4x4<f32> {
     let place = at + min(element, params.head4 - 1u);
     return mat4x4(widen(qkv[place.x]), widen(qkv[place.y]), widen(qkv[place.z]), widen(qkv[place.w]));
@@ -200,7 +201,7 @@ fn main(
     var sums1 = Sums();
     var sums2 = Sums();
     for (var chunk = 0u; chunk < params.tokens; chunk += 32u) {
-        // Lanes past the last key compute on it, and count for nothing.
+        // Keys past the end are copies of the last one with a weight of 0.
         let key = vec4(chunk + lane * 4u) + vec4(0u, 1u, 2u, 3u);
         let k = keys + min(key, vec4(last)) * params.row4;
         var s0 = Rows();

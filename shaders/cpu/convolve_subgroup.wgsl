@@ -1,15 +1,15 @@
-// convolve.wgsl for devices with subgroups of at least 8 threads, whose loads cost more than their arithmetic (llvmpipe). A
-// subgroup makes 8, 16 or 24 neighbouring pixels by two vec4s of output channels for each of its threads. Lane l loads what
-// lies under a place of the kernel at pixel l, and all have it by broadcast.
+// convolve.wgsl for devices with subgroups of at least 8 threads on which loads cost more than arithmetic (llvmpipe). A
+// subgroup computes 8, 16 or 24 neighbouring pixels, by two vec4s of output channels for each of its threads. Lane l
+// loads the input under a place of the kernel for pixel l, and all lanes read it by a broadcast.
 #import embed/convolve_params.wgsl
 #import shared/grid.wgsl
 #import shared/input.wgsl
 #import cpu/weights.wgsl
 
 override RELU: bool = false;
-// Pixels of a subgroup, in eights: 1 to 3.
+// Pixels of a subgroup, in groups of eight: 1 to 3 groups.
 override EIGHTS: u32 = 2u;
-// Threads of a workgroup: whole subgroups.
+// Threads of a workgroup, in whole subgroups.
 override THREADS: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -17,15 +17,16 @@ override THREADS: u32 = 64u;
 @group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>; // [columns4]
 @group(0) @binding(4) var<storage, read_write> y: array<f32>;    // [B, O, U, U]
 
-// Sums of 8 pixels, two vec4s of channels each.
+// Sums of 8 pixels, with two vec4s of channels each.
 alias Tile = array<vec4<f32>, 16>;
 
-// The pixel in column `column` of the line that starts at `line`: zero outside, where `column` may have wrapped.
+// The pixel in column `column` of the line that starts at `line`. It is zero outside the image; `column` wraps left of
+// it.
 fn pixel(line: u32, column: u32) -> f32 {
     return select(0.0, x[line + min(column, params.side - 1u)], column < params.side);
 }
 
-// `own` is what lies at this lane's pixel.
+// `own` is the input for this lane's pixel.
 fn multiply(tile: ptr<function, Tile>, own: f32, w: Pair) {
     let x0 = subgroupBroadcast(own, 0u);
     (*tile)[0] += x0 * w.a;
@@ -53,8 +54,8 @@ fn multiply(tile: ptr<function, Tile>, own: f32, w: Pair) {
     (*tile)[15] += x7 * w.b;
 }
 
-// What a thread writes: its first channel, the place of its first pixel in that one, and how many pixels there are of a line
-// from there on.
+// Where a thread stores: its first channel, the index of its first pixel in that channel, and the number of pixels from
+// there to the end of the line.
 struct Target {
     channel: u32,
     place: u32,
@@ -67,7 +68,7 @@ fn store_four(out: Target, pixel: u32, offset: u32, sum: vec4<f32>, own_bias: ve
     }
     var value = sum + own_bias;
     if RELU {
-        // Not max, which may lose a NaN.
+        // This is not max, which may lose a NaN.
         value = select(value, vec4(0.0), value < vec4(0.0));
     }
     let area = params.out_side * params.out_side;
@@ -83,7 +84,7 @@ fn store_two(out: Target, pixel: u32, a: vec4<f32>, b: vec4<f32>, biases: array<
     store_four(out, pixel, 4u, b, biases[1]);
 }
 
-// Written out, as in linear_subgroup.wgsl.
+// This is written out for the reason given in linear_subgroup.wgsl.
 fn store_pixels(out: Target, first: u32, tile: ptr<function, Tile>, biases: array<vec4<f32>, 2>) {
     store_two(out, first + 0u, (*tile)[0], (*tile)[1], biases);
     store_two(out, first + 1u, (*tile)[2], (*tile)[3], biases);
@@ -111,13 +112,14 @@ fn main(
     let left = unit / down % across * 8u * EIGHTS;
     let top = unit / down / across % params.out_side;
     let image = unit / down / across / params.out_side;
-    // The same for the whole subgroup: all of it broadcasts below, or none.
+    // The condition is the same for the whole subgroup, so that all of it takes part in the broadcasts below or none of
+    // it.
     if image >= params.images {
         return;
     }
-    // Channels past the end read the last ones; they are not stored.
+    // Channels past the end read the last ones, and are not stored.
     let read = existing(column);
-    // Lines and columns left of or above the image wrap to numbers past its end.
+    // Lines above the image, and columns left of it, wrap to numbers past its end.
     let first_line = top * params.stride - params.padding;
     let first = (left + (lane & 7u)) * params.stride - params.padding;
     let step = 8u * params.stride;

@@ -1,7 +1,7 @@
-// linear.wgsl for devices with subgroups of at least 8 threads, whose loads cost more than their arithmetic (llvmpipe: a
-// load is a loop over its lanes). A subgroup makes 24 rows by two vec4 columns for each of its threads. x is
-// loaded once for the subgroup, lane l taking row l, and broadcast: with 8 lanes, 7 loads a thread for 768
-// multiply-adds, 11 in f32, where linear.wgsl has 48.
+// linear.wgsl for devices with subgroups of at least 8 threads on which loads cost more than arithmetic (on llvmpipe, a
+// load is a loop over its lanes). A subgroup computes 24 rows by two vec4 columns for each of its threads. x is loaded
+// once for the subgroup: lane l loads row l and broadcasts it. With 8 lanes, a thread makes 7 loads for 768
+// multiply-adds, or 11 in f32; linear.wgsl would make 48.
 #import block/linear_params.wgsl
 #import shared/epilogue.wgsl
 #import shared/grid.wgsl
@@ -10,7 +10,7 @@
 
 // Rows of a subgroup.
 const ROWS: u32 = 24u;
-// Threads of a workgroup: whole subgroups.
+// Threads of a workgroup, in whole subgroups.
 override THREADS: u32 = 64u;
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -20,10 +20,10 @@ override THREADS: u32 = 64u;
 @group(0) @binding(5) var<storage, read> residual: array<vec4<f32>>; // [?, columns4], read with GATHER only
 @group(0) @binding(6) var<storage, read> rows: array<u32>; // [M]: row of residual, read with GATHER only
 
-// Sums of 8 rows, two vec4 columns each.
+// Sums of 8 rows, with two vec4 columns each.
 alias Tile = array<vec4<f32>, 16>;
 
-// Four steps of k of the two columns.
+// The weights of four elements of K in the thread's two columns.
 struct Weights {
     a0: vec4<f32>,
     a1: vec4<f32>,
@@ -39,7 +39,7 @@ fn fma4(acc: vec4<f32>, a: vec4<f32>, w0: vec4<f32>, w1: vec4<f32>, w2: vec4<f32
     return acc + a.x * w0 + a.y * w1 + a.z * w2 + a.w * w3;
 }
 
-// `own` is x of this lane's row.
+// `own` is a vec4 of x in this lane's row.
 fn multiply(tile: ptr<function, Tile>, own: vec4<f32>, w: Weights) {
     let x0 = subgroupBroadcast(own, 0u);
     (*tile)[0] = fma4((*tile)[0], x0, w.a0, w.a1, w.a2, w.a3);
@@ -67,8 +67,8 @@ fn multiply(tile: ptr<function, Tile>, own: vec4<f32>, w: Weights) {
     (*tile)[15] = fma4((*tile)[15], x7, w.b0, w.b1, w.b2, w.b3);
 }
 
-// Written out: an index that is not a constant would keep the sums in memory instead of registers, in the loop over k
-// too, where a driver does not unroll this.
+// This is written out: an index that is not a constant would keep the sums in memory instead of registers, in the loop
+// over k too, if a driver does not unroll it.
 fn store_rows(row: u32, columns: vec2<u32>, tile: ptr<function, Tile>, biases: array<vec4<f32>, 2>) {
     store_two(row + 0u, columns, (*tile)[0], (*tile)[1], biases);
     store_two(row + 1u, columns, (*tile)[2], (*tile)[3], biases);
@@ -95,11 +95,12 @@ fn main(
     let column = (unit % across * lanes + lane) * 2u;
     let second = column + 1u;
     let row = unit / across * ROWS;
-    // The same for the whole subgroup: all of it broadcasts below, or none.
+    // The condition is the same for the whole subgroup, so that all of it takes part in the broadcasts below or none of
+    // it.
     if row >= params.rows {
         return;
     }
-    // Columns and rows past the end read the last ones; `store` drops them.
+    // Columns and rows past the end read the last ones, and `store` drops them.
     let read = existing(column);
     let last = params.rows - 1u;
     let own = row + (lane & 7u);

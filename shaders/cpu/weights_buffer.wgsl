@@ -1,17 +1,17 @@
-// Weights of a dense layer, read two neighbouring vec4 columns at a time, in a buffer. The shader that imports this imports
-// shared/input.wgsl, and binds `params`: columns4, the layer's columns / 4.
-@group(0) @binding(2) var<storage, read> w: array<Input8>; // [K, columns4 / 2], zero past the columns that exist
+// The weights of a dense layer in a buffer, read two neighbouring vec4 columns at a time. The shader that imports this
+// also imports shared/input.wgsl, and binds `params` with columns4, the layer's columns / 4.
+@group(0) @binding(2) var<storage, read> w: array<Input8>; // [K, columns4 / 2], zero past the last column
 
-// Whether rows of w are of whole eights.
+// Whether rows of w are whole groups of eight numbers.
 override EVEN: bool = true;
 
-// Two columns of a row.
+// Two vec4 columns of a row of w.
 struct Pair {
     a: vec4<f32>,
     b: vec4<f32>,
 }
 
-// The column that is asked for and the next, or the last ones where they do not exist.
+// `column` and the next column, or the last columns if these do not exist.
 fn existing(column: u32) -> vec2<u32> {
     let last = params.columns4 - 1u;
     let b = min(column + 1u, last);

@@ -1,7 +1,7 @@
-// What weights_buffer.wgsl reads, from a texture of whole eights.
-@group(0) @binding(2) var w: texture_storage_2d_array<rgba32uint, read>; // [1, K, columns4 / 2 rounded up, or twice that]
+// The weights of weights_buffer.wgsl in a texture, whose rows are whole groups of eight numbers.
+@group(0) @binding(2) var w: texture_storage_2d_array<rgba32uint, read>; // [1, K, columns4 / 2 rounded up, x 2 in f32]
 
-override EVEN: bool = true; // rows of texels are of whole eights always
+override EVEN: bool = true; // not used: rows of texels are whole groups of eight
 
 struct Pair {
     a: vec4<f32>,
