@@ -1,4 +1,4 @@
-//! Prefix tokens and positioned patches: the first tokens.
+//! The network's first tokens: prefix tokens, then patches plus their position.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, grid, kernel};
@@ -21,12 +21,12 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, D]
     pub projected: &'a wgpu::Buffer,
-    /// [E, D], position added
+    /// [E, D], with their position added
     pub prefix: &'a wgpu::Buffer,
     /// [N, D]
     pub position: &'a wgpu::Buffer,
@@ -54,7 +54,7 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
     let projected = (params.images * params.patches) as usize * params.width();
     recorder.dispatch(

@@ -1,4 +1,4 @@
-//! Matches each dropped token with the kept token it is best connected to.
+//! Assigns each dropped token to the kept token that it is best connected to.
 
 use super::layout::Layout;
 use crate::condensation::Chain;
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "assign" in "condense/assign.wgsl";
     params {
         /// N
@@ -29,18 +29,18 @@ kernel! {
     way of "assign";
 }
 
-/// The matching of one step of condensation.
+/// The assignment of the dropped tokens in one condensation step.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Sizes and factors.
     pub params: Params,
     /// B
     pub images: u32,
-    /// Which kept tokens can be matched.
+    /// Which kept tokens a dropped token can be assigned to.
     pub candidates: Candidates,
-    /// Whether C[p, p] is asked for, which [`Rows::Made`] has not.
+    /// Whether C[p, p] is written too. [`Rows::Made`] cannot give it.
     pub diagonal: bool,
-    /// How many factors of W the rows of C are made of; 0 where they are given. [`Rows::order`] tells.
+    /// The number of factors of W in the rows of C, or 0 if the rows are given; equal to [`Rows::order`].
     pub order: u32,
 }
 
@@ -66,8 +66,8 @@ static WAYS: &[Way<Call>] = &[
 ];
 
 impl Call {
-    /// One workgroup for so many groups of eight dropped tokens, for each image, with the constants that both ways
-    /// have.
+    /// One workgroup for each `groups` groups of eight dropped tokens, for each image, with the constants that both
+    /// ways have.
     pub(super) fn form(&self, groups: u32) -> Form {
         let parity = match self.candidates {
             Candidates::Any => 2,
@@ -82,36 +82,36 @@ impl Call {
     }
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// Where rows of C come from.
+    /// The source of the rows of C.
     pub rows: Rows<'a>,
     /// [B, N], from `top_k`
     pub order: &'a wgpu::Buffer,
     /// [B, N], from `top_k`
     pub slot: &'a wgpu::Buffer,
-    /// [B, R]: index of the match among incoming tokens
+    /// [B, R]: index of p, the assigned kept token, among the patch tokens
     pub assigned: &'a wgpu::Buffer,
     /// [B, R]: C[q, p]
     pub connection: &'a wgpu::Buffer,
-    /// [B, R]: C[p, p], written when asked for
+    /// [B, R]: C[p, p], written if the call asks for it
     pub diagonal: &'a wgpu::Buffer,
 }
 
-/// Where the dropped tokens' rows of C come from.
+/// The source of the dropped tokens' rows of C.
 #[derive(Clone, Copy)]
 pub enum Rows<'a> {
-    /// They are there: C[q, :] for the dropped [B, R, N].
+    /// The rows are given: C[q, :] for the dropped tokens, [B, R, N].
     Made(&'a wgpu::Buffer),
-    /// Those of a matrix [B, N, N] that is C itself.
+    /// C is the given matrix [B, N, N].
     First(&'a wgpu::Buffer),
-    /// Those of W + a W^2, W a matrix [B, N, N], at the scale of `connectivity`.
+    /// C = W + a W^2 for the given W [B, N, N], at the scale of `connectivity`.
     Second(&'a wgpu::Buffer),
 }
 
 impl Rows<'_> {
-    /// How many factors of W they are made of; 0 where they are given.
+    /// The number of factors of W in the rows, or 0 if the rows are given.
     pub fn order(self) -> u32 {
         match self {
             Self::Made(_) => 0,
@@ -121,17 +121,17 @@ impl Rows<'_> {
     }
 }
 
-/// Which kept tokens can be matched.
+/// Which kept tokens a dropped token can be assigned to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidates {
     /// All of them.
     Any,
-    /// Those whose index has this parity, 0 or 1; at least one is kept.
+    /// Tokens whose index has this parity, 0 or 1. At least one such token must be kept.
     Parity(u32),
 }
 
 impl Params {
-    /// For `dropped` of `patches` tokens by a C that follows from W by `chain`. Rows are packed.
+    /// Sizes for dropping `dropped` of `patches` tokens, where `chain` says how C follows from W. Rows are packed.
     pub fn new(patches: usize, dropped: usize, chain: Chain) -> Self {
         let scale = chain.alpha.max(1.0);
         let Layout { stride, shift } = Layout::packed(patches);
@@ -139,7 +139,7 @@ impl Params {
         Self { patches, dropped, ratio: chain.alpha / scale, inverse: 1.0 / scale, stride, shift }
     }
 
-    /// The same for rows that lie as `layout` says.
+    /// The same sizes for rows in the given layout.
     pub fn laid_out(self, layout: Layout) -> Self {
         Self { stride: layout.stride, shift: layout.shift, ..self }
     }
@@ -148,7 +148,8 @@ impl Params {
 /// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Config`] where `call` and `bindings` differ in where rows come from, else as [`Recorder::dispatch`].
+/// [`Error::Config`] if `call` and `bindings` differ in the source of the rows; otherwise the errors of
+/// [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let (params, rows) = (call.params, bindings.rows);
     if call.order != rows.order() {

@@ -1,10 +1,10 @@
-//! Matches every dropped token with the kept token of the lowest score: EViT's fused token.
+//! Assigns every dropped token to the kept token with the lowest score, which makes it the fused token of EViT.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, kernel};
 
 kernel! {
-    /// A workgroup matches the dropped tokens of an image.
+    /// A workgroup assigns the dropped tokens of an image.
     pub static KERNEL = "assign_lowest" in "condense/assign_lowest.wgsl";
     params {
         /// N
@@ -17,18 +17,18 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// S [B, N]
     pub score: &'a wgpu::Buffer,
     /// [B, N], from `top_k`
     pub order: &'a wgpu::Buffer,
-    /// [B, R]: index of the match among incoming tokens
+    /// [B, R]: index of the assigned kept token among the patch tokens
     pub assigned: &'a wgpu::Buffer,
     /// [B, R]: the dropped token's score
     pub connection: &'a wgpu::Buffer,
-    /// [B, R]: the match's score
+    /// [B, R]: the assigned token's score
     pub diagonal: &'a wgpu::Buffer,
 }
 
@@ -40,7 +40,7 @@ pub fn workgroups(images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let (all, dropped) = ((images * params.patches) as usize, (images * params.dropped) as usize);
     recorder.dispatch(

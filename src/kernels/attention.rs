@@ -1,4 +1,4 @@
-//! Attention in one kernel: softmax of scaled queries times keys, times values; the probabilities are never stored.
+//! Attention in one kernel: the softmax of scaled queries times keys, times values. The probabilities are never stored.
 
 pub mod cooperative;
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Operation, Recorder, Traits, Types, Way, kernel};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "attention" in "block/attention.wgsl";
     params {
         /// T
@@ -35,12 +35,12 @@ kernel! {
 /// The widest head, Dh, that fits a thread's registers.
 pub const WIDEST_HEAD: usize = 128;
 
-/// One attention.
+/// One attention of all heads and images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// qkv is of the input type; y is of the output type.
+    /// qkv has the input type, y the output type.
     pub types: Types,
     /// Whether ln(size) of the key is added to the logits.
     pub proportional: bool,
@@ -73,12 +73,12 @@ pub fn cooperative() -> &'static Way<Call> {
     &WAYS[0]
 }
 
-/// The way in octets, for software adapters; `None` without the feature `software`.
+/// The way by octets, for software adapters; `None` without the feature `software`.
 pub fn octets() -> Option<&'static Way<Call>> {
     WAYS.iter().find(|way| way.name == "octets")
 }
 
-/// The way that runs everywhere.
+/// The plain way, which runs on every device.
 pub fn plain() -> &'static Way<Call> {
     &WAYS[WAYS.len() - 1]
 }
@@ -88,13 +88,13 @@ impl Call {
         self.params.head4 as usize * 4 <= WIDEST_HEAD
     }
 
-    /// Columns of 8 vec4s that a head has.
+    /// vec4s of a head for each of 8 threads, rounded up.
     pub(super) fn columns(&self) -> u32 {
         self.params.head4.div_ceil(8)
     }
 }
 
-/// 32 queries to a workgroup, for each head and image.
+/// A workgroup for every 32 queries of each head and image.
 fn plain_form(_: &Traits, call: &Call) -> Form {
     let Params { tokens, heads, images, .. } = call.params;
     Form::plain([tokens.div_ceil(32), heads, images])
@@ -102,37 +102,38 @@ fn plain_form(_: &Traits, call: &Call) -> Form {
         .with([("PROPORTIONAL", u32::from(call.proportional)), ("COLUMNS", call.columns())])
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type. For [`cooperative()`] it has room for at least [`cooperative::MOST_ROWS`]
-    /// tokens: queries are loaded by whole matrices.
+    /// [B, T, row4 * 4], in the input type. For [`cooperative()`] it must have room for at least
+    /// [`cooperative::MOST_ROWS`] tokens, because queries are loaded as whole matrices.
     pub qkv: &'a wgpu::Buffer,
-    /// [B, T], read with `proportional` only.
+    /// [B, T], read only if `proportional`.
     pub sizes: &'a wgpu::Buffer,
-    /// [B, T, H * Dh], of the output type.
+    /// [B, T, H * Dh], in the output type.
     pub y: &'a wgpu::Buffer,
-    /// [B, H, T, 2]: the row's largest logit and 1 / the sum of its powers, which is what makes P of logits.
+    /// [B, H, T, 2]: the row's largest logit, and 1 / the sum of its exponentials. From these and the logits P can be
+    /// computed again.
     pub rows: &'a wgpu::Buffer,
 }
 
 /// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Config`] for a call that `way` does not take, else as [`Recorder::dispatch`].
+/// [`Error::Config`] if `way` does not take the call; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, types, .. } = call;
     if !(way.takes)(recorder.traits(), &call) {
         let expected = format!(
-            "heads of at most {WIDEST_HEAD} dimensions, and for cooperative matrices f16 and heads \
-             of 1 to 8 whole matrices that workgroup memory has room for"
+            "heads of at most {WIDEST_HEAD} dimensions, and for cooperative matrices f16, heads \
+             1 to 8 whole matrices wide, and enough workgroup memory"
         );
         let got = format!("{way:?}, heads of {} dimensions, {types}", params.head4 * 4);
         return Err(Error::config(Call::NAME, expected, got));
     }
     let [images, heads, tokens] = [params.images, params.heads, params.tokens].map(|n| n as usize);
     let (all, row) = (images * tokens, params.row4 as usize * 4);
-    // Matrices of queries are loaded whole.
+    // Whole matrices of queries are loaded.
     let whole = all.max(recorder.traits().side() as usize);
     let form = (way.form)(recorder.traits(), &call);
     let operands = [

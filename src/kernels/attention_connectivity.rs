@@ -1,10 +1,10 @@
-//! The `attention` metric: W from the attention probabilities, with what else they say of the patch tokens.
+//! The `attention` metric: W from the attention probabilities, with its column sums and dominance.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, kernel};
 
 kernel! {
-    /// A thread averages a strip of four columns.
+    /// A thread computes four columns of one strip of rows.
     pub static KERNEL = "attention_connectivity" in "condense/attention_connectivity.wgsl";
     params {
         /// T
@@ -21,7 +21,7 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// Rows of W whose columns are summed into one row of the column sums.
+/// Rows of W that are added up into one row of the column sums.
 pub const STRIP: usize = 8;
 
 /// Rows of an image's column sums.
@@ -29,14 +29,14 @@ pub const fn strips(patches: usize) -> usize {
     patches.div_ceil(STRIP)
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, H, T, stride4 * 4]
     pub probs: &'a wgpu::Buffer,
     /// [B, N, N]
     pub w: &'a wgpu::Buffer,
-    /// Sums of columns over [`STRIP`] rows of W each [B, strips, N]
+    /// [B, strips, N]: sums of W's columns over [`STRIP`] rows each
     pub column_sums: &'a wgpu::Buffer,
     /// D [B, N]
     pub dominance: &'a wgpu::Buffer,
@@ -48,7 +48,7 @@ impl Params {
     }
 }
 
-/// One thread for each strip of four columns, for each image.
+/// One thread for each four columns of a strip, for each image.
 pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
     [(strips(params.patches()) as u32 * params.stride4).div_ceil(64), images, 1]
 }
@@ -56,7 +56,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let (count, patches) = (images as usize, params.patches());
     let (heads, stride) = (params.heads as usize, params.stride4 as usize * 4);

@@ -1,4 +1,4 @@
-//! Means over heads of attention probabilities, made again from queries, keys and what is known of their rows.
+//! Means over heads of attention probabilities, computed again from queries, keys and the `rows` that attention stored.
 
 pub mod cooperative;
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Operation, Recorder, Traits, Types, Way, grid, kernel};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "attention_mean" in "block/attention_mean.wgsl";
     params {
         /// T
@@ -19,7 +19,7 @@ kernel! {
         images: u32,
         /// The first query: E for W, 0 for dominance.
         query: u32,
-        /// Q, queries: N for W, 1 for dominance.
+        /// Q, the number of queries: N for W, 1 for dominance.
         queries: u32,
         /// vec4s from one token of qkv to the next.
         row4: u32,
@@ -37,7 +37,7 @@ kernel! {
 }
 
 kernel! {
-    /// Eight threads share a key, for a single query. Runs everywhere.
+    /// For a single query: eight threads compute one key. Runs on every device.
     pub static ROW = "attention_mean_row" in "block/attention_mean_row.wgsl";
     params Params;
     bindings KERNEL;
@@ -46,14 +46,14 @@ kernel! {
     way of "attention_mean";
 }
 
-/// Means for some of the queries.
+/// The means for a range of queries.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// qkv is of the input type; y is f32.
+    /// qkv has the input type; y is f32.
     pub types: Types,
-    /// Whether ln(size) of the key is added to the logits, as in the attention that made `rows`.
+    /// Whether ln(size) of the key is added to the logits, as in the attention that stored `rows`.
     pub proportional: bool,
 }
 
@@ -104,20 +104,20 @@ impl Call {
     }
 }
 
-/// A thread for 4 queries by 4 keys.
+/// One thread for each 4 queries by 4 keys.
 fn plain_form(_: &Traits, call: &Call) -> Form {
     let quads = call.params.queries.div_ceil(4) as usize * call.keys().div_ceil(4);
     call.form(grid((quads * call.images()).div_ceil(64)))
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type.
+    /// [B, T, row4 * 4], in the input type.
     pub qkv: &'a wgpu::Buffer,
-    /// [B, T], read with `proportional` only.
+    /// [B, T], read only if `proportional`.
     pub sizes: &'a wgpu::Buffer,
-    /// [B, H, T, 2], as [`attention`](super::attention) leaves it.
+    /// [B, H, T, 2], as [`attention`](super::attention) stores it.
     pub rows: &'a wgpu::Buffer,
     /// [B, Q, N]
     pub y: &'a wgpu::Buffer,
@@ -126,7 +126,7 @@ pub struct Bindings<'a> {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`]; [`Error::Config`] for several queries by the kernel for one.
+/// [`Error::Config`] for several queries by the way for one; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, types, .. } = call;
     if !(way.takes)(recorder.traits(), &call) {

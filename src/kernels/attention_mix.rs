@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, Types, kernel};
 
 kernel! {
-    /// A thread makes eight queries.
+    /// A thread computes 8 queries by 4 dimensions.
     pub static KERNEL = "attention_mix" in "block/attention_mix.wgsl";
     params {
         /// T
@@ -25,26 +25,26 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// A thread for 8 queries by 4 dimensions, for each head and image.
+/// One thread for each 8 queries by 4 dimensions, for each head and image.
 fn workgroups(params: &Params, images: u32) -> [u32; 3] {
     [(params.tokens.div_ceil(8) * params.head4).div_ceil(64), params.heads, images]
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, H, T, stride4 * 4], 0 past T
     pub probs: &'a wgpu::Buffer,
-    /// [B, T, row4 * 4], of the input type.
+    /// [B, T, row4 * 4], in the input type.
     pub qkv: &'a wgpu::Buffer,
-    /// [B, T, H * Dh], of the output type.
+    /// [B, T, H * Dh], in the output type.
     pub y: &'a wgpu::Buffer,
 }
 
-/// Records one dispatch for `images` images; qkv is of the input type, y of the output type, probs are f32.
+/// Records one dispatch for `images` images; qkv has the input type, y the output type, probs are f32.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
     types: Types,

@@ -1,4 +1,4 @@
-//! ToMe's scores: how far each token of one set is from the nearest of the other.
+//! The scores of ToMe: how far each token of one set is from the nearest token of the other set.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, grid, kernel};
@@ -11,7 +11,7 @@ kernel! {
         images: u32,
         /// N
         patches: u32,
-        /// Parity of the patch indices of the set that may go.
+        /// 0 or 1: the parity of the indices of the patch tokens that may be dropped.
         first: u32,
     }
     bindings { cosine: read, score: write }
@@ -19,10 +19,10 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// What tokens of the set that stays score: more than any negated cosine.
+/// The score of tokens that may not be dropped: more than any negated cosine.
 pub const STAYS: f32 = 2.0;
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// Cosines of unit keys [B, N, N]
@@ -45,7 +45,7 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
     recorder.dispatch(
         &KERNEL,

@@ -1,20 +1,20 @@
-//! Rows of C, or their mean, without C.
+//! Rows of C, or a mean of them, computed without storing C.
 
 pub use crate::condensation::Chain;
 use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Recorder, kernel};
 
 kernel! {
-    /// A workgroup makes a row, or a mean of rows, by products of vectors with W.
+    /// A workgroup computes one row, or the mean, by products of a vector with W.
     pub static KERNEL = "connectivity" in "condense/connectivity.wgsl";
     params {
         /// N, at most [`MOST_PATCHES`].
         patches: u32,
-        /// Rows made for each image.
+        /// Rows computed for each image.
         rows: u32,
         /// Elements of `list` from one image to the next.
         list_stride: u32,
-        /// The first row's place in it.
+        /// Place of the first row's index in an image's list.
         list_offset: u32,
         /// K
         order: u32,
@@ -35,7 +35,7 @@ kernel! {
 /// The most patch tokens whose vectors fit the shader's arrays.
 pub const MOST_PATCHES: usize = 2048;
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -46,7 +46,7 @@ pub struct Bindings<'a> {
     pub result: &'a wgpu::Buffer,
 }
 
-/// Which part of C is made.
+/// The part of C that is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// C[q, :] for the listed q.
@@ -65,7 +65,8 @@ impl Params {
         Self::listed(patches, 1, 0, 0, chain)
     }
 
-    /// `rows` rows for each image, whose indices start at `offset` of every `stride` of the list.
+    /// `rows` rows for each image. Their indices begin at `offset` in the list of each image, which has `stride`
+    /// elements.
     pub fn listed(patches: usize, rows: usize, stride: usize, offset: usize, chain: Chain) -> Self {
         let scale = chain.alpha.max(1.0);
         Self {
@@ -90,7 +91,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
+/// [`Error::Limit`] for more than [`MOST_PATCHES`] patch tokens; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
     params: Params,

@@ -1,4 +1,4 @@
-//! Convolution of images with bias and ReLU: LV-ViT's stem.
+//! Convolution of images with bias and ReLU: the stem of LV-ViT.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Form, Home, Matrix, Operand, Operation, Precision, Recorder, Texels, Way, grid, kernel};
@@ -7,7 +7,7 @@ use crate::kernels::linear;
 pub mod cooperative;
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "convolve" in "embed/convolve.wgsl";
     params {
         /// B
@@ -51,10 +51,10 @@ pub struct Window {
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// Whether what is negative becomes zero.
+    /// Whether negative results become zero.
     pub relu: bool,
-    /// What the network is stored in. Images, w and y are f32 always, and rounded for cooperative matrices in f16 networks
-    /// only.
+    /// The precision of the network. Images, w and y are always f32. Cooperative matrices round them to f16, and are
+    /// used only in f16 networks.
     pub precision: Precision,
     /// Where w lies.
     pub home: Home,
@@ -86,18 +86,18 @@ static WAYS: &[Way<Call>] = &[
 ];
 
 impl Call {
-    /// A form without constants but that of ReLU.
+    /// A form whose only constant is the one for ReLU.
     pub(super) fn form(&self, workgroups: [u32; 3]) -> Form {
         Form::plain(workgroups).with([("RELU", u32::from(self.relu))])
     }
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, C, S, S]
     pub x: &'a wgpu::Buffer,
-    /// [C, K, K, columns4 * 4], zero past `outputs`; in a texture of [`texels`]
+    /// [C, K, K, columns4 * 4], zero past `outputs`; a texture has the size [`texels`]
     pub w: Matrix<'a>,
     /// [columns4 * 4]
     pub bias: &'a wgpu::Buffer,
@@ -106,14 +106,16 @@ pub struct Bindings<'a> {
 }
 
 impl Window {
-    /// U, pixels along the side of what `side` pixels become; 0 where the kernel is larger than the padded image.
+    /// U, pixels along the side of the result for an input of `side` pixels; 0 if the kernel is larger than the padded
+    /// image.
     pub fn out_side(&self, side: usize) -> usize {
         (side + 2 * self.padding).checked_sub(self.kernel).map_or(0, |rest| rest / self.stride.max(1) + 1)
     }
 }
 
 impl Params {
-    /// Sizes of a convolution of `images` images of `inputs` channels, `side` pixels along a side, to `outputs` channels.
+    /// Sizes for `images` images with `inputs` channels and `side` pixels along a side, convolved to `outputs`
+    /// channels.
     pub fn new(images: usize, [inputs, outputs]: [usize; 2], side: usize, window: Window) -> Self {
         Self {
             images: images as u32,
@@ -134,7 +136,7 @@ impl Params {
         Window { kernel, stride, padding }
     }
 
-    /// That the kernel fits.
+    /// Checks that the kernel fits into the padded image.
     fn check(&self) -> Result<()> {
         if self.out_side > 0 {
             return Ok(());
@@ -143,7 +145,7 @@ impl Params {
         Err(Error::shape(KERNEL.name, format!("room for a kernel of {} pixels", self.kernel), got))
     }
 
-    /// C K K, rows of w.
+    /// C K K, the number of rows of w.
     fn taps(&self) -> usize {
         self.inputs as usize * (self.kernel as usize).pow(2)
     }
@@ -153,12 +155,13 @@ impl Params {
     }
 }
 
-/// The size of a texture that holds w, of `taps` rows and `outputs` columns: rows of whole eights.
+/// The size of a texture that holds w with `taps` rows and `outputs` columns. Rows are padded to whole groups of eight
+/// numbers.
 pub fn texels(taps: usize, outputs: usize) -> Texels {
     linear::texels(taps, outputs, Precision::F32)
 }
 
-/// Of the plain way: one thread for 8 neighbouring pixels by two vec4s of output channels.
+/// The workgroups of the plain way: one thread for each 8 neighbouring pixels by two vec4s of output channels.
 fn workgroups(params: &Params) -> [u32; 3] {
     let lines = params.images as usize * params.out_side as usize;
     grid((lines * params.out_side.div_ceil(8) as usize * params.columns4.div_ceil(2) as usize).div_ceil(64))
@@ -167,7 +170,7 @@ fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Shape`] when the kernel is larger than the padded image; else as [`Recorder::dispatch`].
+/// [`Error::Shape`] if the kernel is larger than the padded image; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let params = call.params;
     params.check()?;

@@ -21,7 +21,7 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, H, T, stride]
@@ -38,7 +38,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let probs = (images * params.heads) as usize * params.tokens as usize * params.stride as usize;
     let patches = (params.tokens - params.prefix) as usize;

@@ -1,10 +1,10 @@
-//! Kept tokens become weighted means of themselves and what was assigned to them, where they lie.
+//! Kept tokens become weighted means of themselves and the dropped tokens that are assigned to them, in place.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel};
 
 kernel! {
-    /// Runs everywhere.
+    /// Both ways run on every device.
     pub static KERNEL = "fuse" in "condense/fuse.wgsl";
     params {
         /// B
@@ -27,24 +27,24 @@ kernel! {
     way of "fuse";
 }
 
-/// How members of a group count.
+/// How the members of a fused token are weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fusion {
-    /// Dropped tokens vanish.
+    /// Dropped tokens vanish, and kept tokens do not change.
     None,
-    /// A mean by C[p, p] and C[q, p].
+    /// A mean weighted by C[p, p] and C[q, p].
     Connectivity,
-    /// A mean by how many patches each stands for.
+    /// A mean weighted by the sizes, which are the numbers of patches that tokens stand for.
     Size,
-    /// A sum by C[p, p] and C[q, p], not divided by their total.
+    /// A sum weighted by C[p, p] and C[q, p], not divided by the sum of the weights.
     Sum,
 }
 
 impl Fusion {
-    /// Every one.
+    /// Every variety.
     pub const ALL: [Self; 4] = [Self::None, Self::Connectivity, Self::Size, Self::Sum];
 
-    /// What the shader calls it.
+    /// The constant that stands for it in the shader.
     fn constant(self) -> (&'static str, u32) {
         let weights = match self {
             Self::None => 0,
@@ -56,12 +56,12 @@ impl Fusion {
     }
 }
 
-/// One fusion.
+/// One fusion of the dropped tokens.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// How members of a group count.
+    /// How the members of a fused token are weighted.
     pub fusion: Fusion,
 }
 
@@ -80,7 +80,7 @@ static WAYS: [Way<Call>; 2] = [
         is_fallback: false,
         takes: |_, _| true,
         cost: |traits, _| traits.loads_ahead.then_some(1.0),
-        // A thread for each of a token's vec4s, up to 256.
+        // One thread for each vec4 of a token, up to 256.
         form: |_, call| call.form(call.params.width4.div_ceil(64).clamp(1, 4) * 64, 4),
     },
     Way {
@@ -94,8 +94,8 @@ static WAYS: [Way<Call>; 2] = [
 ];
 
 impl Call {
-    /// With `lanes` threads for each token, which load `ahead` members at once. Behind those of an image's dropped tokens
-    /// there is a thread for each token that goes on.
+    /// A form with `lanes` threads for each dropped token of an image, which load `ahead` members at once, followed by
+    /// one thread for each token that goes on.
     fn form(&self, lanes: u32, ahead: u32) -> Form {
         let Params { images, prefix, patches, dropped, .. } = self.params;
         let remaining = prefix + patches - dropped;
@@ -107,10 +107,10 @@ impl Call {
     }
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, E + N, D]; what tokens that go on have become, in place
+    /// [B, E + N, D]; the kept tokens are updated in place
     pub tokens: &'a wgpu::Buffer,
     /// [B, E + N]
     pub sizes: &'a wgpu::Buffer,
@@ -124,7 +124,7 @@ pub struct Bindings<'a> {
     pub diagonal: &'a wgpu::Buffer,
     /// [B, E + N - R]
     pub fused_sizes: &'a wgpu::Buffer,
-    /// [B, E + N - R]: the row of `tokens`, counted through all images, at which each token that goes on lies
+    /// [B, E + N - R]: the row of `tokens`, counted over all images, where each token that goes on lies
     pub rows: &'a wgpu::Buffer,
 }
 
@@ -141,7 +141,7 @@ impl Params {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let params = call.params;
     let width = params.width4 as usize * 4;

@@ -1,10 +1,10 @@
-//! Head-averaged keys of unit length; with one head, unit tokens.
+//! Keys averaged over heads and scaled to unit length; with one head, tokens scaled to unit length.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Operation, Recorder, Types, Way, grid, kernel};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "key_mean" in "condense/key_mean.wgsl";
     params {
         /// B
@@ -29,7 +29,7 @@ kernel! {
 }
 
 kernel! {
-    /// Octets add up what their lanes have.
+    /// An octet computes one key: its lanes add up their squares.
     pub static SUBGROUP = "key_mean_subgroup" in "condense/key_mean_subgroup.wgsl";
     params Params;
     bindings KERNEL;
@@ -39,12 +39,12 @@ kernel! {
     way of "key_mean";
 }
 
-/// One mean for each patch token.
+/// One mean key for each patch token.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// qkv is of the input type, keys are of the output type.
+    /// qkv has the input type, keys have the output type.
     pub types: Types,
 }
 
@@ -76,18 +76,18 @@ static WAYS: [Way<Call>; 2] = [
 ];
 
 impl Call {
-    /// Of either way: eight threads for each patch token.
+    /// The form of both ways: eight threads for each patch token.
     fn form(&self) -> Form {
         Form::plain(grid(self.params.rows().div_ceil(8))).of(self.types)
     }
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type
+    /// [B, T, row4 * 4], in the input type
     pub qkv: &'a wgpu::Buffer,
-    /// [B, N, Dh], of the output type
+    /// [B, N, Dh], in the output type
     pub keys: &'a wgpu::Buffer,
 }
 
@@ -100,7 +100,7 @@ impl Params {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, types } = call;
     let qkv = params.images as usize * params.tokens as usize * params.row4 as usize * 4;

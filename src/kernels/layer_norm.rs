@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Operation, Precision, Recorder, Traits, Types, Way, grid, kernel, octet};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "layer_norm" in "block/layer_norm.wgsl";
     params {
         /// Rows.
@@ -21,7 +21,7 @@ kernel! {
 }
 
 kernel! {
-    /// A row to an octet or to a whole subgroup.
+    /// An octet, or a whole subgroup, computes one row.
     pub static SUBGROUP = "layer_norm_subgroup" in "block/layer_norm_subgroup.wgsl";
     params Params;
     bindings KERNEL;
@@ -39,9 +39,9 @@ kernel! {
 pub struct Call {
     /// Sizes and epsilon.
     pub params: Params,
-    /// What y is stored in; x is f32.
+    /// The precision of y; x is f32.
     pub output: Precision,
-    /// Whether rows of x lie elsewhere: [`Bindings::rows`] says where.
+    /// Whether rows of x are read in the order of [`Bindings::rows`].
     pub gathers: bool,
 }
 
@@ -59,8 +59,8 @@ static WAYS: [Way<Call>; 4] = [
         kernel: &SUBGROUP,
         is_fallback: false,
         takes: |traits, call| Sharing::spread(traits, &call.params).is_some(),
-        // A GPU waits for each load, unless it reads whole rows at once: 25,216 rows of 768 took 57 us in octets on an H200,
-        // 36 spread; 197 rows took 20 and 12 on an H100.
+        // A GPU waits for each load, unless it reads whole rows at once. For 25,216 rows of 768 on an H200 octets took
+        // 57 us, and this way 36 us; for 197 rows on an H100 it was 20 us and 12 us.
         cost: |traits, _| Some(if traits.loads_are_dear { 3.0 } else { 1.0 }),
         form: |traits, call| Sharing::spread(traits, &call.params).unwrap_or(Sharing::READ).form(call),
     },
@@ -69,7 +69,7 @@ static WAYS: [Way<Call>; 4] = [
         kernel: &SUBGROUP,
         is_fallback: false,
         takes: |_, call| Sharing::kept(&call.params).is_some(),
-        // A driver for GPUs takes long to compile it.
+        // A GPU's driver takes long to compile it.
         cost: |traits, _| traits.loads_are_dear.then_some(1.0),
         form: |_, call| Sharing::kept(&call.params).unwrap_or(Sharing::READ).form(call),
     },
@@ -91,10 +91,10 @@ static WAYS: [Way<Call>; 4] = [
     },
 ];
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [rows, D]; as many as `rows` names where the call gathers
+    /// [rows, D]; if the call gathers, all rows that `rows` names
     pub x: &'a wgpu::Buffer,
     /// `[D]`
     pub weight: &'a wgpu::Buffer,
@@ -102,41 +102,41 @@ pub struct Bindings<'a> {
     pub bias: &'a wgpu::Buffer,
     /// [rows, D]
     pub y: &'a wgpu::Buffer,
-    /// `[rows]`: the row of x that each row of y is made of; not read where the call does not gather
+    /// `[rows]`: the row of x for each row of y; not read if the call does not gather
     pub rows: Option<&'a wgpu::Buffer>,
 }
 
-/// Rows that keep every core busy, even if lanes make several of them.
+/// So many rows keep every core busy, even if the lanes compute several rows one after the other.
 const MANY: u32 = 256;
 
-/// How the lanes of subgroups make rows.
+/// How the lanes of subgroups compute rows.
 #[derive(Clone, Copy)]
 struct Sharing {
-    /// Lanes that share a row.
+    /// Lanes that compute one row.
     lanes: u32,
-    /// Whether they are all of a subgroup, else an octet.
+    /// Whether these are all lanes of a subgroup; otherwise they are an octet.
     spread: bool,
-    /// vec4s of a row that a lane keeps; 0 where rows are read again.
+    /// vec4s of a row that a lane keeps in registers; 0 if rows are read twice.
     chunks: u32,
-    /// Rows that the lanes make with the weights that they have loaded.
+    /// Rows that the lanes compute one after the other, with the weights that they have loaded.
     each: u32,
 }
 
 impl Sharing {
-    /// The most vec4s that a lane keeps in octets, and spread.
+    /// The most vec4s that a lane keeps, in octets and with `spread`.
     const MOST: [u32; 2] = [24, 8];
 
-    /// Rows that octets read twice.
+    /// Octets that read rows twice.
     const READ: Self = Self { lanes: octet::OCTETS as u32, spread: false, chunks: 0, each: 1 };
 
-    /// Octets that keep rows, where these are short enough.
+    /// Octets that keep rows in registers, if the rows are short enough.
     fn kept(params: &Params) -> Option<Self> {
         let chunks = params.width4.div_ceil(Self::READ.lanes);
         let each = if params.rows >= MANY { 8 } else { 2 };
         (chunks <= Self::MOST[0]).then_some(Self { chunks, each, ..Self::READ })
     }
 
-    /// Subgroups that keep a row each, where all of them are of one size and rows are short enough.
+    /// Subgroups that keep one row each, if all subgroups have the same size and rows are short enough.
     fn spread(traits: &Traits, params: &Params) -> Option<Self> {
         let lanes = traits.lanes()?;
         let chunks = params.width4.div_ceil(lanes);
@@ -154,7 +154,7 @@ impl Sharing {
 }
 
 impl Call {
-    /// Of workgroups that make so many rows each.
+    /// A form of workgroups that compute `rows_each` rows each.
     fn form(&self, rows_each: u32) -> Form {
         Form::plain(grid(self.params.rows.div_ceil(rows_each) as usize))
             .of(Types::new(Precision::F32, self.output))
@@ -165,16 +165,17 @@ impl Call {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`]; [`Error::Config`] for a call that gathers rows without [`Bindings::rows`].
+/// [`Error::Config`] for a call that gathers without [`Bindings::rows`]; otherwise the errors of
+/// [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, output, gathers } = call;
     let width = params.width4 as usize * 4;
     let elements = params.rows as usize * width;
     let (x, rows) = match bindings.rows {
-        // All of x: rows may lie anywhere.
+        // All of x is bound, because rows may lie anywhere in it.
         Some(rows) if gathers => ((bindings.x.size() / 4) as usize, Operand::buffer(rows, params.rows as usize)),
         None if gathers => return Err(Error::config("layer_norm", "rows to gather", "none")),
-        // Not read, but bound to something all the same.
+        // `rows` is not read, but must be bound to some buffer.
         _ => (elements, Operand::buffer(bindings.weight, 1)),
     };
     let form = (way.form)(recorder.traits(), &call);

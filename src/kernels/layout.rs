@@ -1,7 +1,7 @@
 //! How the rows of W lie in memory.
 
-/// Rows of a matrix [N, N], `stride` elements apart, their first column `shift` elements behind where a row begins. What
-/// lies around the columns is zero.
+/// The rows of a matrix [N, N] lie `stride` elements apart, and their first column lies `shift` elements after the
+/// start of a row. Elements outside the columns are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// Elements from one row to the next.
@@ -11,19 +11,19 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// [N, N] with nothing in between.
+    /// [N, N] without padding.
     pub fn packed(patches: usize) -> Self {
         Self { stride: patches as u32, shift: 0 }
     }
 
-    /// Rows of whole vec4s, in which a patch token has the place among its vec4's four that it has among all tokens, prefix
-    /// included: what is found four tokens at a time is written, and read, as a vec4.
+    /// Rows of whole vec4s. A patch token has the same place among the four of its vec4 as it has among all tokens,
+    /// prefix included. So results for four neighbouring tokens are written, and read, as one vec4.
     pub fn padded(prefix: usize, patches: usize) -> Self {
         let before = prefix / 4 * 4;
         Self { stride: ((prefix + patches).next_multiple_of(4) - before) as u32, shift: (prefix - before) as u32 }
     }
 
-    /// Whether every row is of whole vec4s.
+    /// Whether every row is a whole number of vec4s.
     pub fn aligned(self) -> bool {
         self.stride.is_multiple_of(4)
     }

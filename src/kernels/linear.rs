@@ -1,5 +1,5 @@
-//! Dense layers: y = x w + bias, with GELU or onto a residual stream. One product, several ways to make it: which of them
-//! is fastest depends on the device and on the shape.
+//! Dense layers: y = x w + bias, optionally with an activation, or added to a residual stream. There are several ways
+//! to compute the product. Which one is fastest depends on the device and on the shape.
 
 use crate::config::Activation;
 use crate::error::{Error, Result};
@@ -8,11 +8,11 @@ use crate::gpu::{Form, Home, Matrix, Operand, Operation, Precision, Recorder, Te
 pub mod cooperative;
 pub mod tiled;
 
-/// The numbers of `shared/activation.wgsl`.
+/// The activations' numbers in `shared/activation.wgsl`.
 pub(super) const ACTIVATIONS: [u32; 4] = [0, 1, 2, 3];
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "linear" in "block/linear.wgsl";
     params {
         /// M
@@ -28,7 +28,7 @@ kernel! {
     way of "linear";
 }
 
-/// What happens to the product on its way into y.
+/// What is done with the product before it is stored in y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Epilogue {
     /// y = x w + bias.
@@ -37,13 +37,13 @@ pub enum Epilogue {
     Activate(Activation),
     /// y += x w + bias: the residual connection.
     Accumulate,
-    /// y = `residual[rows]` + x w + bias: the residual connection of tokens that lie elsewhere, among others that were
-    /// dropped.
+    /// y = `residual[rows]` + x w + bias: the residual connection after tokens were dropped, for tokens that still lie
+    /// at their former rows.
     Gather,
 }
 
 impl Epilogue {
-    /// Every one.
+    /// Every epilogue.
     pub const ALL: [Self; 6] = [
         Self::Store,
         Self::Activate(Activation::Gelu),
@@ -53,7 +53,7 @@ impl Epilogue {
         Self::Gather,
     ];
 
-    /// Whether the product is added to what is f32 always.
+    /// Whether the product is added to numbers that are always f32.
     pub fn adds(self) -> bool {
         matches!(self, Self::Accumulate | Self::Gather)
     }
@@ -79,9 +79,9 @@ impl Epilogue {
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// x and w are of the input type, y of the output type; w lies in their home.
+    /// x and w have the input type, y the output type; `types.home` says whether w lies in a buffer or in a texture.
     pub types: Types,
-    /// What happens to the product.
+    /// What is done with the product.
     pub epilogue: Epilogue,
 }
 
@@ -113,37 +113,38 @@ static WAYS: &[Way<Call>] = &[
 ];
 
 impl Call {
-    /// A form without constants but those of the epilogue.
+    /// A form whose only constants are those of the epilogue.
     pub(super) fn form(&self, workgroups: [u32; 3]) -> Form {
         Form::plain(workgroups).of(self.types).with(self.epilogue.constants())
     }
 }
 
-/// The buffers, by the names that the shaders have for them. x and w are of the call's input type, y of its output type.
+/// The buffers, named as in the shaders. x and w have the call's input type, y its output type.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [M, K]
     pub x: &'a wgpu::Buffer,
-    /// [K, columns rounded up to 4], zero in the columns that do not exist; in a texture of [`texels`]
+    /// [K, columns rounded up to 4], zero in the columns that pad; a texture has the size [`texels`]
     pub w: Matrix<'a>,
     /// [columns rounded up to 4], always f32
     pub bias: &'a wgpu::Buffer,
     /// [M, columns rounded up to 4]
     pub y: &'a wgpu::Buffer,
-    /// What [`Epilogue::Gather`] adds to; not read by the others.
+    /// The tokens that [`Epilogue::Gather`] adds; the other epilogues do not read them.
     pub residual: Option<Residual<'a>>,
 }
 
-/// Tokens of which some go on, f32 like the y that they are added to.
+/// The tokens before some were dropped, in f32 like the y that they are added to.
 #[derive(Clone, Copy)]
 pub struct Residual<'a> {
     /// [tokens, columns rounded up to 4]
     pub tokens: &'a wgpu::Buffer,
-    /// `[M]`: the row of `tokens` that each row of y is added to
+    /// `[M]`: the row of `tokens` that is added to each row of y
     pub rows: &'a wgpu::Buffer,
 }
 
-/// The size of a texture that holds weights [inner, columns] in `precision`: rows of whole eights.
+/// The size of a texture that holds weights [inner, columns] in `precision`. Rows are padded to whole groups of eight
+/// numbers.
 pub fn texels(inner: usize, columns: usize, precision: Precision) -> Texels {
     [(precision.words(columns.next_multiple_of(8)) / 4) as u32, inner as u32]
 }
@@ -154,13 +155,13 @@ impl Params {
         Self { rows: rows as u32, inner4: (inner / 4) as u32, columns4: columns.div_ceil(4) as u32 }
     }
 
-    /// Multiply-adds, those of padding columns included.
+    /// Multiply-adds, including those of padding columns.
     pub fn cost(&self) -> u64 {
         u64::from(self.rows) * u64::from(self.inner4) * u64::from(self.columns4) * 16
     }
 }
 
-/// Of the plain way: one thread for 8 rows by two vec4s of columns.
+/// The workgroups of the plain way: one thread for each 8 rows by two vec4s of columns.
 fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows.div_ceil(8) as usize * params.columns4.div_ceil(2) as usize).div_ceil(64))
 }
@@ -168,22 +169,22 @@ fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`]; [`Error::Config`] for a sum onto f16, which would round at every addition, and for one onto
-/// a residual that is not there.
+/// [`Error::Config`] for an addition to an f16 y, which would round every time, and for a gather without a residual;
+/// otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, types, epilogue } = call;
     if epilogue.adds() && types.output != Precision::F32 {
-        return Err(Error::config("linear", "f32 to add to", types.output.to_string()));
+        return Err(Error::config("linear", "an f32 y to add to", types.output.to_string()));
     }
     let gathers = epilogue == Epilogue::Gather;
     let [tokens, gathered] = match bindings.residual {
         Some(residual) if gathers => {
-            // All of the tokens: rows may lie anywhere.
+            // All tokens are bound, because rows may lie anywhere among them.
             let elements = (residual.tokens.size() / 4) as usize;
             [Operand::buffer(residual.tokens, elements), Operand::buffer(residual.rows, params.rows as usize)]
         }
         None if gathers => return Err(Error::config("linear", "a residual to gather from", "none")),
-        // Bindings that a way does not read are bound all the same, to a vec4 of something.
+        // Bindings that a way does not read must be bound to some buffer.
         _ => [Operand::buffer(bindings.bias, 4), Operand::buffer(bindings.bias, 1)],
     };
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);

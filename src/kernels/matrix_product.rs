@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, kernel};
 
 kernel! {
-    /// A thread makes 4 by 4 elements.
+    /// A thread computes 4 by 4 elements.
     pub static KERNEL = "matrix_product" in "condense/matrix_product.wgsl";
     params {
         /// N
@@ -21,7 +21,7 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -30,7 +30,7 @@ pub struct Bindings<'a> {
     pub z: &'a wgpu::Buffer,
     /// [B, N, N]
     pub addend: &'a wgpu::Buffer,
-    /// [B, N, N], none of the others
+    /// [B, N, N]; must be a different buffer from the others
     pub y: &'a wgpu::Buffer,
 }
 
@@ -42,7 +42,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let elements = images as usize * (params.patches as usize).pow(2);
     let matrix = |buffer| Operand::buffer(buffer, elements);

@@ -1,4 +1,5 @@
-//! One module per shader stem: its uniform, its buffers, its workgroup counts, and how it is recorded.
+//! One module for each operation: its kernels, their uniform and buffers, its ways and workgroup counts, and how it is
+//! recorded.
 
 pub mod assemble;
 pub mod assign;

@@ -1,10 +1,10 @@
-//! A = I - a W and X0 = diag(A)^-1.
+//! The start of Newton's iteration: A = I - a W and X0 = diag(A)^-1.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
 kernel! {
-    /// A thread makes an element of both matrices.
+    /// A thread computes one element of both matrices.
     pub static KERNEL = "newton_start" in "condense/newton_start.wgsl";
     params {
         /// B
@@ -19,7 +19,7 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -44,7 +44,7 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
     recorder.dispatch(
         &KERNEL,

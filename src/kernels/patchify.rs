@@ -1,4 +1,4 @@
-//! Images to rows of patch pixels.
+//! Cuts images into rows of patch pixels.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Precision, Recorder, Types, grid, kernel};
@@ -15,7 +15,7 @@ kernel! {
         height: u32,
         /// Pixels across an image.
         width: u32,
-        /// Pixels along a patch's side; divides both.
+        /// Pixels along a patch's side; must divide height and width.
         patch_side: u32,
         /// vec4s of a patch row, at least C * patch_side^2 / 4.
         stride4: u32,
@@ -25,7 +25,7 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, C, height, width]
@@ -49,7 +49,7 @@ fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch; patches are stored in `output`.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, output: Precision, params: Params, bindings: Bindings<'_>) -> Result<()> {
     let pixels = (params.images * params.channels) as usize * (params.height * params.width) as usize;
     let patches = output.words(params.rows() * params.stride4 as usize * 4);

@@ -1,10 +1,10 @@
-//! What the classifier sees: the first tokens, the mean of the patch tokens, or both side by side.
+//! The input of the classifier: the first tokens, the mean of the patch tokens, or both side by side.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, kernel};
 
 kernel! {
-    /// A thread makes a vec4 of the result.
+    /// A thread computes a vec4 of the result.
     pub static KERNEL = "pool" in "head/pool.wgsl";
     params {
         /// T
@@ -13,9 +13,9 @@ kernel! {
         prefix: u32,
         /// D / 4
         width4: u32,
-        /// Tokens to lay side by side.
+        /// Tokens to lay side by side, from the front.
         first: u32,
-        /// 1 for the size-weighted mean of the patch tokens after them. At least one of the two is not 0.
+        /// 1 to add the size-weighted mean of the patch tokens after them. `first` and `mean` must not both be 0.
         mean: u32,
     }
     bindings { x: read, sizes: read, pooled: write }
@@ -24,13 +24,13 @@ kernel! {
 }
 
 impl Params {
-    /// Vec4s of an image's result.
+    /// vec4s of an image's result.
     fn pooled4(&self) -> u32 {
         (self.first + self.mean) * self.width4
     }
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, T, D]
@@ -49,7 +49,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, images: u32, bindings: Bindings<'_>) -> Result<()> {
     let rows = images as usize * params.tokens as usize;
     let width = params.width4 as usize * 4;

@@ -1,4 +1,4 @@
-//! Scaled dot products of queries and keys: attention logits, and cosines of unit keys.
+//! Scaled dot products of queries and keys: attention logits, or cosines of unit keys.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Operation, Precision, Recorder, Traits, Types, Way, kernel, octet};
@@ -6,10 +6,10 @@ use crate::gpu::{Form, Operand, Operation, Precision, Recorder, Traits, Types, W
 pub mod cooperative;
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "query_key" in "block/query_key.wgsl";
     params {
-        /// T, queries and keys alike.
+        /// T, the number of queries and of keys.
         tokens: u32,
         /// H
         heads: u32,
@@ -33,7 +33,7 @@ kernel! {
 }
 
 kernel! {
-    /// Cosines of f32: octets share the queries of their lanes.
+    /// Cosines of f32 rows: the lanes of an octet exchange the queries.
     pub static SUBGROUP = "query_key_subgroup" in "block/query_key_subgroup.wgsl";
     params Params;
     bindings { x: read, y: write }
@@ -43,25 +43,26 @@ kernel! {
     way of "query_key";
 }
 
-/// What the products are for.
+/// What the products are used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Products {
     /// Attention logits.
     Logits,
     /// Attention logits plus ln(size) of the key.
     ProportionalLogits,
-    /// Cosines of unit rows that are queries and keys at once (`key_offset4` 0): half of them are made.
+    /// Cosines of unit rows, which are both queries and keys (`key_offset4` is 0). Only half of the products are
+    /// computed.
     Cosines,
 }
 
-/// The products of some images.
+/// The products of a batch of images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// x is of the input type; y is f32.
+    /// x has the input type; y is f32.
     pub types: Types,
-    /// What the products are for.
+    /// What the products are used for.
     pub products: Products,
 }
 
@@ -94,16 +95,16 @@ static WAYS: [Way<Call>; 3] = [
 ];
 
 impl Call {
-    /// Cosines of `tokens` unit rows of `head4` vec4s for each of `images` images; rows are stored in `input`. Only
-    /// cooperative matrices take rows of f16. A network in f16 therefore looks for a way for these first, and makes rows of
-    /// f32 where there is none.
+    /// Cosines of `tokens` unit rows of `head4` vec4s for each of `images` images; the rows are stored in `input`. Only
+    /// the way by cooperative matrices takes f16 rows. So an f16 network looks for a way to take them first, and stores
+    /// f32 rows if there is none.
     pub fn cosines([images, tokens, head4]: [u32; 3], input: Precision) -> Self {
         let params =
             Params { tokens, heads: 1, images, row4: head4, key_offset4: 0, head4, stride: tokens, scale: 1.0 };
         Self { params, types: Types::new(input, Precision::F32), products: Products::Cosines }
     }
 
-    /// Whether it is exactly [`Call::cosines`] of rows stored in `input`.
+    /// Whether this call equals [`Call::cosines`] of rows stored in `input`.
     fn is_of_rows(&self, input: Precision) -> bool {
         let Params { images, tokens, head4, .. } = self.params;
         *self == Self::cosines([images, tokens, head4], input)
@@ -113,12 +114,12 @@ impl Call {
         self.products == Products::Cosines
     }
 
-    /// Whether the kernels without cooperative matrices are for it.
+    /// Whether the kernels without cooperative matrices take this call.
     fn is_for_threads(&self) -> bool {
         !self.is_of_cosines() || self.types.input == Precision::F32
     }
 
-    /// Of a kernel without cooperative matrices, with `count` workgroups for each head and image.
+    /// A form of a kernel without cooperative matrices, with `count` workgroups for each head and image.
     fn form(&self, count: u32) -> Form {
         Form::plain([count, self.params.heads, self.params.images]).of(self.types).with([
             ("PROPORTIONAL", u32::from(self.products == Products::ProportionalLogits)),
@@ -127,12 +128,12 @@ impl Call {
     }
 }
 
-/// A thread for 4 queries by 4 keys.
+/// One thread for each 4 queries by 4 keys.
 fn plain_form(_: &Traits, call: &Call) -> Form {
     call.form(call.params.tokens.div_ceil(4).pow(2).div_ceil(64))
 }
 
-/// An octet for 8, 16 or 24 queries by 32 keys.
+/// One octet for each 8, 16 or 24 queries by 32 keys.
 fn octets_form(_: &Traits, call: &Call) -> Form {
     let tokens = call.params.tokens;
     let groups = octet::groups(tokens as usize) as u32;
@@ -140,10 +141,10 @@ fn octets_form(_: &Traits, call: &Call) -> Form {
     Form::plain([tiles.div_ceil(8), 1, call.params.images]).of(call.types).with([("GROUPS", groups)])
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type
+    /// [B, T, row4 * 4], in the input type
     pub x: &'a wgpu::Buffer,
     /// [B, T], read with [`Products::ProportionalLogits`] only
     pub sizes: &'a wgpu::Buffer,
@@ -154,12 +155,12 @@ pub struct Bindings<'a> {
 /// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Config`] for a call that `way` does not take, else as [`Recorder::dispatch`].
+/// [`Error::Config`] if `way` does not take the call; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, types, products } = call;
     if !(way.takes)(recorder.traits(), &call) {
-        let expected = "logits, cosines of f32, or by cooperative matrices cosines of f16, an even number of matrices long, \
-                        with room for a workgroup";
+        let expected = "logits, or cosines of f32 rows, or by cooperative matrices cosines of f16 rows that are an \
+                        even number of matrices long, and enough workgroup memory";
         let got = format!("{products:?} of {types}, {} dimensions, by {way:?}", params.head4 * 4);
         return Err(Error::config(Call::NAME, expected, got));
     }

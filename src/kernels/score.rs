@@ -1,4 +1,4 @@
-//! Eq. 11, connectivity against dominance, and which tokens stay by it.
+//! The score, eq. 11: connectivity against dominance, and the selection of the tokens to keep by it.
 
 use super::attention_connectivity::strips;
 use super::layout::Layout;
@@ -8,24 +8,24 @@ use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel, octet};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "score" in "condense/score.wgsl";
     params {
         /// N, at most [`MOST_PATCHES`].
         patches: u32,
         /// N - R
         kept: u32,
-        /// Rows of column sums of an image; N where the matrix itself stands in for its sums.
+        /// Rows of column sums of an image; N if W itself is passed as its column sums.
         strips: u32,
         /// b
         beta: f32,
-        /// Factor that restores the true c; immaterial when it is normalised.
+        /// Factor that restores the true c; without effect if c is normalised.
         scale: f32,
         /// a / s, s = max(a, 1).
         ratio: f32,
         /// 1 / s.
         inverse: f32,
-        /// Elements from one row of W, or of its columns' sums, to the next.
+        /// Elements from one row of W, or of the column sums, to the next.
         stride: u32,
         /// Elements before a row's first column.
         shift: u32,
@@ -37,7 +37,7 @@ kernel! {
 }
 
 kernel! {
-    /// W is read by octets, four columns to a lane.
+    /// W is read by octets; a lane has four columns.
     pub static SUBGROUP = "score_subgroup" in "condense/score_subgroup.wgsl";
     params Params;
     bindings { w: read, column_sums: read, dominance: read, score: write, order: write, slot: write }
@@ -50,16 +50,16 @@ kernel! {
     way of "score";
 }
 
-/// One score.
+/// The scores of a batch, and the selection by them.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Sizes and factors.
     pub params: Params,
     /// B
     pub images: u32,
-    /// What counts.
+    /// The terms of the score.
     pub terms: Terms,
-    /// How many factors of W c is made of; 0 where c is given. [`Connectivity::order`] tells.
+    /// The number of factors of W in c, or 0 if c is given; equal to [`Connectivity::order`].
     pub order: u32,
 }
 
@@ -105,10 +105,10 @@ impl Call {
     }
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// Where c comes from.
+    /// The source of c.
     pub connectivity: Connectivity<'a>,
     /// D [B, N]
     pub dominance: &'a wgpu::Buffer,
@@ -120,27 +120,27 @@ pub struct Bindings<'a> {
     pub slot: &'a wgpu::Buffer,
 }
 
-/// Where c, the mean over rows of C, comes from.
+/// The source of c, the mean over rows of C.
 #[derive(Clone, Copy)]
 pub enum Connectivity<'a> {
-    /// c itself [B, N]; not read where it does not count.
+    /// c itself, [B, N]; not read if c is not a term of the score.
     Mean(&'a wgpu::Buffer),
-    /// For C = W, from sums of W's columns.
+    /// C = W: c follows from the column sums of W.
     First {
-        /// [B, strips, N] in the layout of [`Params::laid_out`], from `attention_connectivity`, or W
+        /// [B, strips, N] in the layout given to [`Params::laid_out`], from `attention_connectivity`; or W itself
         column_sums: &'a wgpu::Buffer,
     },
-    /// For C = W + a W^2, from sums of W's columns and W.
+    /// C = W + a W^2: c follows from W and its column sums.
     Second {
-        /// [B, strips, N], likewise
+        /// [B, strips, N], in the same layout
         column_sums: &'a wgpu::Buffer,
-        /// W [B, N, N], likewise
+        /// W [B, N, N], in the same layout
         w: &'a wgpu::Buffer,
     },
 }
 
 impl Connectivity<'_> {
-    /// How many factors of W c is made of; 0 where it is given.
+    /// The number of factors of W in c, or 0 if c is given.
     pub fn order(self) -> u32 {
         match self {
             Self::Mean(_) => 0,
@@ -150,19 +150,19 @@ impl Connectivity<'_> {
     }
 }
 
-/// Which terms count.
+/// The terms of the score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Whether c is divided by its own sum.
     pub normalise: bool,
-    /// Whether -c counts.
+    /// Whether -c is a term.
     pub connectivity: bool,
-    /// Whether D counts, times b where c counts too.
+    /// Whether D is a term; it is multiplied by b if c is a term too.
     pub dominance: bool,
 }
 
 impl Params {
-    /// For keeping `kept` of `patches` by a C that follows from W by `chain`. W is packed.
+    /// Sizes and factors for keeping `kept` of `patches` tokens, where `chain` says how C follows from W. W is packed.
     pub fn new(patches: usize, kept: usize, beta: f32, chain: Chain) -> Self {
         let scale = chain.alpha.max(1.0);
         Self {
@@ -178,7 +178,7 @@ impl Params {
         }
     }
 
-    /// The same for a W, and for sums of its columns, that lie as `layout` says.
+    /// The same for a W, and column sums, in the given layout.
     pub fn laid_out(self, layout: Layout) -> Self {
         Self { stride: layout.stride, shift: layout.shift, ..self }
     }
@@ -187,8 +187,8 @@ impl Params {
 /// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Limit`] past [`MOST_PATCHES`], [`Error::Config`] where `call` and `bindings` differ in where c comes from,
-/// else as [`Recorder::dispatch`].
+/// [`Error::Limit`] for more than [`MOST_PATCHES`] patch tokens, [`Error::Config`] if `call` and `bindings` differ in
+/// the source of c; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let (params, source) = (call.params, bindings.connectivity);
     let [patches, images, stride] = [params.patches, call.images, params.stride].map(|count| count as usize);
@@ -201,7 +201,7 @@ pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings
     }
     let elements = images * patches;
     let sums = |buffer| Operand::buffer(buffer, images * params.strips as usize * stride);
-    // A binding that is not read is bound all the same, to a vec4 of something.
+    // A binding that is not read must be bound to some buffer of at least a vec4.
     let (column_sums, w) = match source {
         Connectivity::Mean(c) => (Operand::buffer(c, elements), Operand::buffer(c, 4)),
         Connectivity::First { column_sums } => (sums(column_sums), Operand::buffer(column_sums, 4)),

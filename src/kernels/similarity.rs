@@ -1,10 +1,10 @@
-//! Dot products or distances of patch tokens, for the paper's other metrics.
+//! Dot products or distances of patch tokens, for the other connectivity metrics of the paper.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, kernel};
 
 kernel! {
-    /// A thread compares four tokens with four.
+    /// A thread compares four tokens with four tokens.
     pub static KERNEL = "similarity" in "condense/similarity.wgsl";
     params {
         /// E
@@ -19,7 +19,7 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// What two tokens are compared by.
+/// How two tokens are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Their dot product.
@@ -28,7 +28,7 @@ pub enum Kind {
     Distance,
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, E + N, D]
@@ -37,7 +37,7 @@ pub struct Bindings<'a> {
     pub y: &'a wgpu::Buffer,
 }
 
-/// One thread for 4 by 4 tokens, for each image.
+/// One thread for each 4 by 4 tokens, for each image.
 pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
     [params.patches.div_ceil(4).pow(2).div_ceil(64), images, 1]
 }
@@ -45,7 +45,7 @@ pub fn workgroups(params: &Params, images: u32) -> [u32; 3] {
 /// Records one dispatch for `images` images.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
     params: Params,

@@ -4,12 +4,12 @@ use crate::error::Result;
 use crate::gpu::{Form, Operand, Operation, Recorder, Way, grid, kernel};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "softmax" in "block/softmax.wgsl";
     params {
         /// Rows.
         rows: u32,
-        /// Elements that take part.
+        /// Elements of a row that take part.
         columns: u32,
         /// Elements from one row to the next; those past `columns` become 0.
         stride: u32,
@@ -23,7 +23,7 @@ kernel! {
 }
 
 kernel! {
-    /// A row to an octet.
+    /// An octet computes one row.
     pub static SUBGROUP = "softmax_subgroup" in "block/softmax_subgroup.wgsl";
     params Params;
     bindings KERNEL;
@@ -33,7 +33,7 @@ kernel! {
     way of "softmax";
 }
 
-/// One softmax.
+/// One softmax over all rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Sizes.
@@ -67,14 +67,14 @@ static WAYS: [Way<Call>; 2] = [
     },
 ];
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [rows, stride]
     pub x: &'a wgpu::Buffer,
 }
 
-/// Eight rows to a workgroup, of either way.
+/// The workgroups of both ways, with eight rows each.
 fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows as usize).div_ceil(8))
 }
@@ -82,7 +82,7 @@ fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let elements = call.params.rows as usize * call.params.stride as usize;
     let form = (way.form)(recorder.traits(), &call);

@@ -1,10 +1,10 @@
-//! A texture that the application rendered to the normalised pixels of one image of a batch.
+//! Turns a texture that the application rendered into the normalised pixels of one image of a batch.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
 kernel! {
-    /// A thread makes a pixel, all three channels.
+    /// A thread computes one pixel in all three channels.
     pub static KERNEL = "texture" in "embed/texture.wgsl";
     params {
         /// Pixels along a side of the network's image.
@@ -25,19 +25,19 @@ kernel! {
         offset_y: f32,
         /// 1 for cubic convolution with a = -0.5, 0 for bilinear.
         bicubic: u32,
-        /// 1 where the view's format is an sRGB one, which loading decodes.
+        /// 1 if the view has an sRGB format, which loading decodes.
         srgb: u32,
-        /// Subtracted from red, in units of full brightness.
+        /// Subtracted from red, where 1 is full brightness.
         mean_r: f32,
         /// Subtracted from green.
         mean_g: f32,
         /// Subtracted from blue.
         mean_b: f32,
-        /// Divides red afterwards.
+        /// Red is divided by this afterwards.
         std_r: f32,
-        /// Divides green.
+        /// Green is divided by this.
         std_g: f32,
-        /// Divides blue.
+        /// Blue is divided by this.
         std_b: f32,
     }
     bindings { view: texture, pixels: write }
@@ -45,17 +45,17 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// One thread for each pixel, all three channels.
+/// One thread for each pixel.
 pub fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.side as usize).pow(2).div_ceil(64))
 }
 
-/// Records one dispatch: `view` to image `params.slot` of `pixels` [images, 3, side, side]. The view is of a floating
-/// or normalised format, filterable or not; its texture has the usage `TEXTURE_BINDING`.
+/// Records one dispatch from `view` to image `params.slot` of `pixels` [images, 3, side, side]. The view must have a
+/// floating-point or normalised format, filterable or not, and its texture the usage `TEXTURE_BINDING`.
 ///
 /// # Errors
-/// [`Error::Shape`] when the slot is not in the batch or the texture has fewer texels than `params` say, else as
-/// [`Recorder::dispatch`].
+/// [`Error::Shape`] if the slot is not in the batch or the texture has fewer texels than `params` say; otherwise the
+/// errors of [`Recorder::dispatch`].
 pub fn record(
     recorder: &mut Recorder<'_>,
     params: Params,

@@ -1,10 +1,10 @@
-//! The largest logit that any patch token gives each class, added to the image's logits.
+//! Adds the largest logit that any patch token gives each class to the image's logits.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, grid, kernel};
 
 kernel! {
-    /// A thread looks through the tokens for one class.
+    /// A thread compares the tokens' logits of one class.
     pub static KERNEL = "token_max" in "head/token_max.wgsl";
     params {
         /// B
@@ -15,7 +15,7 @@ kernel! {
         prefix: u32,
         /// Classes.
         classes: u32,
-        /// What the maximum is multiplied by.
+        /// The factor of the largest logit.
         share: f32,
     }
     bindings { x: read, y: write }
@@ -23,12 +23,12 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, T, classes]
     pub x: &'a wgpu::Buffer,
-    /// [B, classes], added to
+    /// [B, classes]; the result is added to it
     pub y: &'a wgpu::Buffer,
 }
 
@@ -40,7 +40,7 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
     let logits = params.images as usize * params.classes as usize;
     recorder.dispatch(

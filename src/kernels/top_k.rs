@@ -1,10 +1,10 @@
-//! Which tokens stay: a stable selection of the highest scores.
+//! Which tokens are kept: a stable selection of the highest scores.
 
 use crate::error::{Error, Result};
 use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel, octet};
 
 kernel! {
-    /// Runs everywhere.
+    /// The plain kernel, which runs on every device.
     pub static KERNEL = "top_k" in "condense/top_k.wgsl";
     params {
         /// N, at most [`MOST_PATCHES`].
@@ -19,7 +19,7 @@ kernel! {
 }
 
 kernel! {
-    /// Octets share the scores that each token's is compared with.
+    /// The lanes of an octet exchange the scores that they compare.
     pub static SUBGROUP = "top_k_subgroup" in "condense/top_k_subgroup.wgsl";
     params Params;
     bindings KERNEL;
@@ -29,14 +29,14 @@ kernel! {
     way of "top_k";
 }
 
-/// One selection.
+/// One selection for each image of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Sizes.
     pub params: Params,
     /// B
     pub images: u32,
-    /// The order of what is listed.
+    /// The order in which tokens are listed.
     pub listing: Listing,
 }
 
@@ -68,18 +68,18 @@ static WAYS: [Way<Call>; 2] = [
 ];
 
 impl Call {
-    /// A workgroup for each image.
+    /// One workgroup for each image.
     fn form(&self) -> Form {
         Form::plain([self.images, 1, 1]).with([self.listing.constant()])
     }
 }
 
-/// The buffers, by the names that the shaders have for them.
+/// The buffers, named as in the shaders.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N]
     pub score: &'a wgpu::Buffer,
-    /// [B, N]: kept tokens, then dropped ones, each as listed
+    /// [B, N]: kept tokens, then dropped ones, each in listing order
     pub order: &'a wgpu::Buffer,
     /// [B, N]: place among the kept, or [`DROPPED`]
     pub slot: &'a wgpu::Buffer,
@@ -88,14 +88,14 @@ pub struct Bindings<'a> {
 /// The order in which kept tokens, and dropped ones, are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// By index.
+    /// Ascending by index.
     Ascending,
-    /// Those whose index has this parity, 0 or 1, before the others.
+    /// Tokens whose index has this parity, 0 or 1, come before the others.
     ParityFirst(u32),
 }
 
 impl Listing {
-    /// What the shaders call it.
+    /// The constant that stands for it in the shaders.
     fn constant(self) -> (&'static str, u32) {
         let first = match self {
             Self::Ascending => 2,
@@ -105,14 +105,14 @@ impl Listing {
     }
 }
 
-/// The most patch tokens that one workgroup's memory can sort.
+/// The most patch tokens whose keys fit in a workgroup's memory.
 pub const MOST_PATCHES: usize = 2048;
 
-/// The slot of a token that goes.
+/// The slot of a dropped token.
 pub const DROPPED: u32 = u32::MAX;
 
 impl Params {
-    /// Sizes for keeping `kept` of `patches`.
+    /// Sizes for keeping `kept` of `patches` tokens.
     pub fn new(patches: usize, kept: usize) -> Self {
         Self { patches: patches as u32, kept: kept as u32 }
     }
@@ -121,7 +121,7 @@ impl Params {
 /// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Limit`] past [`MOST_PATCHES`], else as [`Recorder::dispatch`].
+/// [`Error::Limit`] for more than [`MOST_PATCHES`] patch tokens; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, images, .. } = call;
     if params.patches as usize > MOST_PATCHES {

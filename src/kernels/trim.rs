@@ -1,4 +1,4 @@
-//! Rows without their padding.
+//! Copies rows without their padding.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Recorder, grid, kernel};
@@ -9,7 +9,7 @@ kernel! {
     params {
         /// Rows.
         rows: u32,
-        /// Columns that stay.
+        /// Columns to copy from each row.
         columns: u32,
         /// Elements of a padded row, at least `columns`.
         stride: u32,
@@ -19,7 +19,7 @@ kernel! {
     workgroup [64, 1, 1];
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [rows, stride]
@@ -28,7 +28,7 @@ pub struct Bindings<'a> {
     pub rows: &'a wgpu::Buffer,
 }
 
-/// One thread for each element that stays.
+/// One thread for each element of the result.
 pub fn workgroups(params: &Params) -> [u32; 3] {
     grid((params.rows as usize * params.columns as usize).div_ceil(64))
 }
@@ -36,7 +36,7 @@ pub fn workgroups(params: &Params) -> [u32; 3] {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_>) -> Result<()> {
     recorder.dispatch(
         &KERNEL,

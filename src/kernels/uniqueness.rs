@@ -1,10 +1,10 @@
-//! The `uniqueness` score.
+//! The `uniqueness` score, which prefers dominant tokens that are unlike more dominant ones.
 
 use crate::error::Result;
 use crate::gpu::{Form, Operand, Operation, Recorder, Way, kernel};
 
 kernel! {
-    /// Runs everywhere.
+    /// Both ways run on every device.
     pub static KERNEL = "uniqueness" in "condense/uniqueness.wgsl";
     params {
         /// N
@@ -18,12 +18,12 @@ kernel! {
     }
     bindings { cosine: read, dominance: read, sizes: read, score: write }
     overrides { ROWS: [4, 16] }
-    // 16 threads for each row that is looked at side by side.
+    // 16 threads for each row of cosines that is read side by side.
     workgroup [64, 1, 1];
     way of "uniqueness";
 }
 
-/// One score.
+/// The scores of a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     /// Sizes and exponents.
@@ -46,7 +46,7 @@ static WAYS: [Way<Call>; 2] = [
         kernel: &KERNEL,
         is_fallback: false,
         takes: |_, _| true,
-        // More rows side by side are shorter waits to a GPU, and only more threads to a CPU.
+        // On a GPU more rows side by side shorten the waits for memory; on a software adapter they only add threads.
         cost: |traits, _| traits.loads_ahead.then_some(1.0),
         form: |_, call| call.form(16),
     },
@@ -61,13 +61,13 @@ static WAYS: [Way<Call>; 2] = [
 ];
 
 impl Call {
-    /// A workgroup for 64 patch tokens of an image, which looks at `rows` rows side by side.
+    /// A form with a workgroup for every 64 patch tokens of an image, which reads `rows` rows of cosines side by side.
     fn form(&self, rows: u32) -> Form {
         Form::plain([self.params.patches.div_ceil(64), self.images, 1]).with([("ROWS", rows)])
     }
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
     /// [B, N, N]
@@ -83,7 +83,7 @@ pub struct Bindings<'a> {
 /// Records one dispatch.
 ///
 /// # Errors
-/// As [`Recorder::dispatch`].
+/// The errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, images } = call;
     let rows = images as usize * params.patches as usize;

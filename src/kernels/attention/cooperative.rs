@@ -6,18 +6,19 @@ use super::{Call, Params};
 use crate::gpu::{COOPERATIVE, Form, Home, Precision, Tile, Traits, Way, grid, kernel};
 
 kernel! {
-    /// A subgroup takes as many queries as a matrix has rows; logits and powers pass through workgroup memory.
+    /// A subgroup takes as many queries as a matrix has rows. Logits and their exponentials pass through workgroup
+    /// memory.
     pub static KERNEL = "attention_cooperative" in "block/attention_cooperative.wgsl";
     params Params;
     bindings { qkv: read, queries: read, sizes: read, y: write, rows: write }
     overrides {
         PROPORTIONAL: [0, 1], SUBGROUPS: [4, 5, 6, 7], OTHERS: [0, 1], HEAD: [1, 2, 3, 4, 5, 6, 7, 8],
-        // 4 to 7 subgroups of 8 to 128 threads.
+        // 4 to 7 subgroups of 8 to 128 threads each.
         THREADS: [
             32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896,
         ],
     }
-    // As many of the adapter's subgroups as suit the tokens.
+    // The shader's default. A call has as many subgroups as suit its tokens and the adapter.
     workgroup [128, 1, 1];
     features COOPERATIVE;
     way of "attention";
@@ -31,7 +32,7 @@ pub(super) const WAY: Way<Call> = Way {
         (call.types.input, call.types.home) == (Precision::F16, Home::Buffer)
             && takes(traits, call.params.head4 as usize * 4)
     },
-    // A CPU emulates cooperative matrices, and slowly.
+    // On a software adapter cooperative matrices are slow.
     cost: |traits, _| (!traits.loads_are_dear).then_some(1.0),
     form,
 };
@@ -47,18 +48,18 @@ fn form(traits: &Traits, call: &Call) -> Form {
 /// The most matrices, side by side, that a head may take.
 const WIDEST: u32 = 8;
 
-/// Which of the kernels that go over rows of logits: they differ in what they hold in workgroup memory.
+/// The kernel that a workgroup runs. The two kernels hold different data in workgroup memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Powers, keys and values.
+    /// [`KERNEL`] holds exponentials, keys and values.
     Output,
-    /// Queries and keys: [`attention_mean`](crate::kernels::attention_mean::cooperative).
+    /// [`attention_mean`](crate::kernels::attention_mean::cooperative) holds queries and keys.
     Mean,
 }
 
 impl Work {
-    /// Subgroups of a workgroup, as many as share the keys that they go over: few enough that NVIDIA's cores have room for
-    /// two workgroups with heads of 64 dimensions, about 24 KB each.
+    /// The possible numbers of subgroups in a workgroup, which go over the same keys. They are few, so that an NVIDIA
+    /// multiprocessor has room for two workgroups with heads of 64 dimensions, which need about 24 KB each.
     fn subgroups(self) -> RangeInclusive<u32> {
         match self {
             Self::Output => 4..=7,
@@ -66,7 +67,7 @@ impl Work {
         }
     }
 
-    /// Numbers of f16 in workgroup memory. Rows of matrices are 16 bytes apart.
+    /// f16 numbers in workgroup memory. Rows of matrices lie 16 bytes further apart than they are long.
     fn halves(self, side: u32, head: u32, subgroups: u32) -> u32 {
         let keys = 2 * side;
         match self {
@@ -75,7 +76,7 @@ impl Work {
         }
     }
 
-    /// Whether the device has room for workgroups of so many subgroups.
+    /// Whether the device has room for workgroups of `subgroups` subgroups.
     fn fits(self, traits: &Traits, head: u32, subgroups: u32) -> bool {
         let side = traits.side();
         let sums = (subgroups + others(traits)) * side * (side + 4);
@@ -84,13 +85,15 @@ impl Work {
     }
 }
 
-/// 1 where a workgroup may have more subgroups than it was made for, which then have a place in workgroup memory, else 0.
+/// 1 if a workgroup may have more subgroups than it needs, because they are smaller than the largest; these have a slot
+/// in workgroup memory together. Otherwise 0.
 fn others(traits: &Traits) -> u32 {
     u32::from(!traits.subgroups_are_alike())
 }
 
-/// Whether a device that supports [`KERNEL`] can run it, and the kernel of means, for heads of `head` dimensions: whole
-/// matrices, few enough, of subgroups as large as it takes, with room for a workgroup.
+/// Whether a device that supports [`KERNEL`] can run it, and the cooperative kernel of `attention_mean`, for heads of
+/// `head` dimensions. Heads must be 1 to [`WIDEST`] matrices wide, subgroups must be large enough, and workgroup memory
+/// must have room.
 pub(crate) fn takes(traits: &Traits, head: usize) -> bool {
     let (side, head) = (traits.side(), head as u32);
     head.is_multiple_of(side)
@@ -101,8 +104,9 @@ pub(crate) fn takes(traits: &Traits, head: usize) -> bool {
             .all(|work| work.subgroups().any(|subgroups| work.fits(traits, head, subgroups)))
 }
 
-/// The constants of this kernel and of [`attention_mean`](crate::kernels::attention_mean::cooperative), and how many rows
-/// one of their workgroups has: as few as possible go past the last of `queries`.
+/// The constants of this kernel or of [`attention_mean`](crate::kernels::attention_mean::cooperative), and the number
+/// of queries of a workgroup. The number of subgroups is the one that leaves the fewest rows past the last of
+/// `queries`.
 pub(crate) fn constants(
     traits: &Traits,
     work: Work,
@@ -124,5 +128,5 @@ pub(crate) fn constants(
     (constants, subgroups * side)
 }
 
-/// The most tokens that a matrix of queries has, which `qkv` must have whatever the images have.
+/// The most tokens that a matrix of queries has. `qkv` must have room for as many, even if the images have fewer.
 pub const MOST_ROWS: usize = Tile::Sixteen.side() as usize;

@@ -1,5 +1,5 @@
-//! Means over heads of attention probabilities by cooperative matrices: f16 times f16, summed in f32. One dispatch makes W,
-//! dominance and sums of columns, so this is an operation of its own.
+//! Means over heads of attention probabilities by cooperative matrices: f16 times f16, summed in f32. One dispatch
+//! computes W, dominance and column sums, so its `Call` is an operation of its own.
 
 use crate::error::{Error, Result};
 use crate::gpu::{
@@ -8,7 +8,8 @@ use crate::gpu::{
 use crate::kernels::attention::cooperative::{Work, constants, takes};
 
 kernel! {
-    /// A workgroup takes as many queries as its subgroups' matrices have rows, by a chunk of keys, and goes over the heads.
+    /// A workgroup takes as many queries as its subgroups' matrices have rows, by one chunk of keys, and goes over the
+    /// heads.
     pub static KERNEL = "attention_mean_cooperative" in "block/attention_mean_cooperative.wgsl";
     params {
         /// T
@@ -31,29 +32,29 @@ kernel! {
         first: u32,
         /// Elements from one row of W, or of column sums, to the next.
         stride: u32,
-        /// Strips of queries whose columns are added up: as [`strips`] says.
+        /// Rows of column sums, as [`strips`] returns.
         strips: u32,
     }
     bindings { qkv: read, sizes: read, rows: read, w: write, dominance: write, column_sums: write }
     overrides {
         PROPORTIONAL: [0, 1], SUBGROUPS: [4, 5], OTHERS: [0, 1], HEAD: [1, 2, 3, 4, 5, 6, 7, 8],
-        // 4 or 5 subgroups of 8 to 128 threads.
+        // 4 or 5 subgroups of 8 to 128 threads each.
         THREADS: [32, 40, 64, 80, 128, 160, 256, 320, 512, 640],
     }
-    // As many of the adapter's subgroups as suit the tokens.
+    // The shader's default. A call has as many subgroups as suit its tokens and the adapter.
     workgroup [128, 1, 1];
     features COOPERATIVE;
     way of "attention_mean";
 }
 
-/// W and dominance at once.
+/// W, dominance and column sums of all images.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Call {
     /// Sizes.
     pub params: Params,
-    /// qkv is f16, of the input type; what is made is f32.
+    /// qkv has the input type, which must be f16; the results are f32.
     pub types: Types,
-    /// Whether ln(size) of the key is added to the logits, as in the attention that made `rows`.
+    /// Whether ln(size) of the key is added to the logits, as in the attention that stored `rows`.
     pub proportional: bool,
 }
 
@@ -65,7 +66,7 @@ impl Operation for Call {
     }
 }
 
-/// There is nothing to use in its place: where it is not verified, attention takes another route.
+/// This way has no fallback: if it is not verified, attention takes another route.
 static WAYS: [Way<Call>; 1] = [Way {
     name: "cooperative",
     kernel: &KERNEL,
@@ -95,37 +96,37 @@ pub fn strips(traits: &Traits, tokens: usize) -> usize {
     tokens.div_ceil(traits.side() as usize)
 }
 
-/// The most that [`strips`] says for any device.
+/// The most that [`strips`] returns on any device.
 pub(crate) fn most_strips(tokens: usize) -> usize {
     tokens.div_ceil(Tile::Eight.side() as usize)
 }
 
-/// The buffers, by the names that the shader has for them.
+/// The buffers, named as in the shader.
 #[derive(Clone, Copy)]
 pub struct Bindings<'a> {
-    /// [B, T, row4 * 4], of the input type.
+    /// [B, T, row4 * 4], in the input type.
     pub qkv: &'a wgpu::Buffer,
-    /// [B, T], read with `proportional` only.
+    /// [B, T], read only if `proportional`.
     pub sizes: &'a wgpu::Buffer,
-    /// [B, H, T, 2], as [`attention`](crate::kernels::attention) leaves it.
+    /// [B, H, T, 2], as [`attention`](crate::kernels::attention) stores it.
     pub rows: &'a wgpu::Buffer,
-    /// W [B, N, stride], zero around the patches
+    /// W [B, N, stride], zero outside the columns of patches
     pub w: &'a wgpu::Buffer,
     /// D [B, N]
     pub dominance: &'a wgpu::Buffer,
-    /// Sums of columns over some of the rows of W each [B, strips, stride], likewise
+    /// [B, strips, stride]: sums of W's columns over the rows of a strip, zero outside the columns of patches
     pub column_sums: &'a wgpu::Buffer,
 }
 
 /// Records one dispatch.
 ///
 /// # Errors
-/// [`Error::Config`] for a call that `way` does not take, else as [`Recorder::dispatch`].
+/// [`Error::Config`] if `way` does not take the call; otherwise the errors of [`Recorder::dispatch`].
 pub fn record(recorder: &mut Recorder<'_>, way: &Way<Call>, call: Call, bindings: Bindings<'_>) -> Result<()> {
     let Call { params, types, .. } = call;
     if !(way.takes)(recorder.traits(), &call) {
         let got = format!("{}, heads of {} dimensions", types.input, params.head4 * 4);
-        return Err(Error::config(KERNEL.name, "f16, heads of 1 to 8 whole matrices, and room for them", got));
+        return Err(Error::config(KERNEL.name, "f16, heads 1 to 8 matrices wide, and enough workgroup memory", got));
     }
     let [images, tokens, stride] = [params.images, params.tokens, params.stride].map(|n| n as usize);
     let patches = tokens.saturating_sub(params.prefix as usize);

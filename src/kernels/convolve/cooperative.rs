@@ -1,10 +1,10 @@
-//! Convolutions by cooperative matrices: of numbers rounded to f16, summed in f32.
+//! Convolutions by cooperative matrices: numbers are rounded to f16 and summed in f32.
 
 use super::{Call, KERNEL as PLAIN, Params};
 use crate::gpu::{COOPERATIVE, Form, Home, Precision, Tile, Traits, Types, Way, grid, kernel};
 
 kernel! {
-    /// Slabs of what lies under the kernel, and of w, pass through workgroup memory into cooperative matrices.
+    /// Slabs of the pixels under the kernel, and of w, pass through workgroup memory into cooperative matrices.
     pub static KERNEL = "convolve_cooperative" in "embed/convolve_cooperative.wgsl";
     params Params;
     bindings PLAIN;
@@ -12,13 +12,13 @@ kernel! {
         RELU: [0, 1], KERNEL: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], WHOLE: [0, 1], DOWN: [2, 4],
         THREADS: [32, 64, 128, 256, 512, 1024], OTHERS: [0, 1],
     }
-    // As many of the adapter's subgroups as fit.
+    // The shader's default. A call has as many subgroups as fit.
     workgroup [128, 1, 1];
     features COOPERATIVE;
     way of "convolve";
 }
 
-/// The largest value of KERNEL, the side of a convolution's kernel.
+/// The largest value of the constant KERNEL, which is the side of a convolution's kernel.
 const MOST_KERNEL: u32 = 16;
 
 pub(super) const WAY: Way<Call> = Way {
@@ -31,28 +31,29 @@ pub(super) const WAY: Way<Call> = Way {
             && call.params.kernel <= MOST_KERNEL
             && Shape::on(traits).is_some()
     },
-    // A CPU emulates matrices, and slowly.
+    // On a software adapter cooperative matrices are slow.
     cost: |traits, _| (!traits.loads_are_dear).then_some(1.0),
     form: |traits, call| Shape::on(traits).unwrap_or(Shape::of(traits, 2)).form(traits, call),
 };
 
-/// What a workgroup makes: 2 by 2 matrices of sums by each of two subgroups across and some down.
+/// The part of y that a workgroup computes. It has two subgroups across and `down` subgroups down, with 2 by 2 matrices
+/// of sums each.
 #[derive(Clone, Copy)]
 struct Shape {
     tile: Tile,
     /// Subgroups down.
     down: u32,
-    /// As many as the workgroup's subgroups have at most.
+    /// Threads of a workgroup, if its subgroups have the largest size.
     threads: u32,
 }
 
 impl Shape {
-    /// The one with so many subgroups down.
+    /// The shape with `down` subgroups down.
     fn of(traits: &Traits, down: u32) -> Self {
         Self { tile: traits.tile.unwrap_or_default(), down, threads: 2 * down * traits.subgroup_sizes[1] }
     }
 
-    /// The largest that a device of `traits` has room for, and whose threads fill slabs evenly.
+    /// The largest shape that a device of `traits` has room for and whose threads fill slabs evenly.
     fn on(traits: &Traits) -> Option<Self> {
         let fits = |shape: &Self| {
             traits.has_room(shape.threads, shape.workgroup_memory())
@@ -68,7 +69,8 @@ impl Shape {
         let pixels = params.images as usize * (params.out_side as usize).pow(2);
         let across = params.columns4.div_ceil(self.tile.side()) as usize;
         let workgroups = grid(pixels.div_ceil(self.rows() as usize) * across);
-        // Whether channels are whole slabs, so that each of these is of channels under one place of the kernel.
+        // Whether the channels are a whole number of slabs, so that a slab is made of channels under one place of the
+        // kernel.
         let whole = params.inputs.is_multiple_of(self.depth());
         call.form(workgroups).of(Types::default().tiled(self.tile)).with([
             ("KERNEL", params.kernel),
@@ -79,17 +81,17 @@ impl Shape {
         ])
     }
 
-    /// Pixels of y.
+    /// Pixels of y that a workgroup computes.
     fn rows(self) -> u32 {
         2 * self.down * self.tile.side()
     }
 
-    /// Numbers of a slab's row.
+    /// Numbers in a row of a slab.
     fn depth(self) -> u32 {
         2 * self.tile.side()
     }
 
-    /// Bytes of workgroup memory: two slabs, whose rows are padded, and sums.
+    /// Bytes of workgroup memory: two slabs, whose rows are padded, and the sums.
     fn workgroup_memory(self) -> u32 {
         let (side, depth) = (self.tile.side(), self.depth());
         2 * (self.rows() * (depth + 8) + depth * (4 * side + 8)) + 4 * (2 * self.down + 1) * side.pow(2)

@@ -1,10 +1,10 @@
-//! Matching in octets, which share what their lanes load.
+//! Assignment by octets, whose lanes exchange the data that they load.
 
 use crate::gpu::{Way, kernel, octet};
 use crate::kernels::assign::{Call, Params};
 
 kernel! {
-    /// An octet looks at eight rows of C, or twice as many, four columns to a lane.
+    /// An octet searches eight or sixteen rows of C, and each lane has four columns of them.
     pub static KERNEL = "assign_subgroup" in "cpu/assign_subgroup.wgsl";
     params Params;
     bindings { w: read, order: read, slot: read, assigned: write, connection: write, diagonal: write }
@@ -19,7 +19,7 @@ pub(in crate::kernels) const WAY: Way<Call> = Way {
     kernel: &KERNEL,
     is_fallback: false,
     takes: |_, _| true,
-    // A driver for GPUs took 12 seconds to compile every form of this kernel, which then was as fast as the plain one.
+    // A GPU's driver took 12 seconds to compile each form of this kernel, which was then only as fast as the plain one.
     cost: |traits, _| traits.loads_are_dear.then_some(1.0),
     form: |_, call| {
         let groups = if call.params.dropped > octet::OCTETS as u32 { 2 } else { 1 };

@@ -1,10 +1,10 @@
-//! Attention in octets, which share what their lanes load.
+//! Attention by octets, whose lanes exchange the data that they load.
 
 use crate::gpu::{Form, Traits, Way, kernel, octet};
 use crate::kernels::attention::{Call, Params};
 
 kernel! {
-    /// Octets share the queries and powers of their lanes.
+    /// The lanes of an octet exchange queries and exponentials.
     pub static KERNEL = "attention_subgroup" in "cpu/attention_subgroup.wgsl";
     params Params;
     bindings { qkv: read, sizes: read, y: write, rows: write }
@@ -19,12 +19,12 @@ pub(in crate::kernels) const WAY: Way<Call> = Way {
     kernel: &KERNEL,
     is_fallback: false,
     takes: |_, call| call.fits_registers(),
-    // On an H200 they were slower than the plain kernel, and took the driver 25 seconds to compile.
+    // On an H200 this was slower than the plain kernel, and the driver took 25 seconds to compile it.
     cost: |traits, _| traits.loads_are_dear.then_some(1.0),
     form,
 };
 
-/// As many queries to an octet as suit the tokens.
+/// The number of queries of an octet follows from the number of tokens.
 fn form(_: &Traits, call: &Call) -> Form {
     let [tokens, heads, images] = [call.params.tokens, call.params.heads, call.params.images].map(|n| n as usize);
     let groups = octet::groups(tokens);

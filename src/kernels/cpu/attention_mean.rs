@@ -1,10 +1,10 @@
-//! Means over heads of attention probabilities in octets, which share what their lanes load.
+//! Means over heads of attention probabilities by octets, whose lanes exchange the data that they load.
 
 use crate::gpu::{Form, Traits, Way, kernel, octet};
 use crate::kernels::attention_mean::{Call, KERNEL as PLAIN, Params};
 
 kernel! {
-    /// Octets share the queries of their lanes.
+    /// The lanes of an octet exchange queries.
     pub static KERNEL = "attention_mean_subgroup" in "cpu/attention_mean_subgroup.wgsl";
     params Params;
     bindings PLAIN;
@@ -23,7 +23,7 @@ pub(in crate::kernels) const WAY: Way<Call> = Way {
     form,
 };
 
-/// An octet for 8, 16 or 24 queries by 32 keys.
+/// One octet for each 8, 16 or 24 queries by 32 keys.
 fn form(_: &Traits, call: &Call) -> Form {
     let queries = call.params.queries as usize;
     let groups = octet::groups(queries);

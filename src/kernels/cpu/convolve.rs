@@ -1,10 +1,10 @@
-//! Convolutions with pixels broadcast between the threads of a subgroup.
+//! Convolutions by subgroups, which broadcast pixels between their threads.
 
 use crate::gpu::{Form, Home, Traits, Types, Way, grid, kernel, octet};
 use crate::kernels::convolve::{Call, Params};
 
 kernel! {
-    /// 8, 16 or 24 neighbouring pixels to a subgroup; weights in a texture.
+    /// A subgroup computes 8, 16 or 24 neighbouring pixels. Weights lie in a texture.
     pub static KERNEL = "convolve_subgroup" in "cpu/convolve_subgroup.wgsl";
     params Params;
     bindings { x: read, w: weights, bias: read, y: write }
@@ -14,7 +14,7 @@ kernel! {
     way of "convolve";
 }
 
-/// Threads of a workgroup: whole subgroups.
+/// Threads of a workgroup, in whole subgroups.
 const THREADS: u32 = 64;
 
 pub(in crate::kernels) const WAY: Way<Call> = Way {
@@ -29,12 +29,12 @@ pub(in crate::kernels) const WAY: Way<Call> = Way {
 fn form(traits: &Traits, call: &Call) -> Form {
     let lanes = traits.lanes().unwrap_or(32);
     let Params { images, columns4, out_side, .. } = call.params;
-    // Pixels of a subgroup, in eights.
+    // Pixels of a subgroup, in groups of eight.
     let eights = octet::groups(out_side as usize);
     let lines = images as usize * out_side as usize;
     let across = (out_side as usize).div_ceil(8 * eights);
     let units = lines * across * columns4.div_ceil(2 * lanes) as usize;
-    // Rows of texels are of whole eights.
+    // Rows of texels are whole groups of eight numbers.
     call.form(grid(units.div_ceil((THREADS / lanes) as usize))).of(Types::default().at(Home::Texture)).with([
         ("EVEN", 1),
         ("EIGHTS", eights as u32),

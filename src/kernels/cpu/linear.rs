@@ -1,10 +1,10 @@
-//! Dense layers with operands broadcast between the threads of a subgroup.
+//! Dense layers by subgroups, which broadcast x between their threads.
 
 use crate::gpu::{Form, Home, Traits, Way, grid, kernel};
 use crate::kernels::linear::{ACTIVATIONS, Call, Params};
 
 kernel! {
-    /// 24 rows to a subgroup; weights in a buffer or in a texture.
+    /// A subgroup computes 24 rows. Weights lie in a buffer or in a texture.
     pub static KERNEL = "linear_subgroup" in "cpu/linear_subgroup.wgsl";
     params Params;
     bindings { x: read, w: weights, bias: read, y: write, residual: read, rows: read }
@@ -16,7 +16,7 @@ kernel! {
     way of "linear";
 }
 
-/// Subgroups of a workgroup. Few, so that products of few rows still make work for every core.
+/// Subgroups of a workgroup. They are few, so that products with few rows still have a workgroup for every core.
 const SUBGROUPS: u32 = 2;
 
 /// Rows of a subgroup's tile.
@@ -26,7 +26,7 @@ pub(in crate::kernels) const WAY: Way<Call> = Way {
     name: "subgroup",
     kernel: &KERNEL,
     is_fallback: false,
-    // Lanes 0 to 7 are broadcast from.
+    // Lanes 0 to 7 broadcast, so a subgroup must have at least 8 threads.
     takes: |traits, _| traits.lanes().is_some(),
     cost: |traits, call| (traits.loads_are_dear || call.types.home == Home::Texture).then_some(1.0),
     form,
@@ -37,7 +37,7 @@ fn form(traits: &Traits, call: &Call) -> Form {
     let Params { rows, columns4, .. } = call.params;
     let (across, down) = (columns4.div_ceil(2 * lanes), rows.div_ceil(ROWS));
     let workgroups = grid((across as usize * down as usize).div_ceil(SUBGROUPS as usize));
-    // Rows of texels are of whole eights.
+    // Rows of texels are whole groups of eight numbers.
     let even = call.types.home == Home::Texture || columns4.is_multiple_of(2);
     call.form(workgroups).with([("EVEN", u32::from(even)), ("THREADS", SUBGROUPS * lanes)])
 }

@@ -12,7 +12,7 @@ kernel! {
         ACTIVATION: ACTIVATIONS, ACCUMULATE: [0, 1], GATHER: [0, 1], HEIGHT: [2, 4], WIDTH: [2, 4], DEPTH: [2, 4, 8], DOWN: [2, 4],
         ACROSS: [2], SPLIT: [1, 2], THREADS: [32, 64, 128, 256, 512, 1024], WHOLE: [0, 1], ALIKE: [0, 1],
     }
-    // As many of the adapter's subgroups as the shape says.
+    // The shader's default. A call has as many of the adapter's subgroups as its shape says.
     workgroup [128, 1, 1];
     features COOPERATIVE;
     way of "linear";
@@ -27,7 +27,7 @@ struct Shape {
     tiles: [u32; 2],
     /// Tiles that a slab in workgroup memory is deep.
     depth: u32,
-    /// Subgroups that share a slab's depth, 1 or 2.
+    /// Subgroups that divide a slab's depth among them, 1 or 2.
     split: u32,
 }
 
@@ -46,7 +46,8 @@ pub(super) const WAYS: [Way<Call>; 4] = [
     way::<3>("cooperative 2x2 of 2x2 by 8 in 2"),
 ];
 
-/// In workgroups of one of [`SHAPES`]; the name has subgroups, their tiles, the depth of a slab, and by how many it is shared.
+/// The way with workgroups of one of [`SHAPES`]. Its name gives the subgroups, the tiles of each, the depth of a slab
+/// in tiles, and the split.
 const fn way<const SHAPE: usize>(name: &'static str) -> Way<Call> {
     Way {
         name,
@@ -60,11 +61,12 @@ const fn way<const SHAPE: usize>(name: &'static str) -> Way<Call> {
     }
 }
 
-/// The middle shape where it leaves most of a large GPU something to do, else the smallest, by as many threads as fit, since
-/// each workgroup then waits for memory more than it multiplies. (On an H200 the largest won at few sizes, and by little.)
-/// A CPU emulates them, and slowly.
+/// Prefers the middle shape if it gives enough workgroups to keep most of a large GPU busy. Otherwise it prefers the
+/// smallest tiles with as many threads as fit, since each workgroup then waits for memory longer than it multiplies.
+/// (On an H200 the largest shape won at few sizes, and by little.) On a software adapter cooperative matrices are slow,
+/// and no shape is used.
 fn cost(traits: &Traits, call: &Call, shape: Shape) -> Option<f64> {
-    /// Workgroups that do.
+    /// So many workgroups keep a large GPU busy.
     const ENOUGH: usize = 100;
     if traits.loads_are_dear {
         return None;
@@ -119,7 +121,7 @@ impl Shape {
         self.subgroups.iter().product::<u32>() * self.split
     }
 
-    /// Whether the device has room for it.
+    /// Whether the device has room for a workgroup of this shape.
     fn fits(self, traits: &Traits) -> bool {
         let memory = self.workgroup_memory(traits.tile.unwrap_or_default());
         traits.has_room(traits.subgroup_sizes[1] * self.count(), memory as u32)
@@ -130,8 +132,8 @@ impl Shape {
 mod tests {
     use super::*;
 
-    /// What the shader counts on: rows of slabs divide the threads, and eight fetches of each thread fill a slab to the
-    /// last.
+    /// Tests what the shader requires: the vec4s in a slab's row divide the threads, and at most eight fetches by every
+    /// thread fill a slab exactly.
     #[test]
     fn threads_divide_slabs_of_every_shape() {
         for (tile, subgroup) in

@@ -1,10 +1,10 @@
-//! Dense layers with operands through workgroup memory.
+//! Dense layers whose operands pass through workgroup memory.
 
 use super::{ACTIVATIONS, Call, KERNEL as PLAIN, Params};
 use crate::gpu::{Form, Home, Traits, Way, grid, kernel};
 
 kernel! {
-    /// 4 or 8 rows to a thread.
+    /// A thread computes 4 or 8 rows.
     pub static KERNEL = "linear_tiled" in "block/linear_tiled.wgsl";
     params Params;
     bindings PLAIN;
@@ -15,7 +15,7 @@ kernel! {
 
 pub(super) const WAYS: [Way<Call>; 2] = [way::<4>("tiled 32"), way::<8>("tiled 64")];
 
-/// By tiles of 8 * `ROWS` rows by 64 columns.
+/// The way with tiles of 8 * `ROWS` rows by 64 columns.
 const fn way<const ROWS: u32>(name: &'static str) -> Way<Call> {
     Way {
         name,
@@ -27,7 +27,8 @@ const fn way<const ROWS: u32>(name: &'static str) -> Way<Call> {
     }
 }
 
-/// Tiles small enough to occupy a large GPU: four workgroups for each of some hundred cores keep it busy.
+/// Prefers tiles that are small enough to occupy a large GPU: four workgroups for each of about a hundred
+/// multiprocessors keep it busy.
 fn cost(traits: &Traits, call: &Call, rows: u32) -> f64 {
     const ENOUGH: u32 = 512;
     let occupies = call.params.rows.div_ceil(64) * call.params.columns4.div_ceil(16) >= ENOUGH;

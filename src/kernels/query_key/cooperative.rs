@@ -8,7 +8,7 @@ kernel! {
     pub static KERNEL = "query_key_cooperative" in "block/query_key_cooperative.wgsl";
     params Params;
     bindings PLAIN;
-    // Four subgroups of 8 to 128 threads.
+    // Four subgroups of 8 to 128 threads each.
     overrides { THREADS: [32, 64, 128, 256, 512] }
     workgroup [128, 1, 1];
     features COOPERATIVE;
@@ -20,12 +20,13 @@ pub(super) const WAY: Way<Call> = Way {
     kernel: &KERNEL,
     is_fallback: false,
     takes,
-    // A CPU emulates cooperative matrices, and slowly.
+    // On a software adapter cooperative matrices are slow.
     cost: |traits, _| (!traits.loads_are_dear).then_some(1.0),
     form,
 };
 
-/// Cosines of f16 rows of whole slabs, each two matrices deep, and room for them.
+/// Takes cosines of f16 rows that are a whole number of slabs long (a slab is two matrices deep), if workgroup memory
+/// has room.
 fn takes(traits: &Traits, call: &Call) -> bool {
     let (side, head4) = (traits.side(), call.params.head4);
     let memory = 2 * 2 * 4 * side * (2 * side + 8) + 4 * (Tile::SUBGROUPS + 1) * side * side;
@@ -39,7 +40,7 @@ fn threads(traits: &Traits) -> u32 {
     traits.subgroup_sizes[1] * Tile::SUBGROUPS
 }
 
-/// A workgroup for each square of four matrices by four on or above the diagonal.
+/// One workgroup for each square of four by four matrices on or above the diagonal.
 fn form(traits: &Traits, call: &Call) -> Form {
     let Params { images, tokens, .. } = call.params;
     let across = tokens.div_ceil(4 * traits.side()) as usize;
