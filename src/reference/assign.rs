@@ -5,7 +5,8 @@ use crate::condensation::Chain;
 use crate::kernels::assign::Candidates;
 use crate::kernels::top_k::DROPPED;
 
-/// For each of R `rows` of C per image [B, R, N]: the kept candidate with the largest element, and that element.
+/// For each of the R `rows` of C of an image, [B, R, N]: the kept candidate with the largest element, and that element.
+/// `slot` is [B, N].
 pub fn assign(
     rows: &[f32],
     slot: &[u32],
@@ -21,7 +22,7 @@ pub fn assign(
                 Candidates::Parity(parity) => p as u32 % 2 == parity,
             };
             let kept = (0..patches).filter(|&p| slot[p] != DROPPED && allowed(p));
-            // `min_by` returns the first of equals: the lower index.
+            // `min_by` returns the first of equal elements, which has the lower index.
             if let Some(best) = kept.min_by(|&a, &b| descending(row[a], row[b])) {
                 result.0.push(best as u32);
                 result.1.push(row[best]);
@@ -31,8 +32,8 @@ pub fn assign(
     result
 }
 
-/// Rows [B, R, N] of C for the tokens that `order` [B, N] lists last, C = W or W + a W^2 at the kernel's scale: divided by
-/// s^(K-1), s = max(a, 1).
+/// Rows [B, R, N] of C for the tokens that `order` [B, N] lists last, where C = W or C = W + a W^2. They have the
+/// kernel's scale: C is divided by s^(K-1), with s = max(a, 1).
 pub fn dropped_rows(w: &[f32], order: &[u32], patches: usize, dropped: usize, chain: Chain) -> Vec<f32> {
     let mut rows = Vec::new();
     for (w, order) in w.chunks_exact(patches * patches).zip(order.chunks_exact(patches)) {
@@ -43,7 +44,7 @@ pub fn dropped_rows(w: &[f32], order: &[u32], patches: usize, dropped: usize, ch
     rows
 }
 
-/// C[p, p] [B, R] for the p in `assigned` [B, R], C as for [`dropped_rows`].
+/// C[p, p] [B, R] for each p in `assigned` [B, R], with C as for [`dropped_rows`].
 pub fn diagonal(w: &[f32], assigned: &[u32], patches: usize, dropped: usize, chain: Chain) -> Vec<f32> {
     let images = w.chunks_exact(patches * patches).zip(assigned.chunks_exact(dropped));
     let element = |w, p: u32| row(w, p as usize, patches, chain)[p as usize] as f32;

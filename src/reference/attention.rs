@@ -2,7 +2,7 @@
 
 use crate::kernels::attention::Params;
 
-/// A row of P, and what makes it of the row's logits.
+/// A row of P, with the row's largest logit and 1 / the sum of its exponentials.
 pub(super) struct Row {
     pub(super) probabilities: Vec<f64>,
     pub(super) largest: f64,
@@ -10,7 +10,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The softmax of scale * `query` . key + bias over `keys` and their biases.
+    /// The softmax of scale * `query` . key + bias over the keys, which come with their biases.
     pub(super) fn new<'a>(query: &[f32], scale: f32, keys: impl Iterator<Item = (&'a [f32], f64)>) -> Self {
         let logit = |(key, bias): (&[f32], f64)| {
             let dot: f64 = query.iter().zip(key).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();
@@ -24,13 +24,13 @@ impl Row {
     }
 }
 
-/// ln(size) of a token, 0 where sizes do not count.
+/// ln(size) of a token, or 0 without sizes.
 pub(super) fn bias(sizes: Option<&[f32]>, token: usize) -> f64 {
     sizes.map_or(0.0, |sizes| f64::from(sizes[token]).ln())
 }
 
-/// softmax(scale * q . k (+ ln size of the key)) times the values of qkv [B, T, row], heads side by side [B, T, H * Dh];
-/// and of every row of the softmax [B, H, T] the largest logit and 1 / the sum of powers.
+/// softmax(scale * q . k (+ ln size of the key)) times the values of qkv [B, T, row]: [B, T, H * Dh], with heads side
+/// by side. Also, for every row of the softmax [B, H, T], the largest logit and 1 / the sum of exponentials.
 pub fn attention(qkv: &[f32], sizes: Option<&[f32]>, params: &Params) -> (Vec<f32>, Vec<[f32; 2]>) {
     let [tokens, heads, images, head] =
         [params.tokens, params.heads, params.images, params.head4 * 4].map(|n| n as usize);

@@ -1,6 +1,6 @@
 //! Reference of `condense/attention_connectivity.wgsl`.
 
-/// Mean over heads of the patch-to-patch part of probs [B, H, T, stride]: W [B, N, N], N = T - prefix.
+/// The mean over heads of the patch-to-patch part of probs [B, H, T, stride]: W [B, N, N], where N = T - prefix.
 pub fn attention_connectivity(probs: &[f32], tokens: usize, prefix: usize, heads: usize, stride: usize) -> Vec<f32> {
     let mut w = Vec::new();
     for image in probs.chunks_exact(heads * tokens * stride) {

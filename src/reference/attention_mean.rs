@@ -3,7 +3,7 @@
 use super::attention::{Row, bias};
 use crate::kernels::attention_mean::Params;
 
-/// Mean over heads of the probabilities of patch keys, [B, Q, N], from queries and keys alone.
+/// The mean over heads of the probabilities of patch keys, [B, Q, N], computed from queries and keys alone.
 pub fn attention_mean(qkv: &[f32], sizes: Option<&[f32]>, params: &Params) -> Vec<f32> {
     let [tokens, prefix, heads, images] =
         [params.tokens, params.prefix, params.heads, params.images].map(|n| n as usize);

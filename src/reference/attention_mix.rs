@@ -2,7 +2,7 @@
 
 use crate::kernels::attention_mix::Params;
 
-/// probs [B, H, T, stride] times the values of qkv [B, T, row], heads side by side: [B, T, H * Dh].
+/// probs [B, H, T, stride] times the values of qkv [B, T, row], with heads side by side: [B, T, H * Dh].
 pub fn attention_mix(probs: &[f32], qkv: &[f32], params: &Params) -> Vec<f32> {
     let (tokens, heads, head) = (params.tokens as usize, params.heads as usize, params.head4 as usize * 4);
     let (row, stride, values) =

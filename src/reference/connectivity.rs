@@ -1,12 +1,13 @@
-//! Reference of `condense/connectivity.wgsl`: C itself, formed densely in f64 as eqs. 8 to 10 are printed. The kernel never
-//! forms it, so this also checks the algebra of the thin path.
+//! Reference of `condense/connectivity.wgsl`: C itself, computed densely in f64 as eqs. 8 to 10 are printed. The kernel
+//! never stores C, so the comparison also tests the algebra by which the kernel avoids it.
 
 use crate::kernels::connectivity::Chain;
 
 /// A square matrix in row-major order.
 pub type Matrix = Vec<f64>;
 
-/// C of one image, at the kernel's scale: divided by s^(K-1) for the power sum, by s^K for Newton, s = max(a, 1).
+/// C of one image, at the kernel's scale: divided by s^(K-1) for the power sum and by s^K for Newton, with s = max(a,
+/// 1).
 pub fn connectivity(w: &[f32], n: usize, chain: Chain) -> Matrix {
     let w: Matrix = w.iter().map(|&v| f64::from(v)).collect();
     let alpha = f64::from(chain.alpha);
@@ -14,7 +15,7 @@ pub fn connectivity(w: &[f32], n: usize, chain: Chain) -> Matrix {
     let order = chain.order as i32;
     match chain.newton_steps {
         None => {
-            // Sum over k of a^(k-1) s^(1-K) W^k, written so that no factor leaves the range of f64 on the way.
+            // The sum over k of a^(k-1) s^(1-K) W^k, written so that no intermediate factor leaves the range of f64.
             let mut power = w.clone();
             let mut sum = vec![0.0; n * n];
             for k in 1..=order {

@@ -2,7 +2,8 @@
 
 use crate::kernels::convolve::Window;
 
-/// `x` [B, C, S, S] under kernels `w` [C, K, K, O or more] plus `bias` [O or more], with `relu` or not: [B, O, U, U].
+/// `x` [B, C, S, S] convolved with `w` [C, K, K, O or more], plus `bias` [O or more], with or without ReLU: [B, O, U,
+/// U].
 pub fn convolve(
     x: &[f32],
     w: &[f32],
@@ -14,7 +15,7 @@ pub fn convolve(
 ) -> Vec<f32> {
     let (kernel, out_side) = (window.kernel, window.out_side(side));
     let row = w.len() / (inputs * kernel * kernel);
-    // The pixel under column `u` of the kernel at place `place`, if it is not padding.
+    // The pixel under column (or line) `u` of the kernel at place `place`, unless it is padding.
     let under = |place: usize, u: usize| (place * window.stride + u).checked_sub(window.padding).filter(|&p| p < side);
     let mut y = Vec::new();
     for image in x.chunks_exact(inputs * side * side) {
@@ -31,7 +32,7 @@ pub fn convolve(
                         }
                     }
                 }
-                // NaN stays.
+                // NaN is kept: the comparison is false for it.
                 y.push(if relu && sum < 0.0 { 0.0 } else { sum as f32 });
             }
         }

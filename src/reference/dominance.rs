@@ -1,6 +1,6 @@
 //! Reference of `condense/dominance.wgsl`.
 
-/// Mean over heads of the class token's probabilities for each patch token: D [B, N].
+/// The mean over heads of the class token's probabilities for each patch token: D [B, N].
 pub fn dominance(probs: &[f32], tokens: usize, prefix: usize, heads: usize, stride: usize) -> Vec<f32> {
     let mut dominance = Vec::new();
     for image in probs.chunks_exact(heads * tokens * stride) {

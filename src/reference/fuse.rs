@@ -19,18 +19,18 @@ pub struct Inputs<'a> {
     pub diagonal: &'a [f32],
 }
 
-/// What fusing leaves.
+/// The result of a fusion.
 #[derive(Clone, Debug)]
 pub struct Fused {
-    /// [B, E + N, D]: the tokens, in which those that others were assigned to have changed
+    /// [B, E + N, D]: the tokens; those with assigned tokens are replaced by the fused ones
     pub tokens: Vec<f32>,
     /// [B, E + N - R]: sizes of the tokens that go on
     pub sizes: Vec<f32>,
-    /// [B, E + N - R]: the rows at which they lie
+    /// [B, E + N - R]: the rows where these tokens lie
     pub rows: Vec<u32>,
 }
 
-/// Fuses, and lists what goes on.
+/// Fuses the dropped tokens, and lists the tokens that go on.
 pub fn fuse(inputs: &Inputs<'_>, params: &Params, fusion: Fusion) -> Fused {
     let (prefix, patches, dropped) = (params.prefix as usize, params.patches as usize, params.dropped as usize);
     let (width, kept) = (params.width4 as usize * 4, patches - dropped);
@@ -46,7 +46,7 @@ pub fn fuse(inputs: &Inputs<'_>, params: &Params, fusion: Fusion) -> Fused {
         let order = &inputs.order[image * patches..][..patches];
         for &own in &order[..kept] {
             let row = incoming + prefix + own as usize;
-            // (token, weight) of the kept token, then of its matches in ascending order.
+            // (token, weight) of the kept token, then of the dropped tokens assigned to it, in ascending order.
             let mut members: Vec<(usize, f64)> = vec![(prefix + own as usize, 0.0)];
             for r in (0..dropped).filter(|_| fusion != Fusion::None) {
                 let at = image * dropped + r;

@@ -2,7 +2,7 @@
 
 use crate::kernels::key_mean::Params;
 
-/// Head-averaged keys of the patch tokens at unit length: [B, N, Dh]. A key of length 0 stays 0.
+/// Keys of the patch tokens, averaged over heads and scaled to unit length: [B, N, Dh]. A key of length 0 stays 0.
 pub fn key_mean(qkv: &[f32], params: &Params) -> Vec<f32> {
     let (row, head, heads) = (params.row4 as usize * 4, params.head4 as usize * 4, params.heads as usize);
     let mut keys = Vec::new();

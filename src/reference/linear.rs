@@ -3,8 +3,8 @@
 use crate::config::Activation;
 use crate::kernels::linear::Epilogue;
 
-/// x [M, K] times w [K, stride] plus bias, its first `columns` columns, into y [M, columns] by `epilogue`. To gather is to
-/// accumulate on rows that lie in y already: see [`gather`].
+/// x [M, K] times w [K, stride] plus bias: the first `columns` columns go into y [M, columns] by `epilogue`. For
+/// [`Epilogue::Gather`], y must hold the gathered rows already: see [`gather`].
 pub fn linear(x: &[f32], w: &[f32], bias: &[f32], inner: usize, columns: usize, epilogue: Epilogue, y: &mut [f32]) {
     let stride = w.len() / inner;
     let mut sums = vec![0.0f64; columns];
@@ -27,17 +27,17 @@ pub fn linear(x: &[f32], w: &[f32], bias: &[f32], inner: usize, columns: usize, 
     }
 }
 
-/// Rows of `tokens` [.., columns] in the order of `rows`.
+/// The rows `rows` of `tokens` [.., columns], in that order.
 pub fn gather(tokens: &[f32], columns: usize, rows: &[u32]) -> Vec<f32> {
     rows.iter().flat_map(|&row| &tokens[row as usize * columns..][..columns]).copied().collect()
 }
 
-/// x/2 (1 + erf(x / sqrt 2)), with an erf exact to f64.
+/// x/2 (1 + erf(x / sqrt 2)), with erf in f64.
 pub fn gelu(x: f64) -> f64 {
     0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
 }
 
-/// An activation, exact to f64.
+/// An activation in f64.
 pub fn activate(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::Gelu => gelu(x),

@@ -1,6 +1,6 @@
 //! Reference of `condense/matrix_product.wgsl`.
 
-/// p X Z + q A + r I for square matrices of side `n`, one after the other.
+/// p X Z + q A + r I for square matrices of side `n`, stored one after the other.
 pub fn matrix_product(x: &[f32], z: &[f32], a: &[f32], n: usize, [p, q, r]: [f32; 3]) -> Vec<f32> {
     let mut y = Vec::with_capacity(x.len());
     for (index, (factors, addends)) in x.chunks_exact(n).zip(a.chunks_exact(n)).enumerate() {

@@ -1,5 +1,5 @@
-//! A readable CPU reference of every kernel, on slices, with sums in f64: what the kernels are checked against, on every
-//! adapter (`tcvit doctor`) and over every awkward size (`tests/kernels/`).
+//! A readable CPU reference of every kernel, on slices, with sums in f64. The kernels are compared with these on every
+//! adapter (`tcvit doctor`) and at many awkward sizes (`tests/kernels/`).
 
 pub mod assemble;
 pub mod assign;

@@ -1,6 +1,6 @@
 //! Reference of `condense/newton_start.wgsl`.
 
-/// A = I - a W and X0 = diag(A)^-1 for square matrices of side `n`, one after the other.
+/// A = I - a W and X0 = diag(A)^-1 for square matrices of side `n`, stored one after the other.
 pub fn newton_start(w: &[f32], n: usize, alpha: f32) -> (Vec<f32>, Vec<f32>) {
     w.iter()
         .enumerate()

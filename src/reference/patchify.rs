@@ -1,6 +1,6 @@
 //! Reference of `embed/patchify.wgsl`.
 
-/// `pixels` [B, C, height, width] to rows [B, N, stride], each patch's pixels in the order channel, y, x, then zeros.
+/// `pixels` [B, C, height, width] as rows [B, N, stride]: each patch's pixels in the order channel, y, x, then zeros.
 pub fn patchify(pixels: &[f32], channels: usize, [height, width]: [usize; 2], patch: usize, stride: usize) -> Vec<f32> {
     let (down, across) = (height / patch, width / patch);
     let mut rows = Vec::new();

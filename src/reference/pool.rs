@@ -1,6 +1,7 @@
 //! Reference of `head/pool.wgsl`.
 
-/// The first `first` tokens of each image side by side, then, with `mean`, the size-weighted mean of those after `prefix`.
+/// The first `first` tokens of each image side by side, then, with `mean`, the size-weighted mean of the tokens after
+/// `prefix`.
 pub fn pool(x: &[f32], sizes: &[f32], tokens: usize, prefix: usize, first: usize, mean: bool) -> Vec<f32> {
     let width = x.len() / sizes.len();
     let mut pooled = Vec::new();

@@ -2,8 +2,8 @@
 
 use crate::kernels::query_key::Params;
 
-/// scale * q . k (+ ln size of the key) for every image, head, query and key; elements of y [B, H, T, stride] past T
-/// are left as they are.
+/// scale * q . k (+ ln size of the key) for every image, head, query and key. Elements of y [B, H, T, stride] past T
+/// are not changed.
 pub fn query_key(x: &[f32], sizes: Option<&[f32]>, params: &Params, y: &mut [f32]) {
     let (tokens, row, head) = (params.tokens as usize, params.row4 as usize * 4, params.head4 as usize * 4);
     let (heads, stride, keys) = (params.heads as usize, params.stride as usize, params.key_offset4 as usize * 4);

@@ -2,7 +2,7 @@
 
 use crate::kernels::resample::{BYTES, Job, Params};
 
-/// One pass of the first `images` jobs over `source`, by the windows in `batch`, into `out`.
+/// One pass of the first `images` jobs of the pass over `source`, with the windows in `batch`, into `out`.
 pub fn resample(batch: &[u32], source: &[u32], out: &mut [u32], params: &Params, images: usize) {
     const HALF: i64 = 1 << 21;
     let words = size_of::<Job>() / 4;

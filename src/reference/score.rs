@@ -3,7 +3,7 @@
 use crate::condensation::Chain;
 use crate::kernels::score::Terms;
 
-/// Eq. 11 for each image of `patches` tokens.
+/// Eq. 11 for each image of `patches` tokens. `c` and `dominance` are [B, N].
 pub fn score(c: &[f32], dominance: &[f32], patches: usize, beta: f32, scale: f32, terms: Terms) -> Vec<f32> {
     let mut score = Vec::with_capacity(c.len());
     for (c, dominance) in c.chunks_exact(patches).zip(dominance.chunks_exact(patches)) {
@@ -19,7 +19,8 @@ pub fn score(c: &[f32], dominance: &[f32], patches: usize, beta: f32, scale: f32
     score
 }
 
-/// c [B, N], the mean over rows of C = W or W + a W^2, at the kernel's scale: divided by s^(K-1), s = max(a, 1).
+/// c [B, N], the mean over rows of C = W or C = W + a W^2, at the kernel's scale: divided by s^(K-1), with s = max(a,
+/// 1).
 pub fn column_mean(w: &[f32], patches: usize, chain: Chain) -> Vec<f32> {
     let (alpha, scale) = (f64::from(chain.alpha), f64::from(chain.alpha).max(1.0));
     let mut means = Vec::new();

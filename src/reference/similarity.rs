@@ -2,7 +2,7 @@
 
 use crate::kernels::similarity::{Kind, Params};
 
-/// y [B, N, N] from tokens x [B, E + N, D].
+/// y [B, N, N] for tokens x [B, E + N, D].
 pub fn similarity(x: &[f32], params: &Params, kind: Kind) -> Vec<f32> {
     let (prefix, patches, width) = (params.prefix as usize, params.patches as usize, params.width4 as usize * 4);
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();

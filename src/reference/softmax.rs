@@ -1,6 +1,7 @@
 //! Reference of `block/softmax.wgsl`.
 
-/// Softmax of scale * x over the first `columns` of each row of `x` [rows, stride], in place; the rest becomes 0.
+/// Softmax of scale * x over the first `columns` elements of each row of `x` [rows, stride], in place; the others
+/// become 0.
 pub fn softmax(x: &mut [f32], columns: usize, stride: usize, scale: f32) {
     for row in x.chunks_exact_mut(stride) {
         let (used, rest) = row.split_at_mut(columns);

@@ -2,7 +2,7 @@
 
 use crate::kernels::texture::Params;
 
-/// The texels that make one pixel along one axis, with their weights.
+/// The texels that one pixel is made of along one axis, with their weights.
 fn window(pixel: usize, scale: f32, offset: f32, texels: u32, bicubic: bool) -> Vec<(usize, f64)> {
     let (scale, offset) = (f64::from(scale), f64::from(offset));
     let centre = (pixel as f64 + 0.5) * scale + offset;
@@ -13,7 +13,7 @@ fn window(pixel: usize, scale: f32, offset: f32, texels: u32, bicubic: bool) -> 
     (first..=last).map(|texel| (texel, weight((texel as f64 + 0.5 - centre) / stretch, bicubic))).collect()
 }
 
-/// Bilinear, or cubic convolution with a = -0.5.
+/// The filter's weight at `distance`: bilinear, or cubic convolution with a = -0.5.
 fn weight(distance: f64, bicubic: bool) -> f64 {
     let x = distance.abs();
     match (bicubic, x) {
@@ -24,7 +24,7 @@ fn weight(distance: f64, bicubic: bool) -> f64 {
     }
 }
 
-/// `texels` [height, width, 3], encoded, 0 to 1, to normalised pixels [3, side, side].
+/// `texels` [height, width, 3], encoded, from 0 to 1, as normalised pixels [3, side, side].
 pub fn texture(texels: &[f32], params: &Params) -> Vec<f32> {
     let side = params.side as usize;
     let bicubic = params.bicubic == 1;
@@ -46,7 +46,7 @@ pub fn texture(texels: &[f32], params: &Params) -> Vec<f32> {
     pixels
 }
 
-/// The weighted mean of `value` over a window, within 0 and 1.
+/// The weighted mean of `value` over a window, clamped to 0 to 1.
 fn mean_of(window: &[(usize, f64)], value: impl Fn(usize) -> f64) -> f64 {
     let total: f64 = window.iter().map(|(_, weight)| weight).sum();
     let sum: f64 = window.iter().map(|&(index, weight)| weight * value(index)).sum();

@@ -1,6 +1,6 @@
 //! Reference of `head/token_max.wgsl`.
 
-/// Adds to `y` [B, classes] `share` times the largest of `x` [B, T, classes] over the tokens after `prefix`. NaN is
+/// Adds to `y` [B, classes] `share` times the largest of `x` [B, T, classes] over the tokens after `prefix`. A NaN is
 /// larger than any number.
 pub fn token_max(x: &[f32], tokens: usize, prefix: usize, classes: usize, share: f32, y: &mut [f32]) {
     for (x, y) in x.chunks_exact(tokens * classes).zip(y.chunks_exact_mut(classes)) {

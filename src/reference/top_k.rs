@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 
 use crate::kernels::top_k::{DROPPED, Listing};
 
-/// For each image of `patches` scores: kept then dropped indices, each in the order of `listing`, and every token's place among the
-/// kept or [`DROPPED`]. Ties go to the lower index, NaN ranks last.
+/// For each image of `patches` scores: the indices of the kept and then of the dropped tokens, each in the order of
+/// `listing`; and each token's place among the kept ones, or [`DROPPED`]. Ties go to the lower index, and NaN ranks
+/// last.
 pub fn top_k(score: &[f32], patches: usize, kept: usize, listing: Listing) -> (Vec<u32>, Vec<u32>) {
     let (mut order, mut slots) = (Vec::new(), Vec::new());
     for score in score.chunks_exact(patches) {
@@ -29,7 +30,7 @@ pub fn top_k(score: &[f32], patches: usize, kept: usize, listing: Listing) -> (V
     (order, slots)
 }
 
-/// Larger first, NaN last, both zeros equal.
+/// Larger numbers first, NaN last; both zeros are equal.
 pub(super) fn descending(a: f32, b: f32) -> Ordering {
     b.partial_cmp(&a).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }

@@ -2,8 +2,8 @@
 
 use crate::kernels::uniqueness::Params;
 
-/// (1 - u) D^g size^h for each token, u its largest cosine to a token that outranks it in dominance, -1 where none does.
-/// Cosines [B, N, N], dominance [B, N], sizes [B, E + N].
+/// (1 - u) D^g size^h for each token, where u is its largest cosine with a token that outranks it in dominance, or -1
+/// if none does. Cosines are [B, N, N], dominance [B, N], sizes [B, E + N].
 pub fn uniqueness(cosine: &[f32], dominance: &[f32], sizes: &[f32], params: &Params) -> Vec<f32> {
     let (patches, prefix) = (params.patches as usize, params.prefix as usize);
     let mut score = Vec::with_capacity(dominance.len());
