@@ -1,4 +1,4 @@
-//! A block's two halves.
+//! The kernels of a block: attention and dense layers.
 
 use tcvit::gpu::{Precision, Types};
 use tcvit::kernels::linear::Epilogue;

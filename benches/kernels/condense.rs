@@ -1,4 +1,4 @@
-//! Condensing by attention, as the presets `paper` and `literal` do it.
+//! The kernels that condense by attention, as the presets `paper` and `literal` do.
 
 use tcvit::condensation::Chain;
 use tcvit::gpu::upload;

@@ -1,4 +1,4 @@
-//! What comes before the first block and after the last.
+//! The kernels before the first block and after the last.
 
 use tcvit::gpu::{Home, Placed, Precision};
 use tcvit::input::Preprocess;
@@ -6,11 +6,11 @@ use tcvit::kernels::{assemble, convolve, patchify, pool, texture, token_max};
 
 use crate::{Bench, WIDTH};
 
-/// Of an image with a patch for each token.
+/// Times the kernels of the ends for one image with `tokens` tokens, one of them the class token.
 pub fn ends(bench: &mut Bench<'_>, tokens: usize) {
     let (patches, patch, classes) = (tokens - 1, 16, 1000);
     let width4 = (WIDTH / 4) as u32;
-    // The nearest square.
+    // The side of the largest square with at most `patches` patches.
     let side = patches.isqrt();
     let stride = 3 * patch * patch;
     let (pixels, cut) = (bench.floats(side * side * stride), bench.output(side * side * stride));
@@ -44,7 +44,7 @@ pub fn ends(bench: &mut Bench<'_>, tokens: usize) {
     });
 }
 
-/// LV-ViT's second convolution, in every way, for a network of each precision.
+/// The second convolution of LV-ViT's stem, in every way, for networks of each precision.
 pub fn stem(bench: &mut Bench<'_>) {
     let (channels, side) = (64, 112);
     let window = convolve::Window { kernel: 3, stride: 1, padding: 1 };
@@ -58,7 +58,7 @@ pub fn stem(bench: &mut Bench<'_>) {
         let texels = convolve::texels(channels * 9, channels);
         let w = Placed::upload(&bench.gpu, "w", &numbers, texels, home).expect("weights");
         for way in bench.ways(&call) {
-            // The kernel is the same for both precisions where it takes both.
+            // A way that takes both precisions runs the same kernel for both, and is timed once.
             if timed.contains(&(way.name, home)) {
                 continue;
             }
@@ -71,7 +71,7 @@ pub fn stem(bench: &mut Bench<'_>) {
     }
 }
 
-/// From a texture of 640 x 480.
+/// Times the kernel that reads a texture of 640 x 480.
 pub fn texture(bench: &mut Bench<'_>) {
     let side = 224;
     let preprocess = Preprocess::imagenet(side);

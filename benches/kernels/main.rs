@@ -1,6 +1,6 @@
-//! Kernels alone, by token count, in DeiT-Tiny's shapes: `cargo bench --bench kernels`. A run is one submission of one
-//! dispatch and the wait for it. Labels are the operation, which is done in the way that ranks first on the adapter, then
-//! tokens; where every way is timed its name follows the operation's.
+//! Times each kernel alone, for several numbers of tokens, in the shapes of DeiT-Tiny: `cargo bench --bench kernels`. A
+//! run is one submission of one dispatch, and the wait for it. Labels give the operation, then the tokens. An operation
+//! runs in the way that ranks first on the adapter. If every way is timed, the way's name follows the operation's.
 
 mod block;
 mod condense;
@@ -32,7 +32,8 @@ impl Bench<'_> {
         empty(&self.gpu, "bench", len).expect("a buffer")
     }
 
-    /// Times what `record` records; `work` multiply-adds, or elements where it has none, give the throughput.
+    /// Times what `record` records. `work` gives the throughput: the multiply-adds of the kernel, or its elements if it
+    /// has none.
     fn run(
         &mut self,
         kernel: &str,
@@ -54,7 +55,7 @@ impl Bench<'_> {
         group.finish();
     }
 
-    /// Times `call` in the way that ranks first here.
+    /// Times `call` in the way that ranks first on the adapter.
     fn run_first<O: Operation>(
         &mut self,
         call: O,
@@ -66,7 +67,7 @@ impl Bench<'_> {
         self.run(O::NAME, tokens, work, |recorder| record(recorder, way, call));
     }
 
-    /// Times `call` in the way that ranks first here, then in every one that the adapter can run.
+    /// Times `call` in the way that ranks first on the adapter, then in every way that the adapter can run.
     fn run_every<O: Operation>(
         &mut self,
         call: O,
@@ -81,7 +82,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Every way that the adapter can run for `call`, those that are not worth it there included.
+    /// Every way that the adapter can run for `call`, including ways that are too slow there to be chosen.
     fn ways<O: Operation>(&self, call: &O) -> Vec<&'static Way<O>> {
         let takes = |way: &&Way<O>| self.gpu.supports(way.kernel) && (way.takes)(self.gpu.traits(), call);
         O::ways().iter().filter(takes).collect()

@@ -1,4 +1,5 @@
-//! Condensing by cosines (`training_free`, `tome`) and by the lowest score (`evit`), where it is not as by attention.
+//! The kernels that condense by cosines (`training_free`, `tome`) and by the lowest score (`evit`), as far as they
+//! differ from those that condense by attention.
 
 use tcvit::gpu::{Types, upload};
 use tcvit::kernels::similarity::Kind;
