@@ -22,7 +22,7 @@ fn assign(rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
     assign_among(Candidates::Any, rows, slot)
 }
 
-/// What every way that the adapter runs finds.
+/// The assignment and connection that every way of this adapter finds; they must agree.
 fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>, Vec<f32>) {
     let params = Params::new(slot.len(), rows.len() / slot.len(), Chain::IDENTITY);
     let call = Call { params, images: 1, candidates, diagonal: false, order: 0 };
@@ -30,7 +30,7 @@ fn assign_among(candidates: Candidates, rows: &[f32], slot: &[u32]) -> (Vec<u32>
     let first = found.next().unwrap();
     for (assigned, connection) in found {
         assert_eq!(assigned, first.0);
-        // One NaN is like another.
+        // Any two NaN are taken as equal.
         let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan();
         assert!(connection.iter().zip(&first.1).all(same), "{connection:?} {:?}", first.1);
     }
@@ -75,7 +75,7 @@ fn rows_that_are_not_those_of_the_call_are_refused() {
 fn ties_go_to_the_lower_index_and_nan_never_wins() {
     const NAN: f32 = f32::NAN;
     const INF: f32 = f32::INFINITY;
-    // Tokens 0 and 4 are gone.
+    // Tokens 0 and 4 are dropped.
     let slot = [DROPPED, 0, 1, 2, DROPPED, 3];
     let cases = [
         ([9.0, 1.0, 2.0, 2.0, 9.0, 2.0], 2, 2.0),
@@ -92,14 +92,15 @@ fn ties_go_to_the_lower_index_and_nan_never_wins() {
     }
 }
 
-/// Equal elements in different threads' hands, and in the same thread's: 64 threads or 8 octets stride over the row.
+/// Two equal elements lie in the parts of different threads, or in the part of one thread: 64 threads, or 8 octets,
+/// take turns along a row.
 #[test]
 fn ties_go_to_the_lower_index_in_long_rows() {
     let slot: Vec<u32> = (0..400).map(|p| if p % 7 == 3 { DROPPED } else { 0 }).collect();
     for (first, second) in [(1, 2), (5, 5 + 64), (70, 69 + 64), (127, 128), (2, 399), (8, 11 + 64)] {
         let mut row = vec![0.25; 400];
         (row[first], row[second]) = (0.5, 0.5);
-        // Larger, but gone.
+        // This element is larger, but its token is dropped.
         row[3] = 0.75;
         assert_eq!(assign(&row, &slot).0, [first as u32]);
     }
@@ -112,6 +113,6 @@ fn a_parity_limits_the_candidates() {
     let row = [9.0, 3.0, 1.0, 5.0, 2.0, 4.0];
     assert_eq!(assign_among(Candidates::Parity(0), &row, &slot), (vec![4], vec![2.0]));
     assert_eq!(assign_among(Candidates::Parity(1), &row, &slot), (vec![3], vec![5.0]));
-    // The dropped token itself is no candidate, whatever its parity.
+    // A dropped token is never a candidate, whatever its parity.
     assert_eq!(assign_among(Candidates::Parity(0), &[9.0, 9.0, f32::NAN, 9.0, -1.0, 9.0], &slot).0, [4]);
 }

@@ -27,7 +27,7 @@ fn all_go_to_the_lowest_of_those_that_stay() {
         diagonal: &diagonal,
     };
     run(|recorder| record(recorder, Params { patches: 5, dropped: 2 }, 1, bindings));
-    // Tokens 2 and 4 tie: the lower index.
+    // Tokens 2 and 4 have the same score, so the lower index is taken.
     assert_eq!(read::<u32>(&assigned, 2), [2, 2]);
     assert_eq!(read::<f32>(&connection, 2), [0.1, 0.2]);
     assert_eq!(read::<f32>(&diagonal, 2), [0.3, 0.3]);

@@ -20,7 +20,7 @@ fn agrees_at_awkward_and_real_sizes() {
 const TOKENS: usize = 75;
 const HEAD: usize = 8;
 
-/// Of one head of one image, in f32.
+/// A call for one head of one image in f32.
 fn call(scale: f32) -> Call {
     let params = Params {
         tokens: TOKENS as u32,
@@ -43,7 +43,7 @@ fn attention(way: &Way<Call>, qkv: &[f32], scale: f32) -> Vec<f32> {
     read(&y, TOKENS * HEAD)
 }
 
-/// Logits of some 1e6, whose powers no float holds: each query takes the value of its best key.
+/// With logits of about 1e6, whose exponentials overflow every float, each query takes the value of its best key.
 #[test]
 fn huge_logits_choose_one_key() {
     let qkv = Random::named("huge", 1).tensor(TOKENS * 3 * HEAD, 0.0, 1.0);
@@ -87,14 +87,14 @@ fn heads_that_are_too_wide_are_refused() {
 
 #[test]
 fn calls_that_a_way_does_not_take_are_refused() {
-    // Heads of half a matrix or less.
+    // Heads are half a matrix wide or less.
     let types = Types::new(Precision::F16, Precision::F16);
     let params = Params { head4: 1, ..call(1.0).params };
     let error = refusal(cooperative(), Call { params, types, ..call(1.0) });
     assert!(error.contains("whole matrices"), "{error}");
 }
 
-/// What `record` says of `call` by `way`.
+/// The error of `record` for `call` by `way`.
 fn refusal(way: &Way<Call>, call: Call) -> String {
     let one = buffer(&[0.0f32]);
     let bindings = Bindings { qkv: &one, sizes: &one, y: &one, rows: &one };

@@ -16,7 +16,7 @@ fn agrees_at_awkward_and_real_sizes() {
 
 #[test]
 fn only_the_other_set_counts() {
-    // Tokens 0 and 2 are alike, and so are 1 and 3; across, only 2 and 3 come near.
+    // Tokens 0 and 2 are alike, and so are 1 and 3. Between the two sets, only tokens 2 and 3 are near each other.
     let cosine = [1.0, 0.1, 0.9, 0.2, 0.1, 1.0, 0.3, 0.9, 0.9, 0.3, 1.0, 0.5, 0.2, 0.9, 0.5, 1.0f32];
     let score = |first| {
         let score = buffer(&[f32::NAN; 4]);

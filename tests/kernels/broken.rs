@@ -1,4 +1,4 @@
-//! Shaders broken on purpose: a check that could not fail would prove nothing.
+//! Shaders with errors that were put in on purpose: these tests show that the doctor finds them.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tcvit::gpu::{Context, ContextOptions, SHADERS};
 
 use crate::slips::{SLIPS, SLIPS_OF_FORMS, SLIPS_ON_GPUS};
 
-/// Every shader into `folder`, in some of them one text replaced by another.
+/// Writes every shader to `folder`. Each slip replaces a text in one shader by another text.
 pub fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
     for &(path, text) in SHADERS {
         let mut text = text.to_owned();
@@ -21,7 +21,7 @@ pub fn write_shaders(folder: &Path, slips: &[(&str, &str, &str)]) {
     }
 }
 
-/// A device with the shaders of `folder`.
+/// A context that reads its shaders from `folder`.
 pub fn open(folder: &Path) -> Context {
     open_as(folder, false)
 }
@@ -71,7 +71,7 @@ fn a_slip_in_one_form_of_a_kernel_is_found_by_the_doctor() {
     check_slips_of_forms(SLIPS_OF_FORMS.iter().filter(|slip| !slip.0.ends_with("_cooperative")), false);
 }
 
-/// By itself, so that `scripts/cooperative` can leave out the others.
+/// A test of its own, so that `scripts/cooperative` can run it without the others.
 #[test]
 fn a_slip_in_one_form_of_a_cooperative_kernel_is_found_by_the_doctor() {
     check_slips_of_forms(SLIPS_OF_FORMS.iter().filter(|slip| slip.0.ends_with("_cooperative")), false);

@@ -9,7 +9,8 @@ const ORDERS: [usize; 6] = [1, 2, 3, 4, 8, 32];
 
 #[test]
 fn agrees_at_every_small_size_and_order() {
-    // Terms of Newton's series: 1, 2, 4, 8 for 0 to 3 steps, each with each order somewhere near.
+    // The numbers of terms of Newton's series are 1, 2, 4 and 8, for 0 to 3 steps. Each is combined with each order at
+    // some near size.
     let orders =
         |n: usize| ORDERS.into_iter().enumerate().map(move |(i, order)| [1 + n % 2, n, order, 1 << ((n + i) % 4)]);
     sweep("connectivity", (1..=64).flat_map(orders));
@@ -29,7 +30,7 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep("connectivity", [[2, 196, 2, 1], [1, 196, 4, 4], [1, 196, 32, 1], [1, 197, 1, 8], [1, 577, 1, 1]]);
 }
 
-/// What the kernel makes of `w`: `part` for the listed rows, or for all.
+/// `part` of C for `w`, as the kernel computes it: for the listed rows, or the mean.
 fn make(w: &wgpu::Buffer, n: usize, chain: Chain, part: Part, list: &[u32]) -> Vec<f32> {
     let (params, len) = match part {
         Part::Rows => (Params::listed(n, list.len(), list.len(), 0, chain), list.len() * n),
@@ -50,7 +51,8 @@ fn assert_near(got: &[f32], expected: impl IntoIterator<Item = f64>, tolerance: 
     }
 }
 
-/// W = u v^T: W^k = (v . u)^(k-1) W, so C is a geometric series times W. Sizes for which no dense C could be made here.
+/// W = u v^T, so W^k = (v . u)^(k-1) W, and C is a geometric series times W. This tests sizes at which a dense C would
+/// take too long here.
 #[test]
 fn the_power_sum_of_a_matrix_of_rank_one_is_a_geometric_series() {
     for (n, order, alpha) in [(577, 32, 500.0), (1370, 6, 500.0), (2047, 2, 0.5), (2048, 3, 500.0)] {
@@ -64,7 +66,7 @@ fn the_power_sum_of_a_matrix_of_rank_one_is_a_geometric_series() {
         let scale = f64::from(alpha).max(1.0);
         let factor: f64 =
             (0..order as i32).map(|k| (f64::from(alpha) * dot).powi(k) / scale.powi(order as i32 - 1)).sum();
-        // Positive numbers only, and roundings that are as good as independent.
+        // All numbers are positive, and their rounding errors behave as if independent.
         let tolerance = f64::from(order) * (n as f64).sqrt() * 2f64.powi(-23);
         let (mean_u, mean_v) = (u.iter().sum::<f64>() / n as f64, v.iter().sum::<f64>() / n as f64);
         let what = format!("n {n}, order {order}, a {alpha}");
@@ -93,12 +95,12 @@ impl MapF64 for Vec<f32> {
     }
 }
 
-/// W = w J, J all ones: everything is p I + q J, and J J = n J.
+/// W = w J, where J is all ones. Every matrix is then p I + q J, because J J = n J.
 #[test]
 fn newton_on_an_even_matrix_follows_two_numbers() {
     type Pair = (f64, f64);
     for (n, order, steps, alpha) in [(577, 2, 3, 500.0), (577, 4, 2, 0.5), (1370, 1, 2, 500.0), (2048, 1, 1, 500.0)] {
-        // A power of two, so that a w is as exact in f32 as in f64.
+        // A power of two, so that a w has the same value in f32 as in f64.
         let even = 0.5f64.powi(12);
         let times = |(p, q): Pair, (r, s): Pair| (p * r, p * s + q * r + n as f64 * q * s);
         let sum = |(p, q): Pair, (r, s): Pair| (p + r, q + s);
@@ -117,7 +119,8 @@ fn newton_on_an_even_matrix_follows_two_numbers() {
 
         let chain = Chain { order, alpha, newton_steps: Some(steps) };
         let w = buffer(&vec![even as f32; n * n]);
-        // Sums of equal numbers round alike at every step: the worst case, n / 2 roundings for each of the products.
+        // Sums of equal numbers round in the same direction at every step. This is the worst case: n / 2 roundings for
+        // each product.
         let products = f64::from(order + (1 << steps) + 1);
         let tolerance = products * n as f64 / 2.0 * 2f64.powi(-24);
         let what = format!("n {n}, order {order}, {steps} steps, a {alpha}");
@@ -149,7 +152,7 @@ fn at_order_one_rows_are_those_of_w_to_the_bit() {
     }
 }
 
-/// At its own scale the sum of 32 powers at a = 500 would be 500^31.
+/// Without the kernel's scale, the sum of 32 powers at a = 500 would reach 500^31.
 #[test]
 fn the_paper_s_largest_order_is_finite() {
     let n = 196;

@@ -19,7 +19,7 @@ fn placed(w: &[f32], home: Home) -> Placed {
     Placed::upload(gpu(), "w", &rows.collect::<Vec<f32>>(), texels(w.len() / 4, 4), home).unwrap()
 }
 
-/// Of the plain way and by subgroups.
+/// Sweeps the plain way and the way by subgroups.
 fn sweep_both(sizes: impl IntoIterator<Item = [usize; 6]> + Clone) {
     let has_ways = |name: &&str| Call::ways().iter().any(|way| way.kernel.name == *name && gpu().supports(way.kernel));
     for name in ["convolve", "convolve_subgroup"].into_iter().filter(has_ways) {
@@ -55,7 +55,7 @@ fn agrees_at_the_sizes_of_a_stem() {
     ]);
 }
 
-/// A kernel of zeros with a single one moves the image; every place of it is told apart.
+/// A kernel that is zero but for a single one shifts the image. The test tells every place of the kernel apart.
 #[test]
 fn a_kernel_with_a_single_one_moves_the_image() {
     let side = 5usize;
@@ -79,7 +79,7 @@ fn a_kernel_with_a_single_one_moves_the_image() {
     }
 }
 
-/// Padding is zero whatever lies at the edge, so a NaN there reaches only the kernels that cover it.
+/// Padding is zero whatever number lies at the edge, so a NaN there reaches only pixels whose kernel covers it.
 #[test]
 fn a_nan_reaches_only_where_the_kernel_covers_it() {
     let side = 12usize;
@@ -113,8 +113,8 @@ fn a_kernel_larger_than_the_image_is_refused() {
     }
 }
 
-/// By cooperative matrices, where there are: channels that are whole slabs and others, as a stem has them and at every edge
-/// of what a workgroup makes.
+/// The way by cooperative matrices, if the adapter has them: with channels that are whole slabs and with others, at the
+/// sizes of a stem, and around every edge of a workgroup's part of y.
 #[test]
 fn by_matrices_agrees_at_every_edge() {
     let ways = all_ways(Params::new(1, [1, 1], 1, Window { kernel: 1, stride: 1, padding: 0 }), false);

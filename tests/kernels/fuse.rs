@@ -20,7 +20,8 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep("fuse", [[1, 1, 196, 195, 64], [3, 5, 49, 7, 768], [1, 1, 2048, 1024, 4]]);
 }
 
-/// Three tokens of one vec4 each, of which token 1 is fused into token 2: what becomes of it, and of its size, by every way.
+/// There are three patch tokens of one vec4 each, and token 1 is fused into token 2. Returns token 2 and its size,
+/// which must be the same by every way.
 fn fuse_pair(connection: f32, diagonal: f32, fusion: Fusion) -> (f32, f32) {
     let call = Call { params: Params { images: 1, prefix: 1, patches: 3, dropped: 1, width4: 1 }, fusion };
     let mut made = ways(&call).into_iter().map(|way| fuse_pair_by(way, call, connection, diagonal));
@@ -54,7 +55,7 @@ fn fuse_pair_by(way: &Way<Call>, call: Call, connection: f32, diagonal: f32) -> 
 #[test]
 fn a_pair_becomes_its_weighted_mean_or_the_plain_one() {
     const INF: f32 = f32::INFINITY;
-    // Token 2 is 1, token 1 is 9.
+    // Token 2 holds 1 and token 1 holds 9.
     assert_eq!(fuse_pair(1.0, 3.0, Fusion::Connectivity), (3.0, 4.0));
     assert_eq!(fuse_pair(-1.0, 3.0, Fusion::Connectivity), (-3.0, 4.0));
     assert_eq!(fuse_pair(1.0, 0.0, Fusion::Connectivity), (9.0, 4.0));
@@ -62,7 +63,7 @@ fn a_pair_becomes_its_weighted_mean_or_the_plain_one() {
     assert_eq!(fuse_pair(5.0, 5.0, Fusion::Size), (7.0, 4.0));
     assert_eq!(fuse_pair(f32::NAN, 0.0, Fusion::Size), (7.0, 4.0));
     assert_eq!(fuse_pair(1.0, 3.0, Fusion::None), (1.0, 1.0));
-    // 3 * 1 + 2 * 9, whatever the sum of weights.
+    // 3 * 1 + 2 * 9, not divided by the sum of weights.
     assert_eq!(fuse_pair(2.0, 3.0, Fusion::Sum), (21.0, 4.0));
     assert_eq!(fuse_pair(-3.0, 3.0, Fusion::Sum), (-24.0, 4.0));
     let useless = [
@@ -91,7 +92,7 @@ fn unmatched_tokens_keep_their_bits_and_two_runs_agree() {
     for value in tokens.iter_mut().step_by(31) {
         *value = [-0.0, f32::MAX, f32::MIN_POSITIVE, 1.0 / 3.0][random.below(4)];
     }
-    // Even tokens and the last 20 stay; dropped tokens go to the first 16 of those kept.
+    // Even tokens and the last 20 are kept; each dropped token goes to one of the first 16 kept ones.
     let order: Vec<u32> = {
         let stays = |token: &u32| token.is_multiple_of(2) || *token >= 80;
         let (stay, go): (Vec<u32>, Vec<u32>) = (0..patches as u32).partition(stays);

@@ -12,7 +12,7 @@ fn agrees_at_every_small_size() {
 fn agrees_at_awkward_and_real_sizes() {
     sweep_ways("key_mean", AWKWARD.map(|patches| [1, patches, 2, 2, 20]));
     sweep_ways("key_mean", REAL.map(|patches| [1, patches, 1, 6, 64]));
-    // Whole tokens, around what threads keep in registers.
+    // Whole tokens, with widths around the most that threads keep in registers.
     sweep_ways("key_mean", [124, 128, 132, 156, 160, 164, 192, 384, 768, 1024].map(|width| [2, 9, 1, 1, width]));
     sweep_ways("key_mean", [[2, 2048, 5, 3, 64], [3, 196, 1, 12, 64]]);
 }

@@ -18,7 +18,7 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep_ways("layer_norm", [[9, 512], [7, 1024], [1, 1536], [8, 4096]]);
 }
 
-/// What every way makes of `x`, and the reference.
+/// The result of every way for `x`, and of the reference.
 #[allow(clippy::type_complexity, reason = "read once")]
 fn normalise(x: &[f32], width: usize, epsilon: f32) -> (Vec<(&'static Way<Call>, Vec<f32>)>, Vec<f32>) {
     let (weight, bias) = (vec![1.0; width], vec![0.0; width]);
@@ -33,8 +33,8 @@ fn normalise(x: &[f32], width: usize, epsilon: f32) -> (Vec<(&'static Way<Call>,
     (ways(&call).into_iter().map(made).collect(), layer_norm(x, &weight, &bias, epsilon))
 }
 
-/// The variance of such a row as E[x^2] - E[x]^2 would be off by 1e8 * 2^-24, six times the variance itself; and a mean
-/// that is a float near 1e4 by 1e-3 of the deviation.
+/// Computed as E[x^2] - E[x]^2, the variance of such a row would be off by 1e8 * 2^-24, which is six times the
+/// variance. A mean stored as one float near 1e4 would be off by 1e-3 of the standard deviation.
 #[test]
 fn a_large_mean_costs_nothing() {
     let mut worst = 0.0f32;
@@ -51,7 +51,7 @@ fn a_large_mean_costs_nothing() {
     println!("layer_norm at a mean of 1e4: off by {worst:.1e} at most");
 }
 
-/// One element a thousand times the others, as trained networks have them, first in its row and elsewhere.
+/// One element is a thousand times the others, as in trained networks. It is the first of its row, or a later one.
 #[test]
 fn an_outlier_costs_nothing() {
     for at in [0, 1, 31, 200] {

@@ -24,7 +24,7 @@ fn agrees_around_tiles_powers_of_two_and_real_widths() {
 
 #[test]
 fn tiles_agree_whether_they_are_fetched_ahead_or_not() {
-    // Which of them a device gets depends on whose it is.
+    // A device decides which of the two it runs, so both are forced here.
     let path = "block/linear_tiled.wgsl";
     let text = tcvit::gpu::SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
     assert_eq!([text.matches("if AHEAD").count(), text.matches("if !AHEAD").count()], [2, 1]);
@@ -43,7 +43,7 @@ fn tiles_agree_whether_they_are_fetched_ahead_or_not() {
 
 #[test]
 fn gelu_is_exact_to_a_millionth() {
-    // One weight of 1 hands the grid through to the epilogue.
+    // A single weight of 1 passes the grid on to the epilogue.
     let grid: Vec<f32> = (-12 * 1024..=12 * 1024).map(|i| i as f32 / 1024.0).chain([1e-30, 1e5, -1e5, 1e30]).collect();
     let x: Vec<f32> = grid.iter().flat_map(|&x| [x, 0.0, 0.0, 0.0]).collect();
     let mut w = [0.0f32; 16];

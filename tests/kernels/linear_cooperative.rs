@@ -1,4 +1,5 @@
-//! Skipped, aloud, where the adapter has no cooperative matrices; `scripts/cooperative` finds a driver that has.
+//! These tests are skipped, with a message, if the adapter has no cooperative matrices; `scripts/cooperative` finds a
+//! driver that has them.
 
 use half::f16;
 use tcvit::config::Activation;
@@ -47,17 +48,17 @@ fn agrees_at_real_widths() {
     sweep([[577, 384, 384], [197, 768, 192], [1370, 64, 192], [1, 1024, 1000], [13, 588, 29], [257, 192, 768]]);
 }
 
-/// A product of f16.
+/// A product with f16 operands.
 fn call(params: Params, epilogue: Epilogue, output: Precision) -> Call {
     Call { params, types: Types::new(Precision::F16, output), epilogue }
 }
 
-/// The ways by cooperative matrices that this adapter has room for.
+/// The ways by cooperative matrices that this adapter can run.
 fn cooperative(call: &Call) -> Vec<&'static Way<Call>> {
     crate::ways(call).into_iter().filter(|way| way.kernel.name == KERNEL.name).collect()
 }
 
-/// Buffers for one product: x, w, bias.
+/// The buffers of one product: x, w and bias.
 fn operands(x: &[f32], w: &[f32], bias: &[f32]) -> [wgpu::Buffer; 3] {
     let halves = |values: &[f32]| buffer(&values.iter().map(|&v| f16::from_f32(v)).collect::<Vec<_>>());
     [halves(x), halves(w), buffer(bias)]
@@ -148,7 +149,7 @@ fn a_device_of_the_application_has_what_its_adapter_has() {
 #[test]
 fn a_device_without_them_has_no_way_by_them() {
     let mut options = tcvit::ContextOptions::default();
-    // Too few threads in a workgroup for four subgroups, whatever the adapter.
+    // This is too few threads in a workgroup for four subgroups on any adapter.
     options.limits = Some(wgpu::Limits { max_compute_invocations_per_workgroup: 1, ..gpu().limits().clone() });
     let gpu = pollster::block_on(tcvit::Context::with_options(options)).unwrap();
     assert_eq!(gpu.traits().tile, None);
@@ -163,7 +164,7 @@ fn a_device_without_them_has_no_way_by_them() {
     }
 }
 
-/// The bits of one product on `gpu` by every way.
+/// The bits of one product on `gpu`, by every way.
 fn product(gpu: &Context) -> Vec<u32> {
     let mut random = Random::named("product", 1);
     let (rows, inner, columns) = (75usize, 36usize, 140usize);
@@ -186,7 +187,7 @@ fn product(gpu: &Context) -> Vec<u32> {
     bits
 }
 
-/// Texts of shaders replaced by others that mean the same give the same.
+/// Asserts that the product keeps its bits if texts of shaders are replaced by others with the same meaning.
 fn agrees_with(changes: &[(&str, &str, &str)]) {
     let folder = tempfile::tempdir().unwrap();
     write_shaders(folder.path(), changes);
@@ -198,7 +199,8 @@ fn text_of(path: &str) -> &'static str {
     SHADERS.iter().find(|shader| shader.0 == path).unwrap().1
 }
 
-/// What the other header does differently is right, whatever the tile that the adapter has: here is that header at 8.
+/// The shader for the other size of matrices stages slabs differently. Here that shader is changed to matrices of 8 by
+/// 8, so that it can be tested on an adapter that has these.
 #[test]
 fn slabs_of_vectors_are_as_good_as_slabs_of_scalars() {
     if !supported() || gpu().traits().tile != Some(Tile::Eight) {
@@ -210,7 +212,7 @@ fn slabs_of_vectors_are_as_good_as_slabs_of_scalars() {
     agrees_with(&[("shared/cooperative_8.wgsl", text_of("shared/cooperative_8.wgsl"), &vectors)]);
 }
 
-/// Where a driver makes subgroups smaller than the largest, there are more of them than the block has parts.
+/// If a driver makes subgroups smaller than the largest size, a workgroup has more of them than it has parts.
 #[test]
 fn more_subgroups_than_needed_change_nothing() {
     if !supported() {
@@ -218,7 +220,7 @@ fn more_subgroups_than_needed_change_nothing() {
     }
     let (block, slabs) = ("block/linear_cooperative.wgsl", "shared/slabs.wgsl");
     let epilogue = "shared/cooperative_epilogue.wgsl";
-    // Twice as many threads, which the shader is not told to be alike.
+    // The workgroup gets twice as many threads, and the shader does not assume that its subgroups are alike.
     let (given, alike) = ("override THREADS: u32 = 128u;", "override ALIKE: bool = false;");
     assert_eq!([given, alike].map(|part| text_of(block).matches(part).count()), [1, 1]);
     let twice = |path| text_of(path).replace("THREADS", "TWICE").replace("ALIKE", "NEVER");

@@ -1,4 +1,5 @@
-//! Every kernel against its CPU reference, over awkward sizes, and on inputs with known answers. One file per shader stem.
+//! Compares every kernel with its CPU reference over awkward sizes, and on inputs with known answers. There is one file
+//! for each operation.
 
 mod assemble;
 mod assign;
@@ -44,10 +45,11 @@ use std::sync::OnceLock;
 use tcvit::gpu::{Kernel, Operation, Recorder, Way, download, upload};
 use tcvit::{Context, Result, doctor};
 
-/// Primes, and one below, at and above powers of two and multiples of the workgroup sizes 64 and 128.
+/// Primes, and numbers just below, at and above powers of two and multiples of the workgroup sizes 64 and 128.
 pub const AWKWARD: [usize; 12] = [65, 97, 127, 128, 129, 191, 193, 255, 256, 257, 383, 509];
 
-/// Patch tokens of real networks, the class token counted or not: 224 / 16, 384 / 16 and 518 / 14.
+/// Patch tokens of real networks, with and without the class token: images of 224, 384 and 518 pixels in patches of 16,
+/// 16 and 14.
 pub const REAL: [usize; 4] = [196, 197, 577, 1370];
 
 /// One device for all tests of this binary.
@@ -59,7 +61,7 @@ pub fn gpu() -> &'static Context {
     })
 }
 
-/// Fails unless `kernel` agrees with its reference at every size.
+/// Asserts that `kernel` agrees with its reference at every size.
 pub fn sweep<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usize; D]>) {
     let start = std::time::Instant::now();
     let mut count = 0;
@@ -79,7 +81,7 @@ pub fn sweep<const D: usize>(kernel: &str, sizes: impl IntoIterator<Item = [usiz
     println!("{kernel}: {count} sizes in {:.1?}, nearest to its tolerance: {}", start.elapsed(), nearest.1);
 }
 
-/// As [`sweep`], of every kernel of `operation` that this adapter can run.
+/// Calls [`sweep`] for every kernel of `operation` that this adapter can run.
 pub fn sweep_ways<const D: usize>(operation: &str, sizes: impl IntoIterator<Item = [usize; D]> + Clone) {
     for check in doctor::checks().filter(|check| check.kernel.family() == operation) {
         match check.runs_on(gpu()) {
@@ -89,7 +91,7 @@ pub fn sweep_ways<const D: usize>(operation: &str, sizes: impl IntoIterator<Item
     }
 }
 
-/// Every way to do `call` that this adapter can run.
+/// Every way that this adapter can run for `call`.
 pub fn ways<O: Operation>(call: &O) -> Vec<&'static Way<O>> {
     let takes = |way: &&Way<O>| gpu().supports(way.kernel) && (way.takes)(gpu().traits(), call);
     let ways: Vec<_> = O::ways().iter().filter(takes).collect();
@@ -97,7 +99,7 @@ pub fn ways<O: Operation>(call: &O) -> Vec<&'static Way<O>> {
     ways
 }
 
-/// Says that the checks of `kernel` are skipped because `context` cannot run it.
+/// Reports that the tests of `kernel` are skipped because `context` cannot run it.
 pub fn skip(kernel: &Kernel, context: &Context) {
     let lacking = match kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
         true => "cooperative",
@@ -106,7 +108,7 @@ pub fn skip(kernel: &Kernel, context: &Context) {
     require::skipped(lacking, kernel.name, format_args!("{} cannot run it", context.describe()));
 }
 
-/// Says so of every kernel that `context` cannot run, and which the doctor therefore leaves out.
+/// Reports every kernel that `context` cannot run, which the doctor therefore leaves out.
 pub fn skip_what_cannot_run_on(context: &Context) {
     doctor::checks().filter(|check| !check.runs_on(context)).for_each(|check| skip(check.kernel, context));
 }
@@ -121,14 +123,14 @@ pub fn read<T: bytemuck::Pod>(buffer: &wgpu::Buffer, len: usize) -> Vec<T> {
     download(gpu(), buffer, len).unwrap()
 }
 
-/// Runs what `record` records.
+/// Records and runs what `record` records.
 pub fn run(record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) {
     let mut recorder = Recorder::new(gpu());
     record(&mut recorder).unwrap();
     recorder.finish().unwrap().submit(gpu()).unwrap();
 }
 
-/// The bits of floats, for comparisons that tell both zeros and NaN apart.
+/// The bits of floats, for comparisons that distinguish the two zeros, and compare NaN by its bits.
 pub fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }

@@ -1,5 +1,5 @@
-//! `shared/pack_*.wgsl`: what is stored in f16 is rounded to nearest, by drivers that do so and by those that cut. Seen
-//! through `patchify`, which only copies.
+//! `shared/pack_*.wgsl`: numbers stored in f16 are rounded to nearest, on drivers whose pack2x16float rounds to nearest
+//! and on those where it truncates. The test uses `patchify`, which only copies.
 
 use half::f16;
 use tcvit::gpu::{Context, Precision, Recorder, download, empty, upload};
@@ -9,7 +9,7 @@ use crate::broken::{open, write_shaders};
 
 const SIDE: usize = 256;
 
-/// `pack2x16float` of a driver that cuts, and makes the largest number of f16 of what is larger.
+/// A `pack2x16float` that truncates, and turns larger numbers into the largest f16.
 const CUT: &str = "
 fn cut(value: vec2<f32>) -> u32 {
     let whole = bitcast<vec2<f32>>(bitcast<vec2<u32>>(value) & vec2(0xffffe000u));
@@ -18,7 +18,8 @@ fn cut(value: vec2<f32>) -> u32 {
     return pack2x16float(select(finite, value, (bitcast<vec2<u32>>(value) & vec2(0x7fffffffu)) >= vec2(0x7f800000u)));
 }";
 
-/// Every f16 as it is, half way to the next, and next to half way on either side; past the largest, too.
+/// Every f16, the number half way to the next f16, and the two floats next to half way; also numbers past the largest
+/// f16.
 fn values() -> Vec<f32> {
     (0..=u16::MAX)
         .flat_map(|bits| {
@@ -53,7 +54,7 @@ fn stored(gpu: &Context, values: &[f32]) -> Vec<f16> {
     stored
 }
 
-/// How many are not rounded to nearest, ties to even; below 2^-14 not to one of the two neighbours.
+/// How many are not rounded to nearest, ties to even. Below 2^-14 a number is right if it is one of the two neighbours.
 fn wrong(gpu: &Context) -> usize {
     let values = values();
     let is_right = |(&value, got): (&f32, f16)| {
@@ -76,7 +77,7 @@ fn a_driver_that_cuts_stores_f16_rounded_to_nearest() {
     let text = |path: &str| tcvit::gpu::SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
     let cutting = |path: &str| text(path).replace("pack2x16float(", "cut(") + CUT;
     let (rounded, trusted) = ("shared/pack_cutting.wgsl", "shared/pack_rounding.wgsl");
-    // Whichever the device is thought to need, it gets this one.
+    // Both shaders get this text, so that the device uses it whichever of the two it needs.
     let wrong_with = |pack: String| {
         let folder = tempfile::tempdir().unwrap();
         write_shaders(folder.path(), &[]);

@@ -18,7 +18,7 @@ fn agrees_at_real_sizes() {
 
 #[test]
 fn pixels_come_by_channel_then_line_and_the_rest_is_zero() {
-    // A 4 x 4 image in patches of 2: the second patch is the top right one.
+    // A 4 x 4 image is cut into patches of 2. The second patch is the top right one.
     let pixels: Vec<f32> = (0..48).map(|i| i as f32).collect();
     let patches = buffer(&[f32::NAN; 64]);
     let params = Params { images: 1, channels: 3, height: 4, width: 4, patch_side: 2, stride4: 4 };

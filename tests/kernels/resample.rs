@@ -18,7 +18,7 @@ fn agrees_at_real_sizes_and_extreme_shapes() {
     sweep("resample", [[1, 500, 8], [500, 1, 8], [1000, 37, 16], [640, 427, 33], [63, 65, 64]]);
 }
 
-/// The pixels of `images` as the kernel makes them.
+/// The pixels of `images` as the kernel computes them.
 fn pixels_on_gpu(preprocess: &Preprocess, images: &[RgbImage]) -> Vec<f32> {
     let laid_out = Photographs::new(preprocess, images, 0, images.len()).unwrap();
     let mut bytes = vec![0; laid_out.words() * 4];
@@ -35,7 +35,7 @@ fn pixels_on_gpu(preprocess: &Preprocess, images: &[RgbImage]) -> Vec<f32> {
     read(&pixels, images.len() * 3 * preprocess.side.pow(2))
 }
 
-/// The largest and the mean difference in units of a byte.
+/// The largest and the mean difference between pixels, in units of a byte.
 fn bytes_apart(preprocess: &Preprocess, got: &[f32], expected: &[f32]) -> [f64; 2] {
     assert_eq!(got.len(), expected.len());
     let area = preprocess.side.pow(2);
@@ -47,7 +47,7 @@ fn bytes_apart(preprocess: &Preprocess, got: &[f32], expected: &[f32]) -> [f64; 
     [most, apart.iter().sum::<f64>() / apart.len() as f64]
 }
 
-/// A pattern that no filter leaves alone.
+/// A pattern that every filter changes.
 fn noise(width: u32, height: u32) -> RgbImage {
     let mut random = tcvit::random::Random::named("noise", u64::from(width * 31 + height));
     RgbImage::from_fn(width, height, |_, _| image::Rgb(std::array::from_fn(|_| random.bits() as u8)))
@@ -70,14 +70,15 @@ fn photographs_give_the_pixels_that_the_processor_gives() {
         println!("{side} {filter} crop {crop} squash {squash}: at most {most} / 255, mean {mean}");
         assert_eq!(bits(&got), bits(&expected), "{side} {filter}: {most} / 255 apart");
     }
-    // The comparison sees a shift by one pixel.
+    // Also tests that the comparison notices a shift by one pixel.
     let preprocess = Preprocess::imagenet(224);
     let mut shifted = pixels_on_gpu(&preprocess, &photos);
     shifted.rotate_right(1);
     assert!(bytes_apart(&preprocess, &shifted, &preprocess.pixels_batch(&photos).unwrap())[0] > 20.0);
 }
 
-/// 1 x 1 to huge reductions, tall, wide, and all in one batch, so that each has other windows and another order of axes.
+/// Sizes from 1 x 1 to huge reductions, tall and wide, all in one batch, so that images differ in their windows and in
+/// the order of the axes.
 #[test]
 fn odd_sizes_give_the_pixels_that_the_processor_gives() {
     let sizes = [(1, 1), (3, 5), (5, 3), (7, 900), (900, 7), (31, 33), (200, 61), (61, 200), (2500, 1800)];
@@ -96,7 +97,7 @@ fn odd_sizes_give_the_pixels_that_the_processor_gives() {
     }
 }
 
-/// A thread of the second pass of so tall an image takes tens of thousands of taps.
+/// A thread of the second pass over so tall an image adds tens of thousands of taps.
 #[test]
 fn the_largest_reduction_gives_the_pixels_that_the_processor_gives() {
     for (width, height) in [(40, 16_384), (16_384, 40), (1, 65_535)] {
@@ -114,7 +115,7 @@ fn only_the_pixels_that_the_crop_needs_are_sent() {
         let image = [RgbImage::new(width, height)];
         Photographs::new(&preprocess, &image, 0, 1).unwrap().words()
     };
-    // The square of a panorama, and a margin for the filter.
+    // The centre square of a panorama, with a margin for the filter.
     assert!(words(4000, 400) * 4 < 400 * 480 * 3, "{}", words(4000, 400));
     assert!(words(400, 4000) * 4 < 400 * 480 * 3, "{}", words(400, 4000));
     let text = Photographs::new(&preprocess, &[RgbImage::new(0, 3)], 5, 1).err().unwrap().to_string();

@@ -17,7 +17,7 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep_ways("score", [[3, 2047], [1, 2048]]);
 }
 
-/// A Newton iteration that diverged may give a c of the wrong sign and of any size: normalising undoes both.
+/// A diverged Newton iteration may give a c of the wrong sign and of any magnitude. Normalisation undoes both.
 #[test]
 fn a_normalised_score_depends_on_neither_sign_nor_size_of_c() {
     let (c, dominance) = ([1.0f32, 2.0, 5.0], [0.5f32, 0.25, 0.125]);
@@ -56,8 +56,8 @@ fn connectivity_that_is_not_that_of_the_call_is_refused() {
     }
 }
 
-/// On a GPU an image has four times as many threads, so that parts of a workgroup share rows: what a software adapter never
-/// chooses.
+/// On a GPU a workgroup has four times as many threads for an image, and its parts divide the rows. A software adapter
+/// does not choose that by itself.
 #[test]
 fn octets_agree_with_as_many_threads_as_a_gpu_gives_them() {
     let mut options = ContextOptions::default();

@@ -15,7 +15,7 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep("similarity", [[1, 2, 196, 384], [2, 1, 49, 768], [1, 1, 2048, 4]]);
 }
 
-/// Class token, then three tokens of which two are equal and one is nothing.
+/// A class token, then three tokens, of which two are equal and one is zero.
 #[test]
 fn has_the_values_that_one_would_write_down() {
     let x = [[9.0f32; 4], [3.0, 4.0, 0.0, 0.0], [3.0, 4.0, 0.0, 0.0], [0.0; 4]].concat();

@@ -1,4 +1,4 @@
-//! Slips of the kind that people make, for `broken.rs`: a text of a shader, and what stands there instead.
+//! Slips for the tests in `broken.rs`: each is a text in a shader, and a wrong text to put in its place.
 
 /// One slip in each shader, of the kind that people make.
 pub const SLIPS: &[(&str, &str, &str)] = &[
@@ -54,7 +54,7 @@ pub const SLIPS: &[(&str, &str, &str)] = &[
     ("head/token_max.wgsl", "x[(rows + params.prefix) * params.classes", "x[rows * params.classes"),
 ];
 
-/// Slips in what only GPUs run, and the kernel.
+/// Slips in code that only GPUs run: the kernel that must fail, its shader, the text and the wrong text.
 pub const SLIPS_ON_GPUS: &[(&str, &str, &str, &str)] = &[
     ("fuse", "condense/fuse.wgsl", "sum += t3 * m3.weight;", "sum += t3 * m2.weight;"),
     (
@@ -72,7 +72,8 @@ pub const SLIPS_ON_GPUS: &[(&str, &str, &str, &str)] = &[
     ("uniqueness", "condense/uniqueness.wgsl", "for (var part = 1u; part < ROWS;", "for (var part = 1u; part < 4u;"),
 ];
 
-/// Slips in what only some forms of a kernel run, and the kernel.
+/// Slips in code that only some forms of a kernel run: the kernel that must fail, its shader, the text and the wrong
+/// text.
 pub const SLIPS_OF_FORMS: &[(&str, &str, &str, &str)] = &[
     (
         "attention_cooperative",

@@ -18,7 +18,7 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep_ways("softmax", [[2364, 197], [8, 2048], [3, 4099]]);
 }
 
-/// What every way makes of `x`.
+/// The result of every way for `x`.
 fn softmax(x: &[f32], columns: usize) -> Vec<(&'static Way<Call>, Vec<f32>)> {
     let params =
         Params { rows: (x.len() / columns) as u32, columns: columns as u32, stride: columns as u32, scale: 1.0 };

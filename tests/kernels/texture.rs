@@ -15,7 +15,7 @@ fn agrees_at_real_sizes_and_extreme_shapes() {
     sweep("texture", [[16, 16, 16], [31, 33, 32], [300, 224, 96]]);
 }
 
-/// A photograph as a texture of `format`, its pixels as the kernel makes them, image 1 of 2.
+/// The pixels that the kernel computes from a photograph in a texture of `format`, as image 1 of a batch of 2.
 fn pixels_on_gpu(preprocess: &Preprocess, photo: &image::RgbImage, format: wgpu::TextureFormat) -> Vec<f32> {
     let (gpu, (width, height)) = (gpu(), photo.dimensions());
     let size = wgpu::Extent3d { width, height, depth_or_array_layers: 1 };
@@ -39,7 +39,7 @@ fn pixels_on_gpu(preprocess: &Preprocess, photo: &image::RgbImage, format: wgpu:
     read::<f32>(&pixels, 2 * area).split_off(area)
 }
 
-/// The largest difference in units of a byte.
+/// The largest difference between pixels, in units of a byte.
 fn bytes_apart(preprocess: &Preprocess, a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
     let area = preprocess.side * preprocess.side;
@@ -58,11 +58,13 @@ fn a_photograph_gives_the_pixels_that_the_processor_gives() {
         for format in formats {
             let apart = bytes_apart(&preprocess, &pixels_on_gpu(&preprocess, &photo, format), &expected);
             println!("{side} {filter} {format:?}: {apart}");
-            // The processor rounds to bytes twice: half a byte, which the second pass may magnify, and another half.
+            // The processor rounds to bytes twice: the first error, half a byte, may grow in the second pass, which
+            // adds another half.
             assert!(apart <= 1.2, "{side} {filter} {format:?}: {apart} / 255 apart");
         }
     }
-    // The comparison sees an image shifted by one pixel, and a gamma that is not undone.
+    // Also tests that the comparison notices an image shifted by one pixel. A decoded gamma that is not undone would
+    // show, too.
     let preprocess = Preprocess::imagenet(224);
     let expected = preprocess.pixels(&photo).unwrap();
     let mut shifted = pixels_on_gpu(&preprocess, &photo, formats[0]);

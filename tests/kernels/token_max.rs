@@ -14,7 +14,7 @@ fn agrees_at_awkward_and_real_sizes() {
     sweep("token_max", REAL.map(|patches| [1, patches, 1, 1000]));
 }
 
-/// Negative, infinite and missing numbers, and a prefix that is larger than all.
+/// Logits that are negative, infinite or NaN, and prefix tokens whose logits are larger than all others.
 #[test]
 fn the_largest_of_each_class_is_added() {
     let (inf, nan) = (f32::INFINITY, f32::NAN);

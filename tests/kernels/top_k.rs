@@ -31,7 +31,7 @@ fn keeping(patches: usize, kept: usize) -> Call {
 #[test]
 fn ties_go_to_the_lower_index_and_nan_goes_first() {
     let score = [1.0, f32::NAN, 2.0, 1.0, -0.0, 0.0, f32::NEG_INFINITY, 1.0];
-    // From the best to the worst, whichever zero comes first.
+    // From the best to the worst. The two zeros are equal, so the lower index comes first.
     let ranked = [2, 0, 3, 7, 4, 5, 6, 1];
     let calls = (1..=8).map(|kept| (kept, keeping(8, kept)));
     for (kept, call, way) in calls.flat_map(|(kept, call)| ways(&call).into_iter().map(move |way| (kept, call, way))) {

@@ -18,7 +18,7 @@ fn score(cosine: &[f32], dominance: &[f32], exponent: f32) -> Vec<f32> {
     score_of_sizes(cosine, dominance, &vec![1.0; dominance.len()], (exponent, 0.5))
 }
 
-/// What every way makes.
+/// The scores that every way computes; they must agree to the bit.
 fn score_of_sizes(cosine: &[f32], dominance: &[f32], sizes: &[f32], exponents: (f32, f32)) -> Vec<f32> {
     let (exponent, size_exponent) = exponents;
     let params = Params { patches: dominance.len() as u32, prefix: 1, exponent, size_exponent };
@@ -33,18 +33,19 @@ fn score_of_sizes(cosine: &[f32], dominance: &[f32], sizes: &[f32], exponents: (
         read(&score, dominance.len())
     });
     let first: Vec<f32> = made.next().unwrap();
-    // How many rows are looked at side by side changes no bit: of several cosines the largest counts.
+    // The number of rows that are read side by side changes no bit, because the largest of several cosines does not
+    // depend on order.
     assert!(made.all(|other: Vec<f32>| bits(&other) == bits(&first)));
     first
 }
 
 #[test]
 fn of_two_twins_the_less_dominant_one_scores_nothing() {
-    // Tokens 0 and 2 are twins, token 1 is unlike both.
+    // Tokens 0 and 2 are equal, and token 1 is unlike both.
     let cosine = [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
     assert_eq!(score(&cosine, &[0.5, 0.25, 0.125], 1.0), [1.0, 0.25, 0.0]);
     assert_eq!(score(&cosine, &[0.125, 0.25, 0.5], 1.0), [0.0, 0.25, 1.0]);
-    // Equal dominances: the lower index outranks.
+    // With equal dominances, the lower index outranks.
     assert_eq!(score(&cosine, &[0.25, 0.25, 0.25], 1.0), [0.5, 0.25, 0.0]);
     assert_eq!(score(&cosine, &[0.25, 0.25, 0.25], 0.0), [2.0, 1.0, 0.0]);
 }
@@ -65,7 +66,7 @@ fn a_token_that_stands_for_many_scores_more() {
     let (cosine, dominance) = ([1.0, 0.5, 0.5, 1.0], [0.25, 0.125]);
     for (exponents, expected) in [((0.0, 0.5), [4.0, 2.0]), ((1.0, 1.0), [2.0, 1.0]), ((0.0, 0.0), [2.0, 0.5])] {
         let got = score_of_sizes(&cosine, &dominance, &[4.0, 16.0], exponents);
-        // WGSL's powers are not to the bit: on an H200, 1.0000001 for 1.
+        // A power in WGSL is not exact: on an H200, 1.0000001 for 1.
         assert!(
             got.iter().zip(expected).all(|(got, expected)| (got / expected - 1.0).abs() <= f32::EPSILON),
             "{exponents:?}: {got:?}"

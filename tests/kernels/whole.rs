@@ -20,7 +20,7 @@ fn every_check_of_the_doctor_passes_here() {
     check(gpu());
 }
 
-/// As kernels run on a GPU, which a software adapter only does when it is told to.
+/// Kernels run here as on a GPU, which a software adapter does only if told to.
 #[test]
 fn every_check_of_the_doctor_passes_as_on_a_gpu() {
     let mut options = ContextOptions::default();
