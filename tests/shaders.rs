@@ -1,4 +1,5 @@
-//! What WGSL says against what Rust says, and every shader through naga to each language that a driver may read.
+//! Compares the declarations in WGSL with those in Rust, and translates every shader by naga to each language that
+//! drivers read.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -9,7 +10,7 @@ use naga::{AddressSpace, ImageClass, Module, ShaderStage, StorageAccess, TypeInn
 use tcvit::doctor::checks;
 use tcvit::gpu::{Access, Field, FieldType, Home, Kernel, Precision, SHADERS, Shaders, Tile, Types};
 
-/// What every adapter has, by WebGPU's default limits.
+/// The limits that every adapter has by WebGPU's defaults.
 const WORKGROUP_MEMORY: u32 = 16 << 10;
 const STORAGE_BUFFERS: usize = 8;
 const INVOCATIONS: u32 = 256;
@@ -30,12 +31,13 @@ fn parse(kernel: &Kernel, types: Types) -> (Module, ModuleInfo) {
     (module, info)
 }
 
-/// Metal 2.3 is the first with cooperative matrices, and with all else that the kernels use.
+/// Metal 2.3 is the first version with cooperative matrices, and has everything else that the kernels use.
 fn msl_options() -> msl::Options {
     msl::Options { lang_version: (2, 3), ..Default::default() }
 }
 
-/// What the device must have. Packing and unpacking f16 is WGSL's own; only some OpenGL devices cannot.
+/// The capabilities that a device must have for `kernel`. Packing and unpacking of f16 are part of WGSL; only some
+/// OpenGL devices lack them.
 fn capabilities(kernel: &Kernel) -> Capabilities {
     let needed = [
         (wgpu::Features::SUBGROUP, Capabilities::SUBGROUP),
@@ -49,12 +51,12 @@ fn capabilities(kernel: &Kernel) -> Capabilities {
     needed.collect::<Capabilities>() | Capabilities::SHADER_FLOAT16_IN_FLOAT32
 }
 
-/// Neither WGSL's translation to HLSL nor DX12 in wgpu has cooperative matrices.
+/// Neither naga's translation to HLSL nor wgpu's DX12 backend has cooperative matrices.
 fn is_for_dx12(kernel: &Kernel) -> bool {
     !kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX)
 }
 
-/// Everything that a kernel may be composed for.
+/// All types that a kernel may be composed for.
 fn all_types(kernel: &Kernel) -> Vec<Types> {
     let types: Vec<Types> = match is_for_dx12(kernel) {
         true => {
@@ -69,24 +71,25 @@ fn all_types(kernel: &Kernel) -> Vec<Types> {
     homes(kernel).into_iter().flat_map(|home| types.iter().map(move |types| types.at(home))).collect()
 }
 
-/// Where its weights may lie.
+/// The places where the kernel's weights may lie.
 fn homes(kernel: &Kernel) -> Vec<Home> {
     let moves = kernel.bindings.iter().any(|binding| binding.access == Access::weights);
     if moves { Home::ALL.to_vec() } else { vec![Home::Buffer] }
 }
 
-/// Every kernel with everything that it may be composed for.
+/// Every kernel, with all types that it may be composed for.
 fn compositions() -> impl Iterator<Item = (&'static Kernel, Types)> {
     kernels().flat_map(|kernel| all_types(kernel).into_iter().map(move |types| (kernel, types)))
 }
 
-/// Whether Rust gives `constant` its value. Lengths of arrays, and what is computed from others, follow in the shader.
+/// Whether Rust gives `constant` its value. The shader computes lengths of arrays, and constants that depend on others.
 fn is_given(module: &Module, constant: &naga::Override) -> bool {
     !constant.name.as_ref().is_some_and(|name| name.ends_with("_LENGTH"))
         && constant.init.is_none_or(|init| matches!(module.global_expressions[init], naga::Expression::Literal(_)))
 }
 
-/// Each override at each of its legal values, the others at the shader's own: their cross product would add little.
+/// Each override at each of its legal values, while the others have the shader's own values. All combinations would add
+/// little.
 fn all_constants(kernel: &Kernel) -> Vec<naga::back::PipelineConstants> {
     let of_override = |declared: &tcvit::gpu::Override| {
         let name = declared.name;
@@ -203,7 +206,7 @@ fn bindings_are_those_that_rust_binds() {
     }
 }
 
-/// Rust writes params field by field, four bytes each: padding anywhere would shift what follows.
+/// Rust writes params field by field, four bytes each, so padding anywhere would shift the fields after it.
 #[test]
 fn params_are_the_fields_that_rust_writes_in_their_order_without_padding() {
     for kernel in kernels() {
@@ -225,7 +228,7 @@ fn params_are_the_fields_that_rust_writes_in_their_order_without_padding() {
     }
 }
 
-/// However a kernel is composed, it has the same overrides: so that every dispatch gives the same ones their values.
+/// A kernel has the same overrides for all types that it is composed for, so that every dispatch can set the same ones.
 #[test]
 fn overrides_are_those_that_rust_gives_a_value() {
     for (kernel, types) in compositions() {
@@ -255,7 +258,7 @@ fn overrides_are_those_that_rust_gives_a_value() {
 fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
     for (kernel, types) in compositions() {
         let (module, info) = parse(kernel, types);
-        // Workgroup sizes by override come from constants.
+        // A workgroup size that an override gives is known only once overrides have their values.
         let (module, _) = process_overrides(&module, &info, None, &Default::default()).unwrap();
         let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
         assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
@@ -271,7 +274,7 @@ fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
     }
 }
 
-/// `// [B, N, ...]`, somewhere in the comment.
+/// Whether a comment on the line has a shape such as `[B, N, ...]`.
 fn has_shape(line: &str) -> bool {
     line.split_once("//").is_some_and(|(_, comment)| {
         let shape = comment.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
@@ -306,7 +309,7 @@ fn every_shader_with_an_entry_point_is_a_kernel_of_its_stem() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for folder in ["src/kernels", "src/reference", "src/comparison", "tests/kernels"] {
             let file = Path::new(folder).join(kernel.family()).with_extension("rs");
-            // What only software adapters do lies among their kernels.
+            // Operations that only software adapters run lie in the folder of their kernels.
             let kernels = Path::new("src/kernels/cpu").join(kernel.family()).with_extension("rs");
             let is_there = root.join(&file).exists() || folder == "src/kernels" && root.join(kernels).exists();
             assert!(is_there, "{} is missing", file.display());

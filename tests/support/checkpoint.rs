@@ -1,4 +1,4 @@
-//! A small valid checkpoint in timm's names, to be broken one way at a time.
+//! A small valid checkpoint with timm's names, in which tests change one thing at a time.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,8 @@ use tcvit::{Model, Result};
 
 use super::gpu;
 
-/// What [`Tiny::valid`] is: 16 pixels in patches of 4, so 16 patch tokens; D = 16, L = 2, F = 32, 5 classes.
+/// The sizes of [`Tiny::valid`]: 16 pixels in patches of 4, which gives 16 patch tokens; D = 16, L = 2, F = 32, 5
+/// classes.
 pub const IMAGE: usize = 16;
 pub const PATCH: usize = 4;
 pub const WIDTH: usize = 16;
@@ -58,7 +59,7 @@ impl Tensor {
     pub fn random(name: &str, shape: &[usize]) -> Self {
         let norms = ["norm.weight", "norm1.weight", "norm2.weight", "bn1.weight", "bn2.weight", "bn3.weight"];
         let norm = norms.iter().any(|norm| name.ends_with(norm));
-        // In this order no product of a shape with a 0 in it overflows.
+        // The test for 0 is needed because the product of the other sides could overflow.
         let elements = if shape.contains(&0) { 0 } else { shape.iter().product() };
         let offset = if norm { 1.0 } else { 0.0 };
         Self::floats(shape, &Random::named(name, 9).tensor(elements, offset, 0.25))
@@ -102,8 +103,8 @@ impl Tiny {
         tiny
     }
 
-    /// As [`Tiny::valid`], but an LV-ViT: 4 channels in the stem, patches of 2 after it, no bias of queries, keys and
-    /// values, an auxiliary head, and the counters that PyTorch keeps.
+    /// [`Tiny::valid`] as an LV-ViT: the stem has 4 channels and is followed by patches of 2; queries, keys and values
+    /// have no bias; there is an auxiliary head; and batch norms have the counters that PyTorch stores.
     pub fn lvvit() -> Self {
         let mut tiny = Self::valid().with("patch_embed.proj.weight", &[WIDTH, 4, PATCH / 2, PATCH / 2]);
         for (number, inputs, kernel) in [(1, 3, 7), (2, 4, 3), (3, 4, 3)] {
@@ -121,7 +122,7 @@ impl Tiny {
         (0..DEPTH).fold(tiny, |tiny, block| tiny.without(&format!("blocks.{block}.attn.qkv.bias")))
     }
 
-    /// Adds or replaces a tensor, with random values.
+    /// Adds or replaces a tensor with random values.
     pub fn insert(&mut self, name: &str, shape: &[usize]) {
         self.0.insert(name.to_owned(), Tensor::random(name, shape));
     }
@@ -136,14 +137,14 @@ impl Tiny {
         self
     }
 
-    /// With one value of a tensor changed.
+    /// Replaces one value of a tensor.
     pub fn with_value(mut self, name: &str, at: usize, value: f32) -> Self {
         let tensor = self.0.get_mut(name).unwrap();
         tensor.bytes[4 * at..4 * at + 4].copy_from_slice(&value.to_le_bytes());
         self
     }
 
-    /// All tensors whose name passes, as f16 or bf16.
+    /// Converts all tensors whose name passes `which` to f16 or bf16.
     pub fn halved(mut self, dtype: Dtype, which: impl Fn(&str) -> bool) -> Self {
         for (_, tensor) in self.0.iter_mut().filter(|(name, _)| which(name)) {
             let values = tensor.values();
@@ -161,13 +162,13 @@ impl Tiny {
         safetensors::serialize(self.0.iter(), None).unwrap()
     }
 
-    /// The header as JSON, to be bent.
+    /// The header as JSON, for tests that change it.
     pub fn header(&self) -> Value {
         let bytes = self.bytes();
         serde_json::from_slice(header_of(&bytes)).unwrap()
     }
 
-    /// The data under another header.
+    /// The file's bytes with `header` in place of its own.
     pub fn bytes_under(&self, header: &str) -> Vec<u8> {
         let bytes = self.bytes();
         let data = &bytes[8 + header_of(&bytes).len()..];

@@ -1,4 +1,4 @@
-//! Golden outputs (`scripts/goldens` makes them) as test data.
+//! Golden outputs, which `scripts/goldens` makes, as test data.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod checkpoint;
@@ -27,7 +27,7 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// `golden` in the header of a golden file.
+/// The value of `golden` in the header of a golden file.
 #[derive(Deserialize)]
 pub struct Golden {
     pub seed: Option<u64>,
@@ -51,7 +51,7 @@ pub struct GoldenConfig {
     fc_norm: bool,
     position_covers_prefix: bool,
     epsilon: f32,
-    /// The rest is LV-ViT's.
+    /// The fields from here on are for LV-ViT.
     stem_channels: Option<usize>,
     #[serde(default)]
     token_max: bool,
@@ -59,7 +59,7 @@ pub struct GoldenConfig {
     residual_divisor: Option<f32>,
 }
 
-/// A condensation and the tensors it names.
+/// A condensation, and the tensors of the golden file that belong to it by name.
 #[derive(Deserialize)]
 pub struct Case {
     pub name: String,
@@ -152,7 +152,7 @@ impl Case {
     }
 }
 
-/// A golden file and the model it is about.
+/// A golden file and its model.
 pub struct Fixture {
     pub golden: Golden,
     pub model: Model,
@@ -161,7 +161,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// With the model in f32, as the golden outputs are.
+    /// Loads the model in f32, which is the precision of the golden outputs.
     pub fn load(name: &str) -> Self {
         Self::load_in(name, Precision::F32)
     }
@@ -213,7 +213,7 @@ pub fn stored_in(precision: Precision) -> LoadOptions {
     LoadOptions::new().precision(precision)
 }
 
-/// Largest difference relative to the largest magnitude expected; NaN when anything is NaN or lengths differ.
+/// The largest difference relative to the largest expected magnitude; NaN if any number is NaN or the lengths differ.
 pub fn relative(got: &[f32], expected: &[f32]) -> f64 {
     if got.len() != expected.len() || got.is_empty() {
         return f64::NAN;

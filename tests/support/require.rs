@@ -1,19 +1,19 @@
-//! A check that an adapter cannot run is skipped, and says so. With `TCVIT_REQUIRE=cooperative,subgroups` in the environment,
-//! a check that is skipped because there are no cooperative matrices or no subgroups fails instead.
+//! Tests that an adapter cannot run are skipped, with a message. With `TCVIT_REQUIRE=cooperative,subgroups` in the
+//! environment, a test fails if it would be skipped for lack of cooperative matrices or of subgroups.
 
-/// What may be required: cooperative matrices, and subgroups of one size.
+/// The words that may be required: cooperative matrices, and subgroups of one size.
 const WORDS: [&str; 2] = ["cooperative", "subgroups"];
 
 fn environment() -> String {
     std::env::var("TCVIT_REQUIRE").unwrap_or_default()
 }
 
-/// Fails where `TCVIT_REQUIRE` has an unknown word: it would have no effect.
+/// Panics if `TCVIT_REQUIRE` has an unknown word, which would have no effect.
 pub fn check() {
     words(&environment()).unwrap_or_else(|message| panic!("{message}"));
 }
 
-/// Says that `check` is skipped because the adapter lacks what `word` names, and fails where that is required.
+/// Prints that `check` is skipped because the adapter lacks the feature `word`, or panics if that feature is required.
 pub fn skipped(word: &str, check: &str, reason: impl std::fmt::Display) {
     let line = judge(&environment(), word, check, &reason.to_string()).unwrap_or_else(|message| panic!("{message}"));
     println!("{line}");
@@ -28,7 +28,7 @@ pub fn words(required: &str) -> Result<Vec<&str>, String> {
     }
 }
 
-/// The line that tells of a skipped check, or why it may not be skipped.
+/// The line that reports a skipped test, or the reason why the test may not be skipped.
 pub fn judge(required: &str, word: &str, check: &str, reason: &str) -> Result<String, String> {
     assert!(WORDS.contains(&word), "{check} is skipped because of {word}, which cannot be required");
     match words(required)?.contains(&word) {

@@ -1,4 +1,4 @@
-//! Models small enough for a software adapter, and what tests say about results and refusals.
+//! Models small enough for a software adapter, and assertions about results and refusals.
 
 use std::sync::OnceLock;
 
@@ -21,7 +21,7 @@ pub fn small() -> &'static Model {
     MODEL.get_or_init(|| Model::random_with(gpu(), &config(), 3, &stored_in(Precision::F32)).unwrap())
 }
 
-/// The model that travels in the repository, in f32, loaded once.
+/// The model that is part of the repository, in f32, loaded once.
 pub fn bundled() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     MODEL.get_or_init(|| {
@@ -35,7 +35,7 @@ pub fn pixels(config: &VitConfig, images: usize, seed: u64) -> Vec<f32> {
     Random::named("pixels", seed).tensor(images * config.pixels(), 0.0, 1.5)
 }
 
-/// Pixels of the repository's photographs as the bundled model sees them.
+/// Pixels of the repository's photographs, preprocessed for the bundled model.
 pub fn photographs(names: &[&str]) -> Vec<f32> {
     let open = |name: &&str| image::open(repository(&format!("assets/photos/{name}.jpg"))).unwrap().into_rgb8();
     let photos: Vec<_> = names.iter().map(open).collect();
@@ -46,7 +46,7 @@ pub fn open(model: &Model, batch: usize, condensation: Option<&Condensation>) ->
     model.session(SessionOptions::new().batch(batch).condensation(condensation.cloned())).unwrap()
 }
 
-/// The presets, by name, and one that prunes.
+/// The presets, by name, and some variations of them, one of which prunes.
 pub fn condensations() -> Vec<(&'static str, Condensation)> {
     let preset = |name: &'static str| (name, Condensation::preset(name).unwrap());
     let changed = |name: &'static str, json| (name, Condensation::from_json(json).unwrap());
@@ -61,7 +61,7 @@ pub fn condensations() -> Vec<(&'static str, Condensation)> {
     all
 }
 
-/// The part of a trace that is about images `from..to`.
+/// The part of a trace for images `from..to`.
 pub fn slice(trace: &Trace, from: usize, to: usize) -> Trace {
     let part = |values: &[f32]| {
         let each = values.len() / trace.images;
@@ -83,7 +83,7 @@ pub fn slice(trace: &Trace, from: usize, to: usize) -> Trace {
     slice
 }
 
-/// Outputs and scores within rounding, and the same tokens kept and assigned.
+/// Asserts that outputs and scores are equal within rounding, and that the same tokens are kept and assigned.
 pub fn assert_same_decisions(label: &str, got: &Trace, expected: &Trace) {
     let near = |what: &str, got: &[f32], expected: &[f32], tolerance: f64| {
         let error = relative(got, expected);
@@ -93,7 +93,7 @@ pub fn assert_same_decisions(label: &str, got: &Trace, expected: &Trace) {
     near("features", &got.features, &expected.features, 1e-4);
     assert_eq!(got.blocks.len(), expected.blocks.len(), "{label}: blocks");
     for (got, expected) in got.blocks.iter().zip(&expected.blocks) {
-        // A diverging Newton amplifies what it is given.
+        // A diverging Newton iteration amplifies differences in its input.
         let tolerance = if label.contains("literal") { 2e-3 } else { 1e-4 };
         near(&format!("scores of block {}", expected.block), &got.score, &expected.score, tolerance);
         assert_eq!(got.kept, expected.kept, "{label}: kept of block {}", expected.block);
@@ -101,7 +101,7 @@ pub fn assert_same_decisions(label: &str, got: &Trace, expected: &Trace) {
     }
 }
 
-/// Equal in every bit, which `==` on floats is not: it takes -0 for 0 and refuses NaN.
+/// Asserts that all bits are equal. `==` on floats would take -0 for 0, and NaN as different from itself.
 pub fn assert_same_bits(label: &str, got: &Trace, expected: &Trace) {
     let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert!(!expected.logits.is_empty() || !expected.features.is_empty(), "{label}: nothing to compare");
@@ -115,7 +115,8 @@ pub fn assert_same_bits(label: &str, got: &Trace, expected: &Trace) {
     }
 }
 
-/// Asserts that `result` is the error `variant`, complete, and that its text has all of `texts`. Returns the text.
+/// Asserts that `result` is the error `variant` with no part empty, and that its text contains all of `texts`. Returns
+/// the text.
 #[track_caller]
 pub fn refused<T>(result: Result<T>, variant: &str, texts: &[&str]) -> String {
     let Err(error) = result else { panic!("accepted, but {variant} with {texts:?} was expected") };

@@ -1,5 +1,5 @@
-//! What sessions would run on a GPU with cooperative matrices of 16 by 16, listed without one: wgpu's `noop` backend takes
-//! every pipeline and computes nothing. Run with `--nocapture` for the list.
+//! Lists which pipelines sessions would run on a GPU with cooperative matrices of 16 by 16, without having one: the
+//! `noop` backend of wgpu accepts every pipeline and computes nothing. Run with `--nocapture` to see the list.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn device(features: wgpu::Features, subgroup: u32) -> (wgpu::Device, wgpu::Queue
     let adapter = adapters.into_iter().next().expect("the noop backend has an adapter");
     let descriptor = wgpu::DeviceDescriptor {
         required_features: features,
-        // SAFETY: shaders run nowhere.
+        // SAFETY: no shader is run.
         experimental_features: unsafe { wgpu::ExperimentalFeatures::enabled() },
         required_limits: adapter.limits(),
         ..Default::default()
@@ -28,7 +28,7 @@ fn device(features: wgpu::Features, subgroup: u32) -> (wgpu::Device, wgpu::Queue
     pollster::block_on(adapter.request_device(&descriptor)).expect("the noop backend has every feature")
 }
 
-/// A context that chooses as on a GPU of the kind of NVIDIA's data-centre cards.
+/// A context that chooses ways as on one of NVIDIA's data-centre GPUs.
 fn data_centre_gpu() -> Context {
     let (device, queue) = device(COOPERATIVE, 32);
     let limits = wgpu::Limits {
@@ -43,8 +43,8 @@ fn data_centre_gpu() -> Context {
     Context::rehearsing(device, queue, traits)
 }
 
-/// Opens sessions of the preset `name`: full, and condensed at R 8 to 16 as far as the model has the tokens, for batches of 1,
-/// 8 and 128. Returns how many.
+/// Opens sessions of the preset `name` for batches of 1, 8 and 128: full, and condensed with R from 8 to 16 where the
+/// model has enough tokens. Returns the number of sessions.
 fn open_sessions(context: &Context, name: &str, precision: Precision) -> usize {
     let config = VitConfig::preset(name).unwrap();
     let model = Model::random_with(context, &config, 1, &LoadOptions::new().precision(precision)).unwrap();
@@ -84,12 +84,12 @@ fn every_pipeline_of_every_preset_is_verified_under_its_own_constants_on_a_16_wi
         }
     }
     assert!(unverified.is_empty(), "pipelines without a verification of the same constants: {unverified:#?}");
-    // A way that no sample of its operation reaches would be passed over in silence.
+    // A pipeline that no sample of its operation runs would never be chosen, and nobody would notice.
     let missed: Vec<String> =
         context.choices().all().into_iter().filter(|(_, found)| found == "wrong").map(|(name, _)| name).collect();
     assert!(missed.is_empty(), "no sample runs these pipelines: {missed:#?}");
     println!("{opened} sessions, {} pipelines", compiled.len());
-    // Classes that were once run without having been compared.
+    // Pipelines of these classes once ran without having been compared.
     for (kernel, constant) in [
         ("attention_cooperative", "SUBGROUPS=6"),
         ("linear_cooperative", "SPLIT=2"),
