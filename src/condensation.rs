@@ -1,5 +1,6 @@
-//! What is condensed, how, and how much: the options of connectivity-based token condensation (TC-ViT) and of the
-//! training-free variant that this crate adds.
+//! The options of a condensation: which tokens are dropped, how, and how many. They cover connectivity-based token
+//! condensation (TC-ViT), the training-free condensation that this crate adds, and the methods that both are compared
+//! with.
 
 mod names;
 mod needs;
@@ -14,32 +15,33 @@ pub use text::OPTIONS;
 /// The names that [`Condensation::preset`] takes.
 pub const PRESETS: &[&str] = &["paper", "literal", "training_free", "tome", "evit", "prune", "random"];
 
-/// Who decides which tokens go and where: connectivity, or one of the methods it is measured against. They share
-/// kernels, schedule and everything else of a forward.
+/// The method that decides which tokens are dropped and what becomes of them: connectivity, or one of the methods that
+/// it is compared with. All use the same kernels, schedule and remaining forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Reducer {
-    /// Connectivity-based condensation (TC-ViT), by every option of [`Condensation`].
+    /// Connectivity-based condensation (TC-ViT). Every option of [`Condensation`] applies.
     Connectivity,
-    /// Bipartite soft matching of ToMe (Bolya et al., 2023): tokens are dealt alternately to two sets, each of the first
-    /// set is paired with the nearest of the second by the cosine of head-averaged keys, and the R nearest pairs become
-    /// size-weighted means. The first set's remainder then precedes the second set, as in the public implementation.
-    /// At most the first set can go: half of the patch tokens.
+    /// Bipartite soft matching of ToMe (Bolya et al., 2023): the tokens are dealt alternately into two sets, each token
+    /// of the first set is paired with the token of the second set whose head-averaged key has the largest cosine with
+    /// its own, and the R pairs with the largest cosines are replaced by size-weighted means. The rest of the first set
+    /// then precedes the second set, as in the public implementation. A block can drop at most the first set: half of
+    /// the patch tokens.
     Tome,
-    /// EViT (Liang et al., 2022): the tokens of most class attention stay, the others become their sum weighted by class
-    /// attention, not divided by its total, as in the public implementation. The sum takes the place of the last token
-    /// that would have stayed, so that R tokens go all the same.
+    /// EViT (Liang et al., 2022): the tokens with the most class attention are kept. The others are replaced by their
+    /// sum, weighted by class attention and not divided by its total, as in the public implementation. The sum takes
+    /// the place of the last token that would have been kept, so that the token count still falls by R.
     Evit,
-    /// The tokens of most class attention stay, the others vanish.
+    /// The tokens with the most class attention are kept; the others are discarded.
     Prune,
-    /// Tokens vanish at random, the same ones in every image: what any rule must beat.
+    /// Random tokens are discarded, the same ones in every image. Every other method should do better than this one.
     Random {
-        /// Another seed, other tokens.
+        /// Each seed selects other tokens.
         seed: u64,
     },
 }
 
-/// Where W, the connectivity of order 1, comes from.
+/// How W, the connectivity of order 1, is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Metric {
@@ -47,7 +49,7 @@ pub enum Metric {
     Attention,
     /// Row softmax of the cosine of head-averaged keys over 0.1 (ToMe's metric, not in the paper).
     KeyCosine,
-    /// Row softmax of the cosine of tokens, after attention's residual, over 0.1.
+    /// Row softmax of the cosine of tokens over 0.1, taken after attention's residual is added.
     Cosine,
     /// Row softmax of tokens' dot products over sqrt(D).
     Dot,
@@ -55,7 +57,7 @@ pub enum Metric {
     Euclidean,
 }
 
-/// How C follows from W.
+/// How C is computed from W.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
@@ -65,18 +67,18 @@ pub enum Method {
     Newton(u32),
 }
 
-/// How members of a group count.
+/// How the members of a fused token are weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weights {
-    /// Dropped tokens vanish.
+    /// No fusing: dropped tokens are discarded.
     None,
     /// By connectivity to the kept token (eq. 12).
     Connectivity,
-    /// By how many patches each stands for.
+    /// By the number of patches that each token stands for.
     Size,
 }
 
-/// Which mean of C is a token's connectivity.
+/// Which mean of C gives a token's mean connectivity c.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mean {
@@ -86,19 +88,20 @@ pub enum Mean {
     Row,
 }
 
-/// What ranks tokens: the highest stay.
+/// How tokens are scored. The tokens with the highest scores are kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Score {
-    /// Eq. 11: -c + b D.
+    /// Eq. 11: -c + b D, with D the dominance.
     Combined,
     /// -c
     Connectivity,
     /// D
     Dominance,
-    /// (1 - u) D^g size^h with u the largest cosine to a token of more dominance (not in the paper): of tokens with the
-    /// metric `cosine`, else of head-averaged keys. Of two near-twins only the less dominant one can then go, and h makes
-    /// tokens that stand for many harder to lose.
+    /// (1 - u) D^g size^h, where D is the dominance and u the token's largest cosine with any token of more dominance
+    /// (not in the paper). The cosines are those of tokens with the metric `cosine`, and those of head-averaged keys
+    /// otherwise. Of two nearly equal tokens, u lowers only the score of the less dominant one. An h above 0 raises the
+    /// score of tokens that stand for many patches.
     Uniqueness {
         /// g
         exponent: f32,
@@ -107,13 +110,14 @@ pub enum Score {
     },
 }
 
-/// Whether C is formed.
+/// Whether all of C is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Path {
-    /// Only the rows and sums of C that are used: the fast way.
+    /// Only the rows and sums of C that are used. This is the faster path.
     Thin,
-    /// All of C, by repeated squaring or Newton's matrix products: for inspecting C, and as a check of the other.
+    /// All of C, by repeated squaring or by Newton's matrix products. This path serves to inspect C and to verify the
+    /// thin path.
     Dense,
 }
 
@@ -124,15 +128,16 @@ pub struct Chain {
     pub order: u32,
     /// a
     pub alpha: f32,
-    /// Steps of eq. 10, or the exact power sum.
+    /// Number of steps of eq. 10; `None` for the exact power sum.
     pub newton_steps: Option<u32>,
 }
 
 impl Chain {
-    /// C = W: what a matrix that already is C goes through.
+    /// C = W, for a matrix that already is C.
     pub const IDENTITY: Self = Self { order: 1, alpha: 1.0, newton_steps: None };
 
-    /// What the kernel's results are smaller by: true C = scale * result. Infinite where f32 cannot hold it.
+    /// The factor by which the kernel's results are smaller than C: C = scale * result. Infinite when f32 cannot hold
+    /// it.
     pub fn scale(&self) -> f32 {
         let power = if self.newton_steps.is_some() { self.order } else { self.order - 1 };
         self.alpha.max(1.0).powi(power as i32)
@@ -150,11 +155,11 @@ impl Chain {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Condensation {
-    /// Who decides. Only [`Reducer::Connectivity`] heeds the options from `metric` to `weights`, and `path`.
+    /// The method. Only [`Reducer::Connectivity`] reads the options from `metric` to `weights`, and `path`.
     pub reducer: Reducer,
-    /// Where W comes from.
+    /// How W is computed.
     pub metric: Metric,
-    /// How C follows from W.
+    /// How C is computed from W.
     pub method: Method,
     /// K, from 1.
     pub order: u32,
@@ -162,19 +167,20 @@ pub struct Condensation {
     pub alpha: f32,
     /// b
     pub beta: f32,
-    /// Whether c is divided by its own sum before it meets D.
+    /// Whether c is divided by its own sum before it is combined with D.
     pub normalise: bool,
     /// Which mean of C is c.
     pub mean: Mean,
-    /// What ranks tokens.
+    /// How tokens are scored.
     pub score: Score,
-    /// How the members of a fused token count; [`Weights::None`] prunes instead.
+    /// How the members of a fused token are weighted; [`Weights::None`] prunes instead.
     pub weights: Weights,
-    /// Whether ln(size) of the key is added to attention logits, so that a token that stands for many counts as many.
+    /// Whether ln(size) of each key's token is added to the attention logits, so that a token that stands for several
+    /// patches counts as that many tokens.
     pub proportional_attention: bool,
-    /// R for each block.
+    /// R of each block.
     pub schedule: Schedule,
-    /// Whether C is formed.
+    /// Whether all of C is computed.
     pub path: Path,
 }
 
@@ -204,8 +210,8 @@ impl Condensation {
         Self { method: Method::Newton(2), normalise: false, ..Self::paper() }
     }
 
-    /// For models that were not fine-tuned with condensation: `uniqueness` score by the cosines of tokens, g = 0 and
-    /// h = 0.5, matching by the same cosines, averages by size, proportional attention.
+    /// For models that were not fine-tuned with condensation: the score `uniqueness` from cosines of tokens with g = 0
+    /// and h = 0.5, dropped tokens matched by the same cosines, averages weighted by size, and proportional attention.
     pub fn training_free() -> Self {
         Self {
             metric: Metric::Cosine,
@@ -237,7 +243,7 @@ impl Condensation {
         Self { reducer: Reducer::Random { seed }, ..Self::paper() }
     }
 
-    /// A preset by name; [`PRESETS`] lists them.
+    /// The preset called `name`; [`PRESETS`] lists the names.
     ///
     /// # Errors
     /// [`Error::Config`] for another name.
@@ -254,7 +260,7 @@ impl Condensation {
         }
     }
 
-    /// Checks what can be checked without a model.
+    /// Checks everything that can be checked without a model.
     ///
     /// # Errors
     /// [`Error::Config`] naming the option.
@@ -296,7 +302,7 @@ impl Condensation {
         Ok(())
     }
 
-    /// The arithmetic of C.
+    /// The arithmetic from W to C.
     pub fn chain(&self) -> Chain {
         let newton_steps = match self.method {
             Method::PowerSum => None,

@@ -1,4 +1,4 @@
-//! The names of options' values, and values from text.
+//! The names of the values of options, and the conversion from text to values.
 
 use serde_json::Value;
 
@@ -38,7 +38,8 @@ pub(super) fn pick<T: Copy>(option: &str, value: &str, known: &[(&str, T)]) -> R
     })
 }
 
-/// The name of a value; variants count, not what they hold, but for Newton's steps, which are part of the name.
+/// The name of `value` in `known`: of an equal entry, or else of an entry of the same enum variant, whatever its fields
+/// hold. Newton's step count is part of the name, since `known` lists each count.
 pub(super) fn name_of<T: Copy + PartialEq>(value: T, known: &[(&'static str, T)]) -> &'static str {
     let alike = |other: &T| *other == value || std::mem::discriminant(other) == std::mem::discriminant(&value);
     let exact = known.iter().find(|(_, item)| *item == value);
@@ -56,7 +57,7 @@ pub(super) fn numbers<T: std::str::FromStr>(option: &str, value: &str) -> Result
     value.split(',').map(|item| item.trim().parse().map_err(refused)).collect()
 }
 
-/// `55%` of the full model's multiply-adds, or `0.7G`, `700M` of them.
+/// A schedule from `55%` (a share of the full model's multiply-adds), or from `0.7G` or `700M` (a number of them).
 pub(super) fn budget(value: &str) -> Result<Schedule> {
     let refused = || {
         let expected =
@@ -79,7 +80,7 @@ pub(super) fn joined<T: ToString>(list: &[T]) -> String {
     list.iter().map(T::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// A JSON value as [`Condensation::set`] takes it.
+/// A JSON value as the text that [`Condensation::set`] takes; `None` for a value that is no option's.
 pub(super) fn text_of(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),

@@ -1,32 +1,32 @@
-//! How many patch tokens go in each block.
+//! How many patch tokens each block drops.
 
 use super::Condensation;
 use crate::error::{Error, Result};
 
-/// How many patch tokens go in each block.
+/// How many patch tokens each block drops.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Schedule {
-    /// A constant R that suits the model: 7 % of its patch tokens, fewer where it is so deep that less than 15 % of them
-    /// would be left. 14 for 196 patch tokens and 12 blocks, the paper's R for DeiT-Tiny.
+    /// A constant R that suits the model: 7 % of its patch tokens, or less in a model so deep that fewer than 14 % of
+    /// them would remain at the end. This is 14 for 196 patch tokens and 12 blocks, the paper's R for DeiT-Tiny.
     Auto,
-    /// The same R in every block (the paper's).
+    /// The same R in every block, as in the paper.
     Constant(usize),
     /// R for each block.
     PerBlock(Vec<usize>),
     /// The share of its patch tokens, above 0 and at most 1, that each block keeps, rounded up to whole tokens: one
-    /// number for every block, or one for each.
+    /// number for every block, or one number for each block.
     Keep(Vec<f32>),
-    /// As few tokens as it takes for the whole forward, condensation included, to cost at most this share of the full
+    /// The smallest drops for which the whole forward, condensation included, costs at most this share of the full
     /// model's multiply-adds: R in the first blocks, R - 1 in the others.
     Share(f64),
-    /// As few tokens as it takes for the whole forward to cost at most so many multiply-adds for an image: R in the first
-    /// blocks, R - 1 in the others.
+    /// The smallest drops for which the whole forward of an image, condensation included, costs at most this many
+    /// multiply-adds: R in the first blocks, R - 1 in the others.
     MultiplyAdds(u64),
 }
 
 impl Schedule {
-    /// Checks what can be checked without a model.
+    /// Checks everything that can be checked without a model.
     pub(super) fn validate(&self) -> Result<()> {
         let refuse = |expected: &str, got: String| Err(Error::config("condensation schedule", expected, got));
         match self {
@@ -43,33 +43,34 @@ impl Schedule {
 }
 
 impl Condensation {
-    /// With `r` tokens dropped in every block.
+    /// Drops `r` tokens in every block.
     #[must_use]
     pub fn drop(mut self, r: usize) -> Self {
         self.schedule = Schedule::Constant(r);
         self
     }
 
-    /// With `r[i]` tokens dropped in block i.
+    /// Drops `r[i]` tokens in block i.
     #[must_use]
     pub fn schedule(mut self, r: impl Into<Vec<usize>>) -> Self {
         self.schedule = Schedule::PerBlock(r.into());
         self
     }
 
-    /// With `ratios[i]` of the patch tokens kept in block i, or `ratios[0]` in every block.
+    /// Keeps the share `ratios[i]` of the patch tokens in block i, or `ratios[0]` in every block.
     #[must_use]
     pub fn keep(mut self, ratios: impl Into<Vec<f32>>) -> Self {
         self.schedule = Schedule::Keep(ratios.into());
         self
     }
 
-    /// Tokens dropped in each of `depth` blocks of a model with `patches` patch tokens. What depends on the cost of the
-    /// whole model ([`Schedule::Share`], [`Schedule::MultiplyAdds`]) only a [`Plan`](crate::plan::Plan) can tell.
+    /// Tokens dropped in each of `depth` blocks of a model with `patches` patch tokens. The schedules that depend on
+    /// the cost of the whole model ([`Schedule::Share`], [`Schedule::MultiplyAdds`]) are resolved by a
+    /// [`Plan`](crate::plan::Plan) instead.
     ///
     /// # Errors
-    /// [`Error::Config`] when a list has another length, or when a block would be left without a patch token (with ToMe:
-    /// without half of them): it is named.
+    /// [`Error::Config`] when a list has the wrong length, when the schedule needs a plan, or, naming the block, when a
+    /// block would keep no patch token (with ToMe: fewer than half of them).
     pub fn drops(&self, patches: usize, depth: usize) -> Result<Vec<usize>> {
         let counted = |expected: String, got: usize| {
             Err(Error::config("condensation schedule", expected, format!("{got} numbers")))
@@ -110,12 +111,12 @@ impl Condensation {
     }
 }
 
-/// R for each ratio of what is left.
+/// R of each block for keep ratios, each a share of the tokens that the block before kept.
 fn kept_by_ratio(patches: usize, ratios: impl Iterator<Item = f32>) -> Vec<usize> {
     let mut left = patches;
     ratios
         .map(|ratio| {
-            // In f64 after rounding to six digits, or 0.7 of 10 would be 7.0000003 and keep 8.
+            // In f64, with the ratio rounded to six digits: in f32, 0.7 of 10 would be 7.0000003 and keep 8.
             let exact = left as f64 * (f64::from(ratio) * 1e6).round() / 1e6;
             let kept = (exact.ceil() as usize).clamp(1, left.max(1));
             let dropped = left.saturating_sub(kept);

@@ -1,5 +1,5 @@
-//! Condensations as text: options by name, as the command line takes them, and JSON, as checkpoints record what they were
-//! tuned for.
+//! Condensations as text: options by name, for the command line, and JSON, in which a checkpoint records the
+//! condensation that it was fine-tuned for.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::names::{
 use super::{Condensation, PRESETS, Reducer, Schedule, Score};
 use crate::error::{Error, Result};
 
-/// The names that [`Condensation::set`] takes, in the order in which JSON is read.
+/// The names that [`Condensation::set`] takes, in the order in which options are read from JSON.
 pub const OPTIONS: &[&str] = &[
     "metric",
     "method",
@@ -33,12 +33,13 @@ pub const OPTIONS: &[&str] = &[
     "flops",
 ];
 
-/// The options of how much, not of how: they do not tell presets apart.
+/// The options that set a schedule. Presets do not differ in these.
 const SCHEDULES: &[&str] = &["drop", "schedule", "keep", "flops"];
 
 impl Condensation {
-    /// Sets one option from text; [`OPTIONS`] lists the names. Schedules: `drop` 14, `schedule` 8,8,16, `keep` 0.7 or
-    /// 1,1,0.7, `flops` 55% of the full model's multiply-adds or 0.7G of them.
+    /// Sets one option from text; [`OPTIONS`] lists the names. Examples for schedules: `drop` takes `14`, `schedule`
+    /// takes `8,8,16`, `keep` takes `0.7` or `1,1,0.7`, and `flops` takes `55%` of the full model's multiply-adds or
+    /// `0.7G` of them.
     ///
     /// ```
     /// use tcvit::condensation::{Condensation, Metric};
@@ -50,7 +51,8 @@ impl Condensation {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] for a value that the option does not take, or an option that the reducer or the score has not.
+    /// [`Error::Config`] for an unknown option, for a value that the option does not take, and for an option that does
+    /// not apply to the reducer or the score.
     pub fn set(&mut self, option: &str, value: &str) -> Result<()> {
         if OPTIONS.contains(&option) && !self.has(option) {
             let expected = format!("an option that {} has", self.owner(option));
@@ -64,7 +66,7 @@ impl Condensation {
             "beta" => self.beta = number(option, value)?,
             "normalise" => self.normalise = pick(option, value, SWITCH)?,
             "mean" => self.mean = pick(option, value, MEANS)?,
-            // The same score again keeps its exponent.
+            // Setting the same score again keeps its exponents.
             "score" if value == name_of(self.score, SCORES) => {}
             "score" => self.score = pick(option, value, SCORES)?,
             "exponent" | "size_exponent" => self.set_exponent(option, number(option, value)?),
@@ -87,7 +89,7 @@ impl Condensation {
         }
     }
 
-    /// Whether `option` means anything to this reducer and score.
+    /// Whether `option` applies to this reducer and score.
     fn has(&self, option: &str) -> bool {
         match option {
             "seed" => matches!(self.reducer, Reducer::Random { .. }),
@@ -97,7 +99,7 @@ impl Condensation {
         }
     }
 
-    /// What `option` is an option of, here.
+    /// What `option` should apply to, as an error names it: the score, or the reducer's preset.
     fn owner(&self, option: &str) -> &'static str {
         match (option, self.reducer) {
             ("exponent" | "size_exponent", Reducer::Connectivity) => "this score",
@@ -105,7 +107,7 @@ impl Condensation {
         }
     }
 
-    /// Every option that this reducer and score have, with its value, but for the schedule's.
+    /// Every option that applies to this reducer and score, with its value, except those of the schedule.
     fn options(&self) -> Vec<(&'static str, String)> {
         let value = |option: &str| -> String {
             match option {
@@ -132,7 +134,8 @@ impl Condensation {
         of_how.map(|option| (*option, value(option))).collect()
     }
 
-    /// The JSON object that [`Condensation::from_json`] reads: a preset of the same reducer, then every option.
+    /// The JSON object that [`Condensation::from_json`] reads: a preset with the same reducer, then every option that
+    /// applies.
     pub fn to_json(&self) -> Value {
         let mut object = Map::new();
         object.insert("preset".into(), base(self.reducer).into());
@@ -151,9 +154,9 @@ impl Condensation {
         object.into()
     }
 
-    /// A condensation from JSON: an object with a `preset` (`paper` where it is missing) and options of [`OPTIONS`] to
-    /// change in it, as numbers, booleans, strings or lists. Checkpoints carry it in their safetensors metadata under
-    /// [`Condensation::METADATA`], for what they were tuned for.
+    /// Reads a condensation from a JSON object with a `preset` (`paper` if absent) and the options of [`OPTIONS`] that
+    /// differ from it, as numbers, booleans, strings or lists. A checkpoint records the condensation that it was
+    /// fine-tuned for in this form, in its safetensors metadata under [`Condensation::METADATA`].
     ///
     /// ```
     /// use tcvit::Condensation;
@@ -163,7 +166,7 @@ impl Condensation {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] when it is not such an object, or the result does not hold together.
+    /// [`Error::Config`] when the text is not such an object, or when [`Condensation::validate`] refuses the result.
     pub fn from_json(text: &str) -> Result<Self> {
         let malformed =
             |got: String| Error::config("read condensation", "a JSON object with a preset and options to change", got);
@@ -187,11 +190,11 @@ impl Condensation {
         Ok(condensation)
     }
 
-    /// The key in a checkpoint's metadata under which it records what it was tuned for, as JSON.
+    /// The key in a checkpoint's metadata under which it records, as JSON, the condensation that it was fine-tuned for.
     pub const METADATA: &str = "tcvit.condensation";
 }
 
-/// The nearest preset and what differs from it, without the schedule: `paper, metric dot, order 4`.
+/// The nearest preset and the options that differ from it, without the schedule: `paper, metric dot, order 4`.
 impl fmt::Display for Condensation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = self.options();
@@ -212,7 +215,7 @@ impl fmt::Display for Condensation {
     }
 }
 
-/// The preset that a reducer's JSON starts from.
+/// The preset from which the JSON of a reducer starts.
 fn base(reducer: Reducer) -> &'static str {
     match reducer {
         Reducer::Connectivity => "paper",
