@@ -1,4 +1,5 @@
-//! The shape of a Vision Transformer: what a checkpoint's tensors and the file beside it determine.
+//! The configuration of a Vision Transformer, as the tensors of a checkpoint and the `config.json` beside it determine
+//! it.
 
 use crate::error::{Error, Result};
 
@@ -8,15 +9,15 @@ mod presets;
 pub use parts::{Activation, Head, Position, Stem};
 pub use presets::PRESETS;
 
-/// One pre-norm Vision Transformer. Letters as in the crate's documentation.
+/// The configuration of one pre-norm Vision Transformer. The letters are those of the crate's documentation.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct VitConfig {
     /// Height and width of the image in pixels.
     pub image: [usize; 2],
-    /// Pixels along a side of a patch; divides both sides of the image.
+    /// Pixels along a side of a patch. It divides both sides of the image.
     pub patch: usize,
-    /// What comes before the projection of patches.
+    /// How pixels become patches.
     pub stem: Stem,
     /// D, a multiple of 4 and of `heads`.
     pub width: usize,
@@ -26,9 +27,9 @@ pub struct VitConfig {
     pub heads: usize,
     /// F, a multiple of 4.
     pub mlp: usize,
-    /// Classes of the head; 0 for a model without one, which gives features only.
+    /// Classes of the head; 0 for a model without a head, which gives features only.
     pub classes: usize,
-    /// Whether there is a class token. Heads that see one need it.
+    /// Whether there is a class token. A head that reads the class token needs it.
     pub class_token: bool,
     /// Register tokens, after the class (and distillation) token.
     pub registers: usize,
@@ -36,34 +37,36 @@ pub struct VitConfig {
     pub head: Head,
     /// Whether the query, key and value projection has a bias.
     pub qkv_bias: bool,
-    /// Whether residual branches are scaled (LayerScale). Folded into the weights at load.
+    /// Whether residual branches are scaled (LayerScale). The scales are folded into the weights when these are loaded.
     pub layer_scale: bool,
-    /// What residual branches are divided by (LV-ViT's `skip_lam`); 1 for other models. Folded into the weights at load.
+    /// The number by which residual branches are divided (LV-ViT's `skip_lam`); 1 for other models. It is folded into
+    /// the weights when these are loaded.
     pub residual_divisor: f32,
-    /// How positions enter.
+    /// How the positions of tokens are added.
     pub position: Position,
-    /// Whether there is a norm of all tokens before the first block too.
+    /// Whether a layer norm of all tokens precedes the first block.
     pub pre_norm: bool,
-    /// Between the two layers of an MLP.
+    /// The activation between the two layers of an MLP.
     pub activation: Activation,
-    /// Layer norm's epsilon: 1e-6 in timm's models, 1e-5 in LV-ViT.
+    /// Epsilon of the layer norms: 1e-6 in timm's models, 1e-5 in LV-ViT.
     pub epsilon: f32,
-    /// Mean of each channel that preprocessing subtracts, in units of 0 to 1.
+    /// Mean that preprocessing subtracts from each channel, with full brightness as 1.
     pub mean: [f32; 3],
-    /// Standard deviation of each channel that preprocessing divides by.
+    /// Standard deviation by which preprocessing divides each channel.
     pub std: [f32; 3],
     /// Share of the resized short side that the centre crop keeps (timm's `crop_pct`).
     pub crop: f64,
-    /// Whether the resize makes a square of any image, instead of keeping its shape and resizing the short side.
+    /// Whether the resize makes every image square. Otherwise it keeps the aspect ratio and resizes the short side.
     pub squash: bool,
-    /// Resampling filter of the resize, in timm's words.
+    /// Resampling filter of the resize, by timm's name.
     pub interpolation: String,
-    /// Names of the classes, by index; empty where the checkpoint gives none.
+    /// Names of the classes, by index; empty when the checkpoint gives none.
     pub labels: Vec<String>,
 }
 
 impl VitConfig {
-    /// A ViT with a class-token head on `image` by `image` pixels, ImageNet normalisation, timm's epsilon and an MLP ratio of 4.
+    /// A ViT with a class-token head for images of `image` by `image` pixels, with ImageNet normalisation, timm's
+    /// epsilon and an MLP ratio of 4.
     pub fn new(image: usize, patch: usize, width: usize, depth: usize, heads: usize, classes: usize) -> Self {
         Self {
             image: [image; 2],
@@ -72,7 +75,7 @@ impl VitConfig {
             width,
             depth,
             heads,
-            // Saturating, here and below: a number too large is for `validate` to name.
+            // These products saturate, here and below, so that `validate` can report a number that is too large.
             mlp: width.saturating_mul(4),
             classes,
             class_token: true,
@@ -105,7 +108,7 @@ impl VitConfig {
         rows.saturating_mul(columns)
     }
 
-    /// E, prefix tokens: class, then distillation, then registers; there may be none.
+    /// E, prefix tokens: class, then distillation, then registers. There may be none.
     pub fn prefix(&self) -> usize {
         let distillation = usize::from(self.head == Head::ClassAndDistillation);
         self.registers.saturating_add(usize::from(self.class_token) + distillation)
@@ -119,12 +122,12 @@ impl VitConfig {
         }
     }
 
-    /// Numbers of one image's pixels, three channels.
+    /// Elements of one image's pixels, over three channels.
     pub fn pixels(&self) -> usize {
         self.image[0].saturating_mul(self.image[1]).saturating_mul(3)
     }
 
-    /// The side of a square image.
+    /// The side of the image in pixels, if it is square.
     ///
     /// # Errors
     /// [`Error::Config`] for an image that is not square.
@@ -132,7 +135,7 @@ impl VitConfig {
         match self.image {
             [height, width] if height == width => Ok(height),
             [height, width] => {
-                Err(Error::config(op, "a square image; give normalised pixels", format!("{height} x {width} pixels")))
+                Err(Error::config(op, "a square image or normalised pixels", format!("{height} x {width} pixels")))
             }
         }
     }
@@ -147,13 +150,13 @@ impl VitConfig {
         self.width / self.heads.max(1)
     }
 
-    /// Numbers that the projection reads for one patch: its pixels over three channels, or what a convolutional stem
-    /// made of them.
+    /// Elements that the projection reads for one patch: its pixels over three channels, or its part of a convolutional
+    /// stem's output.
     pub fn patch_elements(&self) -> usize {
         self.patch_channels() * self.patch_side().pow(2)
     }
 
-    /// Channels of what patches are cut from.
+    /// Channels of the image or stem output that patches are cut from.
     pub(crate) fn patch_channels(&self) -> usize {
         match self.stem {
             Stem::Patchify => 3,
@@ -161,7 +164,7 @@ impl VitConfig {
         }
     }
 
-    /// Side of a patch where it is cut: a convolutional stem has halved the image.
+    /// Side of a patch where it is cut. A convolutional stem has halved the image before.
     pub(crate) fn patch_side(&self) -> usize {
         match self.stem {
             Stem::Patchify => self.patch,
@@ -169,7 +172,7 @@ impl VitConfig {
         }
     }
 
-    /// Elements of one image between a convolutional stem's layers; 0 without one.
+    /// Elements of one image between the layers of a convolutional stem; 0 without a stem.
     pub(crate) fn stem_elements(&self) -> usize {
         match self.stem {
             Stem::Patchify => 0,
@@ -177,12 +180,13 @@ impl VitConfig {
         }
     }
 
-    /// A patch row as the GPU keeps it: padded to whole vec4s.
+    /// Elements of a patch's row on the GPU, padded to whole vec4s.
     pub(crate) fn patch_stride(&self) -> usize {
         self.patch_elements().next_multiple_of(4)
     }
 
-    /// What the classifier sees side by side: how many of the first tokens, and whether the mean of the patch tokens.
+    /// What the classifier reads, side by side: how many of the first tokens, and whether the mean of the patch tokens
+    /// too.
     pub(crate) fn head_sees(&self) -> (usize, bool) {
         match self.head {
             Head::ClassToken | Head::ClassAndTokenMax => (1, false),
@@ -192,18 +196,18 @@ impl VitConfig {
         }
     }
 
-    /// Rows of D that the classifier sees.
+    /// Rows of D elements that the classifier reads.
     pub(crate) fn head_rows(&self) -> usize {
         let (first, mean) = self.head_sees();
         first + usize::from(mean)
     }
 
-    /// P, numbers that a classifier sees of an image.
+    /// P, elements that the classifier reads of an image.
     pub fn pooled(&self) -> usize {
         self.head_rows() * self.width
     }
 
-    /// Checks that the numbers fit each other and the kernels.
+    /// Checks that the fields fit each other and the kernels.
     ///
     /// # Errors
     /// [`Error::Config`] naming the field.
@@ -215,7 +219,7 @@ impl VitConfig {
                 Err(Error::config(format!("model configuration: {field}"), expected, got.to_string()))
             }
         };
-        // Past these, products of sizes would leave 32 bits on the GPU long after memory has run out.
+        // Larger numbers would make products of sizes exceed 32 bits on the GPU, but memory runs out long before.
         let sane = |n: usize| (1..=1 << 16).contains(&n);
         require(sane(self.patch), "patch", "1 to 65536 pixels", self.patch)?;
         for side in self.image {
@@ -237,17 +241,17 @@ impl VitConfig {
         if let Stem::Convolutional { channels } = self.stem {
             let whole = channels.is_multiple_of(4) && (4..=1024).contains(&channels);
             require(whole, "stem channels", "a multiple of 4 from 4 to 1024", channels)?;
-            require(self.patch.is_multiple_of(2), "patch", "even, under a convolutional stem", self.patch)?;
-            // A thread of the projection goes over them in steps of four.
+            require(self.patch.is_multiple_of(2), "patch", "an even number with a stem", self.patch)?;
+            // A thread of the projection iterates over these elements four at a time.
             let numbers = self.patch_elements();
-            require(numbers <= 1 << 17, "numbers of a patch", "at most 131072, stem channels (patch / 2)^2", numbers)?;
+            require(numbers <= 1 << 17, "numbers of a patch", "at most 131072 (channels * (patch / 2)^2)", numbers)?;
             let side = self.square("model configuration: image under a convolutional stem")?;
             require(side <= 1 << 13, "image", "at most 8192 pixels under a convolutional stem", side)?;
         }
         require(self.classes <= 1 << 20, "classes", "at most 1048576", self.classes)?;
         require(self.registers <= 1024, "registers", "at most 1024", self.registers)?;
         let classless = self.class_token || self.head_sees().0 == 0;
-        require(classless, "class token", "1, for a head that sees it", 0)?;
+        require(classless, "class token", "1, since the head reads the class token", 0)?;
         let named = self.labels.is_empty() || self.labels.len() == self.classes;
         require(named, "labels", "one for each class", self.labels.len())?;
         let positive = self.epsilon > 0.0 && self.epsilon < 1.0 && self.std.iter().all(|s| *s > 0.0 && s.is_finite());

@@ -1,6 +1,6 @@
-//! What architectures differ in, besides sizes.
+//! The parts in which architectures differ, besides sizes.
 
-/// How logits come from the last tokens.
+/// How logits are computed from the tokens after the last block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Head {
@@ -8,14 +8,14 @@ pub enum Head {
     ClassToken,
     /// The mean of two linear layers, on the class and on the distillation token (DeiT, distilled).
     ClassAndDistillation,
-    /// Mean of the patch tokens, then `fc_norm`, then a linear layer; there is no final norm before it. Condensed tokens
-    /// count by how many patches they stand for.
+    /// The mean of the patch tokens, then `fc_norm`, then a linear layer, without a final norm before the mean.
+    /// Condensed tokens are weighted by the number of patches that they stand for.
     MeanPooled,
-    /// LV-ViT's: a linear layer on the class token, plus half of the largest that another linear layer gives each class
-    /// on any patch token, both after the final norm.
+    /// LV-ViT's head: for each class, a linear layer on the class token, plus half of the maximum over the patch tokens
+    /// of another linear layer. Both read tokens after the final norm.
     ClassAndTokenMax,
-    /// A linear layer on the class token beside the mean of the patch tokens, both after the final norm (transformers'
-    /// DINOv2). Condensed tokens count by how many patches they stand for.
+    /// A linear layer on the class token and the mean of the patch tokens side by side, both after the final norm
+    /// (transformers' DINOv2). Condensed tokens are weighted by the number of patches that they stand for.
     ClassAndMean,
 }
 
@@ -25,10 +25,10 @@ pub enum Head {
 pub enum Stem {
     /// Patches are cut from the pixels.
     Patchify,
-    /// LV-ViT's: convolutions of 7x7 at stride 2, 3x3 and 3x3, each with batch norm (folded into the weights at load) and
-    /// ReLU; patches of half the side are cut from what they give.
+    /// LV-ViT's stem: convolutions of 7x7 at stride 2, 3x3 and 3x3, each followed by batch norm (folded into the
+    /// weights when these are loaded) and ReLU. Patches of half the side are cut from the output.
     Convolutional {
-        /// Channels of all three, a multiple of 4.
+        /// Output channels of each of the three convolutions, a multiple of 4.
         channels: usize,
     },
 }
@@ -37,16 +37,16 @@ pub enum Stem {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Activation {
-    /// x times the normal distribution's cumulative probability of x: the exact GELU, of timm and of most models.
+    /// x times the normal distribution's cumulative probability of x: the exact GELU of timm and most models.
     #[default]
     Gelu,
-    /// The same by a hyperbolic tangent, which differs from the exact one by at most 5e-4 (SigLIP).
+    /// An approximation of GELU by a hyperbolic tangent, which differs from the exact GELU by at most 5e-4 (SigLIP).
     GeluTanh,
     /// x times the logistic function of 1.702 x (OpenAI's CLIP).
     QuickGelu,
 }
 
-/// How the positions of patches enter.
+/// How the positions of tokens are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Position {

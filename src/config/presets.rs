@@ -1,4 +1,4 @@
-//! Published shapes by name.
+//! Configurations of published models, by name.
 
 use super::{Head, Position, Stem, VitConfig};
 use crate::error::{Error, Result};
@@ -21,7 +21,8 @@ pub const PRESETS: &[&str] = &[
 ];
 
 impl VitConfig {
-    /// A published shape by name; [`PRESETS`] lists them. DINOv2's are at 224 pixels, without a head.
+    /// The configuration of the published model called `name`; [`PRESETS`] lists the names. The DINOv2 models are for
+    /// 224 pixels and have no head.
     ///
     /// ```
     /// let config = tcvit::VitConfig::preset("deit_small")?;
@@ -53,8 +54,8 @@ impl VitConfig {
         })
     }
 
-    /// LV-ViT at 224 pixels with `depth` blocks and `channels` in its stem. The width tells heads, skip_lam and crop, as
-    /// no tensor's shape does.
+    /// LV-ViT at 224 pixels with `depth` blocks and `channels` in its stem. Heads, skip_lam and crop follow from the
+    /// width, since no tensor's shape gives them.
     fn lvvit(width: usize, depth: usize, channels: usize) -> Self {
         let mut config = Self::new(224, 16, width, depth, 1, 1000);
         config.stem = Stem::Convolutional { channels };
@@ -65,8 +66,8 @@ impl VitConfig {
         config
     }
 
-    /// Sets what the published LV-ViT of this width has: epsilon, heads, skip_lam, crop. A width that was not published
-    /// has heads 64 wide and the skip_lam of most.
+    /// Sets epsilon, heads, skip_lam and crop as in the published LV-ViT of this width. For a width that was not
+    /// published, heads are 64 wide and skip_lam is 2, as in most published ones.
     pub(crate) fn published_lvvit(&mut self) {
         self.epsilon = 1e-5;
         (self.heads, self.residual_divisor) = match self.width {

@@ -103,7 +103,7 @@ fn configurations_that_do_not_hold_together_are_refused() {
         config.stem = Stem::Convolutional { channels };
     }
     for (result, text) in [
-        (changed(|c| (c.image, c.patch) = ([225; 2], 15)), "patch: expected even"),
+        (changed(|c| (c.image, c.patch) = ([225; 2], 15)), "patch: expected an even number"),
         (changed(|c| (c.image, c.patch) = ([16384; 2], 64)), "at most 8192 pixels"),
         (changed(|c| (c.image, c.patch) = ([4096; 2], 256)), "numbers of a patch"),
         (changed(|c| channels(c, 0)), "stem channels"),
