@@ -1,12 +1,13 @@
-//! How the cosines of unit keys are made, and in what numbers the keys are stored for it.
+//! The way for cosines of unit keys, and the precision in which the keys are stored for it.
 
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Way};
 use crate::kernels::query_key::{Call, cooperative};
 use crate::ways;
 
-/// The way for cosines of `tokens` unit rows of `inner` dimensions in each of `images` images, and its call, whose input type
-/// is that of the rows: f16 for cooperative matrices where the network is stored in f16, else f32.
+/// The way for cosines of `tokens` unit rows of `inner` dimensions in each of `images` images, and its call. The call's
+/// input type is the type in which the rows are to be stored: f16 when the network is stored in f16 and the way of
+/// cooperative matrices is verified, and f32 otherwise.
 ///
 /// # Errors
 /// As [`ways::choose`].

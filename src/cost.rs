@@ -1,4 +1,5 @@
-//! Multiply-adds: what the papers call FLOPs, counted as they count them, and what this crate's thin path really does.
+//! Multiply-adds, which the papers call FLOPs: as the paper counts them for its condensation, and as this crate
+//! performs them.
 
 use crate::condensation::{Condensation, Method, Metric, Path, Reducer, Schedule, Score, Weights};
 use crate::config::{Head, VitConfig};
@@ -10,21 +11,21 @@ use crate::plan::{BlockPlan, Convolution, Plan};
 pub struct Cost {
     /// Patch embedding: N 3p^2 D; with a convolutional stem its convolutions, then N c (p/2)^2 D.
     pub embed: u64,
-    /// 4 T D^2 + 2 T^2 D over the blocks, T before condensing.
+    /// 4 T D^2 + 2 T^2 D summed over the blocks, with T before condensing.
     pub attention: u64,
-    /// 2 T' D F over the blocks, T' after condensing.
+    /// 2 T' D F summed over the blocks, with T' tokens after condensing.
     pub mlp: u64,
-    /// The classifier, an auxiliary one on the last patch tokens included (the prefix tokens that it is run on here as well
-    /// are not counted).
+    /// The classifier. An auxiliary classifier on the last patch tokens is included, but not for the prefix tokens,
+    /// which it reads here as well.
     pub head: u64,
-    /// Condensation as the paper's tables count it: N^3 for each squaring, log2 K of them.
+    /// Condensation as the paper's tables count it: log2 K squarings of N^3 each.
     pub paper_connectivity: u64,
-    /// Condensation as it is done here, its sums included: see [`condensation_cost`].
+    /// Condensation as this crate performs it, sums included: see [`condensation_cost`].
     pub connectivity: u64,
 }
 
 impl Cost {
-    /// Of one image under `plan`.
+    /// The cost of one image under `plan`.
     pub fn of(plan: &Plan) -> Self {
         let config = &plan.config;
         let (d, f, e) = (config.width as u64, config.mlp as u64, config.prefix() as u64);
@@ -58,22 +59,22 @@ impl Cost {
         self.embed + self.attention + self.mlp + self.head
     }
 
-    /// The total as the paper's tables have it.
+    /// The total as the paper's tables count it.
     pub fn paper_total(&self) -> u64 {
         self.network() + self.paper_connectivity
     }
 
-    /// The total of what is really done.
+    /// The total as this crate performs it.
     pub fn total(&self) -> u64 {
         self.network() + self.connectivity
     }
 }
 
-/// R for each block with which `config` takes what the schedule of `condensation` allows: the smallest constant that fits,
-/// then one less from the last block on towards the first for as long as that fits too.
+/// R of each block such that a forward costs at most as many multiply-adds as the schedule of `condensation` allows.
+/// This is the smallest R that fits when every block drops it, then R - 1 in as many of the last blocks as still fit.
 ///
 /// # Errors
-/// [`Error::Config`] when no constant is large enough; it says what the cheapest takes.
+/// [`Error::Config`] when no R fits; it names the smallest cost that an R gives.
 pub(crate) fn affordable_drops(config: &VitConfig, condensation: &Condensation) -> Result<Vec<usize>> {
     let target = match condensation.schedule {
         Schedule::Share(share) => (Cost::of(&Plan::new(config, None)?).total() as f64 * share) as u64,
@@ -88,7 +89,7 @@ pub(crate) fn affordable_drops(config: &VitConfig, condensation: &Condensation) 
     for r in 0..config.patches() {
         let mut drops = vec![r; config.depth];
         let Ok(cost) = total(&drops) else { break };
-        // Condensing itself costs something: R = 1 may exceed the full model.
+        // Condensing has a cost of its own, so R = 1 may cost more than the full model.
         least = least.min((cost, r));
         if cost > target {
             continue;
@@ -105,13 +106,14 @@ pub(crate) fn affordable_drops(config: &VitConfig, condensation: &Condensation) 
     let giga = |count: u64| format!("{:.4} G", count as f64 / 1e9);
     Err(Error::config(
         "condensation schedule",
-        format!("at least {} multiply-adds, what R = {} takes", giga(least.0), least.1),
+        format!("at least {} multiply-adds (the fewest, with R = {})", giga(least.0), least.1),
         giga(target),
     ))
 }
 
-/// Multiply-adds of condensing one block: head means, cosines, vector-matrix products for c, for the R dropped rows and
-/// for the R diagonal elements, the fused tokens. Additions count as multiply-adds; comparisons do not count.
+/// Multiply-adds of condensing one block of one image: means over heads, cosines, vector-matrix products for c, for the
+/// R dropped rows and for the R diagonal elements, and the fused tokens. Additions count as multiply-adds; comparisons
+/// do not count.
 pub fn condensation_cost(plan: &Plan, block: &BlockPlan, condensation: &Condensation) -> u64 {
     let config = &plan.config;
     let (n, r) = (block.patches as u64, block.dropped as u64);
@@ -133,7 +135,7 @@ pub fn condensation_cost(plan: &Plan, block: &BlockPlan, condensation: &Condensa
     cost
 }
 
-/// The part of it that makes W and what is used of C.
+/// The part of [`condensation_cost`] for W and for the elements of C that are used.
 fn connectivity_cost(block: &BlockPlan, condensation: &Condensation, width: u64, heads: u64) -> u64 {
     let (n, r, k) = (block.patches as u64, block.dropped as u64, u64::from(condensation.order));
     let square = n * n;
@@ -145,7 +147,7 @@ fn connectivity_cost(block: &BlockPlan, condensation: &Condensation, width: u64,
         cost += n;
     }
     let dense = condensation.path == Path::Dense && condensation.uses_connectivity();
-    // Products with W that one row of C takes after the first, which is a row of W.
+    // Products with W that one row of C needs after its first term, which is a row of W.
     let products = match condensation.method {
         _ if dense => 0,
         Method::PowerSum => k - 1,
@@ -167,7 +169,7 @@ fn connectivity_cost(block: &BlockPlan, condensation: &Condensation, width: u64,
         cost += r * products * square;
     }
     if condensation.weights == Weights::Connectivity {
-        // The last product of the exact sum is made for one element only.
+        // Of the last product of the exact sum, only one element is computed.
         cost += match condensation.method {
             Method::PowerSum if products > 0 => r * ((products - 1) * square + n),
             _ => r * products * square,
@@ -205,7 +207,7 @@ mod tests {
         }
     }
 
-    /// The paper's backbones, as it counts them: full, then with R tokens dropped in every block.
+    /// The paper's backbones, counted as in the paper: the full model, then with R tokens dropped in every block.
     #[test]
     fn the_papers_backbones() {
         for (preset, full, drop, condensed) in [
@@ -221,7 +223,7 @@ mod tests {
                 assert!((got - giga).abs() <= 0.1, "{preset}, R = {drop}: {got} GMACs, the paper says {giga}");
             }
         }
-        // The paper does not say R for LV-ViT-S: 11 comes to its 4.1. R = 12, which leaves 4 tokens, is 0.18 below.
+        // The paper does not give R for LV-ViT-S. R = 11 gives its 4.1. R = 12, which leaves 4 tokens, is 0.18 below.
         close(cost("lvvit_s", |c| *c = c.clone().drop(12)), 3.92);
     }
 
@@ -267,7 +269,7 @@ mod tests {
                 drops.is_sorted_by(|a, b| a >= b) && drops.iter().all(|&drop| drop == r || drop + 1 == r),
                 "{drops:?}"
             );
-            // It fits, one token less would not, and it is near.
+            // The drops fit, dropping one token less would not, and the cost is near the budget.
             let target = full as f64 * 0.6;
             let mut more = drops.clone();
             *more.iter_mut().rfind(|drop| **drop == r).unwrap() -= 1;

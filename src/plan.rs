@@ -1,5 +1,5 @@
-//! Everything about sizes, before anything runs: tokens in each block, elements of each buffer, images that fit the
-//! adapter at once. Pure arithmetic; because R is fixed by the schedule, nothing here depends on data.
+//! All sizes of a session, computed before anything runs: tokens in each block, elements of each buffer, and images
+//! that fit the adapter at once. Since the schedule fixes R, no size depends on data.
 
 use crate::condensation::{Condensation, Schedule};
 use crate::config::{Stem, VitConfig};
@@ -26,13 +26,13 @@ const STEM: [Window; 3] = [
 pub(crate) struct Convolution {
     /// Channels in, channels out.
     pub(crate) channels: [usize; 2],
-    /// Pixels along the side of what comes in.
+    /// Pixels along the side of the input.
     pub(crate) side: usize,
     pub(crate) window: Window,
 }
 
 impl Convolution {
-    /// Those of `config`'s stem, in order; none where patches are cut from the pixels.
+    /// The convolutions of `config`'s stem, in order; empty when patches are cut from the pixels.
     pub(crate) fn of(config: &VitConfig) -> Vec<Self> {
         let Stem::Convolutional { channels } = config.stem else { return Vec::new() };
         // The image under a convolutional stem is square.
@@ -45,39 +45,40 @@ impl Convolution {
         convolutions.collect()
     }
 
-    /// Multiply-adds for one image, padding counted.
+    /// Multiply-adds for one image, including those with padding.
     pub(crate) fn cost(&self) -> u64 {
         let pixels = self.window.out_side(self.side).pow(2);
         (pixels * self.channels[0] * self.channels[1] * self.window.kernel.pow(2)) as u64
     }
 }
 
-/// One block's token counts.
+/// The token counts of one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockPlan {
-    /// Patch tokens that come in: what attention works on.
+    /// Patch tokens that come into the block. Its attention runs on them.
     pub patches: usize,
-    /// R, patch tokens that go between attention and MLP.
+    /// R, patch tokens that are dropped between attention and MLP.
     pub dropped: usize,
 }
 
 impl BlockPlan {
-    /// N - R: patch tokens that the MLP and the next block work on.
+    /// N - R, patch tokens on which the MLP and the next block run.
     pub fn kept(&self) -> usize {
         self.patches - self.dropped
     }
 }
 
-/// A model's token counts under a condensation, or in full.
+/// The token counts of a model, under a condensation or in full.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The model.
+    /// The model's configuration.
     pub config: VitConfig,
-    /// How it is condensed; `None` for the full model.
+    /// The condensation; `None` for the full model.
     pub condensation: Option<Condensation>,
-    /// L blocks.
+    /// The L blocks, in order.
     pub blocks: Vec<BlockPlan>,
-    /// How attention runs: stored, which runs everywhere, unless [`Plan::with_attention`] said otherwise.
+    /// The route of attention. It is [`Attention::Stored`], which runs on every device, unless [`Plan::with_attention`]
+    /// sets another.
     pub attention: Attention,
 }
 
@@ -85,8 +86,8 @@ impl Plan {
     /// Plans `config` under `condensation` (`None`: the full model).
     ///
     /// # Errors
-    /// [`Error::Config`] for a configuration or schedule that does not hold together, [`Error::Limit`] for more patch
-    /// tokens than can be ranked.
+    /// [`Error::Config`] for a configuration or schedule that is not valid or that do not fit each other,
+    /// [`Error::Limit`] for more patch tokens than can be ranked.
     pub fn new(config: &VitConfig, condensation: Option<&Condensation>) -> Result<Self> {
         config.validate()?;
         let drops = match condensation {
@@ -101,7 +102,7 @@ impl Plan {
         };
         let condenses = drops.iter().any(|&drop| drop > 0);
         if condenses && !config.class_token && condensation.is_some_and(Condensation::uses_dominance) {
-            let expected = "a model with a class token, whose attention ranks the patch tokens (tome ranks without)";
+            let expected = "a model with a class token, whose attention ranks the patch tokens (tome needs none)";
             return Err(Error::config("plan condensation", expected, "a model without a class token"));
         }
         if condenses && config.patches() > MOST_PATCHES {
@@ -110,7 +111,7 @@ impl Plan {
                 format!("at most {MOST_PATCHES} patch tokens, which one workgroup's memory can rank"),
                 {
                     let [height, width] = config.image;
-                    format!("{} of {height} x {width} px in {} px patches", config.patches(), config.patch)
+                    format!("{} ({height} x {width} px, patches of {} px)", config.patches(), config.patch)
                 },
             ));
         }
@@ -128,7 +129,7 @@ impl Plan {
         })
     }
 
-    /// The same with attention run so.
+    /// The same plan with the given route of attention.
     #[must_use]
     pub fn with_attention(self, attention: Attention) -> Self {
         Self { attention, ..self }
@@ -149,27 +150,30 @@ impl Plan {
         self.blocks.iter().any(|block| block.dropped > 0)
     }
 
-    /// Row stride of the attention probabilities of `tokens` tokens: whole vec4s.
+    /// Row stride of the attention probabilities of `tokens` tokens, in elements: `tokens` rounded up to whole vec4s.
     pub fn probs_stride(tokens: usize) -> usize {
         tokens.next_multiple_of(4)
     }
 
-    /// Whether rows of W are padded to whole vec4s: where what writes it and all that reads it can do with that.
+    /// Whether rows of W are padded to whole vec4s. They are when the kernel that writes W and all that read it support
+    /// padding.
     pub(crate) fn pads(&self, condensation: &Condensation) -> bool {
         self.attention == Attention::Cooperative && condensation.compares_attention() && condensation.reads_w_once()
     }
 
-    /// How many of `batch` images fit the adapter at once: the batch in the fewest, evenly filled runs.
+    /// How many of `batch` images run at once: the batch is divided into the fewest runs that fit the adapter, as
+    /// evenly as possible.
     ///
     /// # Errors
-    /// [`Error::Config`] for an empty batch, [`Error::Limit`] when not even one image fits `max_binding` bytes: it says
-    /// which buffer.
+    /// [`Error::Config`] for an empty batch or one above 1,048,576 images, [`Error::Limit`] when not even one image
+    /// fits into bindings of `max_binding` bytes; it names the buffer.
     pub fn chunk(&self, batch: usize, max_binding: u64) -> Result<usize> {
         if !(1..=1 << 20).contains(&batch) {
             return Err(Error::config("batch", "1 to 1048576 images", batch.to_string()));
         }
         let (name, largest) = self.elements().largest();
-        // 65,535 workgroups is what every adapter takes in a dimension that counts images; indices are 32 bits.
+        // Every adapter takes 65,535 workgroups in a dimension, and some dispatches have a dimension that counts
+        // images. Indices are 32 bits.
         let most = (max_binding.min(u64::from(u32::MAX)) / (largest as u64 * 4)).min(65_535) as usize;
         if most == 0 {
             return Err(Error::limit(

@@ -1,73 +1,75 @@
-//! The buffers that a forward works in, sized by the plan for a number of images. What a dispatch reads and what it
-//! writes are never one buffer, so tokens and sizes ping-pong.
+//! The buffers of a forward, sized by the plan for a number of images. No dispatch reads and writes the same buffer, so
+//! tokens and sizes alternate between two.
 
 use crate::error::Result;
 use crate::gpu::{Context, Precision, empty};
 use crate::kernels::attention::cooperative::MOST_ROWS;
 use crate::plan::{BlockPlan, Plan};
 
-/// Buffers of one session. Shapes are for B images at the largest token count; later blocks use a part of each.
+/// Buffers of one session. Shapes are for B images at the largest token count. Later blocks use a part of each buffer.
 pub(crate) struct Workspace {
     /// Input [B, 3, image, image].
     pub(crate) pixels: wgpu::Buffer,
-    /// Between the convolutions of a stem [B, channels, image/2, image/2]; one element without one.
+    /// Between the convolutions of a stem [B, channels, image/2, image/2]. One element in a model without a stem.
     pub(crate) stem: wgpu::Buffer,
-    /// Patch rows [B, N, 3 * patch^2 padded]; before them, the stem's second layer.
+    /// Patch rows [B, N, 3 * patch^2 padded]. With a stem, its second layer's output before that.
     pub(crate) patches: wgpu::Buffer,
     /// The residual stream [B, T, D], before and after a block that condenses.
     pub(crate) tokens: [wgpu::Buffer; 2],
-    /// How many patches each token stands for [B, T], before and after a fuse.
+    /// Number of patches that each token stands for [B, T], before and after a fuse.
     pub(crate) sizes: [wgpu::Buffer; 2],
-    /// Projected patches, normed tokens, attention output: never two of them at once. [B, T, D]
+    /// Projected patches, normed tokens and attention output [B, T, D], which are never needed at the same time.
     pub(crate) normed: wgpu::Buffer,
     /// Queries, keys, values [B, T, 3D].
     pub(crate) qkv: wgpu::Buffer,
-    /// Attention logits, then probabilities [B, H, T, T padded]; one element where attention is fused.
+    /// Attention logits, then probabilities [B, H, T, T padded]. One element when attention is not stored.
     pub(crate) probs: wgpu::Buffer,
-    /// What fused attention leaves of its softmax, the largest logit and 1 / the sum of each row [B, H, T, 2]; else one
-    /// element.
+    /// What attention that is not stored keeps of its softmax: the largest logit and 1 / the sum of each row [B, H, T,
+    /// 2]. One element when attention is stored.
     pub(crate) softmax_rows: wgpu::Buffer,
-    /// MLP's hidden layer [B, T, F].
+    /// The MLP's hidden layer [B, T, F].
     pub(crate) hidden: wgpu::Buffer,
-    /// What the classifier sees [B, D or 2D], before and after fc_norm.
+    /// The classifier's input [B, D or 2D], before and after fc_norm.
     pub(crate) pooled: [wgpu::Buffer; 2],
-    /// Output [B, classes].
+    /// Logits [B, classes].
     pub(crate) logits: wgpu::Buffer,
-    /// The same with rows rounded up to vec4s, as dense layers write them; `logits` itself where that is no difference.
+    /// Logits with rows rounded up to vec4s, as dense layers write them. The same buffer as `logits` if rounding
+    /// changes nothing.
     pub(crate) padded_logits: wgpu::Buffer,
     /// Logits of every token [B, T, classes rounded up to 4], for a head that takes their maximum.
     pub(crate) token_logits: wgpu::Buffer,
-    /// What condensing needs; `None` in a full model.
+    /// Buffers for condensing; `None` in a full model.
     pub(crate) condense: Option<CondenseBuffers>,
 }
 
-/// Buffers that condensing one block needs and the next may overwrite. A clone is the same buffers.
+/// Buffers that are needed to condense one block, and that the next block may overwrite. A clone refers to the same
+/// buffers.
 #[derive(Clone)]
 pub(crate) struct CondenseBuffers {
-    /// W of the metrics that are not cosines [B, N, N].
+    /// W [B, N, N] of the metrics that are not cosines.
     pub(crate) connectivity: wgpu::Buffer,
-    /// Cosines of keys or of tokens [B, N, N], and the W that is made of them.
+    /// Cosines of keys or of tokens [B, N, N], later overwritten by the W that is computed from them.
     pub(crate) cosine: wgpu::Buffer,
     /// Unit keys [B, N, Dh], or unit tokens [B, N, D].
     pub(crate) keys: wgpu::Buffer,
-    /// D [B, N].
+    /// Dominance D [B, N].
     pub(crate) dominance: wgpu::Buffer,
-    /// Sums of the columns of W by attention, over strips of its rows [B, strips, N].
+    /// Sums of the columns of W of the metric `attention`, over strips of its rows [B, strips, N].
     pub(crate) column_sums: wgpu::Buffer,
-    /// c [B, N].
+    /// Mean connectivity c [B, N].
     pub(crate) mean: wgpu::Buffer,
     /// C[q, :] of dropped tokens [B, R, N].
     pub(crate) rows: wgpu::Buffer,
     /// C[q, p] and C[p, p] [B, R].
     pub(crate) connection: wgpu::Buffer,
     pub(crate) diagonal: wgpu::Buffer,
-    /// The rows of the stream at which the tokens that go on lie [B, T].
+    /// The rows of the stream that hold the remaining tokens [B, T].
     pub(crate) remaining: wgpu::Buffer,
-    /// Matrices of the dense path [B, N, N]; one element each on the thin one.
+    /// Matrices of the dense path [B, N, N]. One element each on the thin path.
     pub(crate) dense: [wgpu::Buffer; 4],
 }
 
-/// What one block decided, kept until the next forward so that it can be traced.
+/// The decisions of one block, kept until the next forward so that they can be traced.
 pub(crate) struct Selection {
     /// Block index.
     pub(crate) block: usize,
@@ -77,23 +79,24 @@ pub(crate) struct Selection {
     pub(crate) dropped: usize,
     /// S [B, N].
     pub(crate) score: wgpu::Buffer,
-    /// Kept tokens in the order in which they go on, then dropped ones [B, N].
+    /// Kept tokens in the order in which they leave the block, then dropped ones [B, N].
     pub(crate) order: wgpu::Buffer,
-    /// Place among the kept [B, N].
+    /// Each token's place among the kept ones [B, N].
     pub(crate) slot: wgpu::Buffer,
-    /// Match of each dropped token among incoming tokens [B, R].
+    /// The kept token into which each dropped one is fused, as its index among the incoming tokens [B, R].
     pub(crate) assigned: wgpu::Buffer,
-    /// When inspected: the buffers that this block condenses in, with matrices that no other block overwrites.
+    /// When the session inspects: the buffers of this block's condensation, with matrices that no other block
+    /// overwrites.
     pub(crate) own: Option<CondenseBuffers>,
-    /// When inspected: W [B, N, N], once it is recorded; a condensation that needs no W has none.
+    /// When the session inspects: W [B, N, N], set when it is recorded. `None` for a condensation that needs no W.
     pub(crate) connectivity: Option<wgpu::Buffer>,
 }
 
 impl CondenseBuffers {
-    /// These, with matrices of their own for `images` images of `patches` tokens.
+    /// These buffers, with separate matrices for `images` images of `patches` tokens.
     pub(crate) fn with_own_matrices(&self, context: &Context, patches: usize, images: usize) -> Result<Self> {
         let new = |name: &str, shared: &wgpu::Buffer| {
-            // A matrix that the condensation does not use stays one element.
+            // A matrix that the condensation does not use keeps its one element.
             empty(context, name, ((shared.size() / 4) as usize).min(images * patches * patches))
         };
         Ok(Self {
@@ -105,19 +108,19 @@ impl CondenseBuffers {
 }
 
 impl Workspace {
-    /// The residual stream that `stream` is not.
+    /// The residual stream's other buffer, which is not `stream`.
     pub(crate) fn other_tokens(&self, stream: &wgpu::Buffer) -> &wgpu::Buffer {
         let [first, second] = &self.tokens;
         if stream == first { second } else { first }
     }
 
-    /// The sizes that `sizes` are not.
+    /// The other buffer of sizes, which is not `sizes`.
     pub(crate) fn other_sizes(&self, sizes: &wgpu::Buffer) -> &wgpu::Buffer {
         let [first, second] = &self.sizes;
         if sizes == first { second } else { first }
     }
 
-    /// Allocates for `images` images under `plan`, activations stored in `precision`.
+    /// Allocates the buffers for `images` images under `plan`, with `qkv` and `hidden` stored in `precision`.
     pub(crate) fn new(context: &Context, plan: &Plan, precision: Precision, images: usize) -> Result<Self> {
         let elements = plan.elements();
         let new = |name: &str, each: usize| empty(context, name, each * images);
@@ -152,7 +155,7 @@ impl Workspace {
             tokens: pair("tokens", elements.tokens)?,
             sizes: pair("sizes", elements.sizes)?,
             normed: new("normed", elements.tokens)?,
-            // Matrices of queries are loaded whole, of however few tokens.
+            // Whole matrices of queries are loaded, so the buffer has at least `MOST_ROWS` rows.
             qkv: stored("qkv", elements.qkv * MOST_ROWS.div_ceil(images * elements.sizes))?,
             probs: new("probs", elements.probs)?,
             softmax_rows: new("softmax rows", elements.softmax_rows)?,

@@ -1,4 +1,4 @@
-//! How large every buffer of a session is.
+//! The size of every buffer of a session.
 
 use super::{Attention, BlockPlan, Plan};
 use crate::condensation::{Condensation, Path};
@@ -7,7 +7,7 @@ use crate::kernels::attention_connectivity::strips;
 use crate::kernels::attention_mean;
 use crate::kernels::layout::Layout;
 
-/// Elements (4 bytes each) of each buffer for one image.
+/// Elements of each buffer for one image, 4 bytes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // The names are those of `Workspace`, which documents them.
 pub struct Elements {
@@ -34,12 +34,13 @@ pub struct Elements {
 }
 
 impl Elements {
-    /// The buffer that decides how many images fit.
+    /// Name and elements of the largest buffer, which decides how many images fit at once.
     pub fn largest(&self) -> (&'static str, usize) {
         [
             ("pixels", self.pixels),
             ("patches", self.patches),
-            // After them: where they are as large, they are so because of it.
+            // After the patches, so that the stem is named when both are equally large: their size then follows from
+            // it.
             ("convolutional stem", self.stem),
             ("tokens", self.tokens),
             ("qkv", self.qkv),
@@ -58,13 +59,13 @@ impl Elements {
 }
 
 impl Plan {
-    /// Elements of what cosines are taken of.
+    /// Elements of one of the vectors whose cosines are computed: a token or a head-averaged key.
     fn compared_width(&self) -> usize {
         let of_tokens = self.condensation.as_ref().is_some_and(Condensation::compares_tokens);
         if of_tokens { self.config.width } else { self.config.head_width() }
     }
 
-    /// Elements of each buffer for one image.
+    /// Elements of each buffer of a session for one image.
     pub fn elements(&self) -> Elements {
         let config = &self.config;
         let (tokens, patches) = (config.tokens(), config.patches());
@@ -84,7 +85,7 @@ impl Plan {
         Elements {
             pixels: config.pixels(),
             stem: config.stem_elements(),
-            // The stem's layers go to and fro between `stem` and this.
+            // The layers of the stem alternate between the buffers `stem` and `patches`.
             patches: (patches * config.patch_stride()).max(config.stem_elements()),
             tokens: tokens * config.width,
             qkv: tokens * 3 * config.width,

@@ -1,4 +1,4 @@
-//! How attention of a session runs.
+//! The routes of attention.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,22 +6,23 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::kernels::attention::WIDEST_HEAD;
 
-/// Which kernels attention runs through, and what they leave for a condensation. Each of these kernels may itself have several
-/// ways ([`ways`](crate::ways)).
+/// Which kernels attention runs through, and which results they leave for a condensation. Each of these kernels may
+/// itself have several ways ([`ways`](crate::ways)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Attention {
-    /// Logits, softmax and the product with the values one after the other: P [B, H, T, T] is stored.
+    /// Logits, softmax and the product with the values, by one kernel after the other. P [B, H, T, T] is stored.
     #[default]
     Stored,
-    /// In one kernel, which never stores P. Where a condensation needs W or dominance, they are made from queries and
-    /// keys once more. For heads of at most [`WIDEST_HEAD`] dimensions.
+    /// One kernel, which never stores P. When a condensation needs W or dominance, other kernels compute them from
+    /// queries and keys again. For heads of at most [`WIDEST_HEAD`] dimensions.
     Fused,
-    /// As `Fused`, by cooperative matrices of f16, W too: for heads of whole matrices. Dominance alone is made plainly.
+    /// As `Fused`, but attention and W are computed by cooperative matrices of f16. Dominance without W is computed
+    /// without them. For heads whose width is a whole number of matrices.
     Cooperative,
 }
 
 impl Attention {
-    /// Every one.
+    /// Every route.
     pub const ALL: [Self; 3] = [Self::Stored, Self::Fused, Self::Cooperative];
 
     /// The name that [`FromStr`] takes: `stored`, `fused`, `cooperative`.
@@ -33,7 +34,7 @@ impl Attention {
         }
     }
 
-    /// Whether heads of `head` dimensions can run so.
+    /// Whether this route takes heads of `head` dimensions.
     pub fn takes(self, head: usize) -> bool {
         self == Self::Stored || head <= WIDEST_HEAD
     }
