@@ -1,4 +1,4 @@
-//! Encoded images to bytes of red, green and blue, within limits that a hostile file cannot pass.
+//! Decodes images to bytes of red, green and blue, within limits on memory that a hostile file cannot exceed.
 
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -10,13 +10,13 @@ use crate::error::{Error, Result};
 
 /// The longest side of an image that is decoded.
 const MOST_SIDE: u32 = 16_384;
-/// The most bytes of a file that is read, and of a decoded image before it is converted to 8 bits.
+/// The most bytes of a file that is read, and of a decoded image before its conversion to 8 bits.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Reads and decodes an image file, as [`decode_image`].
 ///
 /// # Errors
-/// [`Error::File`] when it cannot be read or has more than 1 GiB, else as [`decode_image`].
+/// [`Error::File`] when the file cannot be read or has more than 1 GiB; otherwise as [`decode_image`].
 pub fn open_image(path: &Path) -> Result<RgbImage> {
     let name = path.display().to_string();
     let failed = |error: std::io::Error| Error::file("open image", format!("a readable {name}"), error.to_string());
@@ -28,11 +28,12 @@ pub fn open_image(path: &Path) -> Result<RgbImage> {
     decode_image(&bytes, &name)
 }
 
-/// Decodes JPEG, PNG, WebP, BMP, GIF (its first frame) or TIFF; `name` is for errors.
+/// Decodes JPEG, PNG, WebP, BMP, GIF (the first frame) or TIFF. `name` is used in errors.
 ///
-/// As Pillow's `convert("RGB")`: grey is repeated, a palette looked up, and alpha dropped without blending, so what a
-/// transparent pixel hides is seen. Colour profiles and the orientation in EXIF are not applied, as timm does not.
-/// Unlike Pillow, 16 bits per channel are rounded to the nearest of 8 (`v / 257`), for grey as well.
+/// As in Pillow's `convert("RGB")`, grey is repeated in each channel, a palette is looked up, and alpha is dropped
+/// without blending, so that the colour of a transparent pixel shows. As in timm, colour profiles and the EXIF
+/// orientation are not applied. Unlike in Pillow, 16 bits per channel are rounded to the nearest 8-bit value (`v /
+/// 257`), for grey as well.
 ///
 /// # Errors
 /// [`Error::Image`] when the bytes are empty, of another format, damaged or cut short, and for images without pixels,
@@ -70,11 +71,11 @@ pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
     Ok(image)
 }
 
-/// Whether a JPEG reaches its end marker. The decoder fills what is missing with grey and reports nothing.
+/// Whether a JPEG reaches its end marker. The decoder fills missing data with grey and reports nothing.
 fn jpeg_ends(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     loop {
-        // To the next marker: 0xFF, then neither the 0 that stands for a byte 0xFF in the data, nor more 0xFF.
+        // Find the next marker: 0xFF, then neither 0 (which stands for a data byte 0xFF) nor another 0xFF.
         let Some(marker) = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF)) else {
             return false;
         };

@@ -1,4 +1,4 @@
-//! The resampling filters, as Pillow names and defines them.
+//! The resampling filters, named and defined as in Pillow.
 
 use std::f64::consts::PI;
 use std::fmt;
@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// How a resized pixel is made from those around it. All but [`Filter::Nearest`] are widened by the ratio of a
-/// reduction, so that every source pixel counts.
+/// How a resized pixel is computed from the source pixels around it. When an image is reduced, all filters but
+/// [`Filter::Nearest`] are widened by the ratio, so that every source pixel contributes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Filter {
-    /// The one source pixel below the centre.
+    /// The one source pixel that contains the centre of the output pixel.
     Nearest,
     /// The mean of the pixels that the output pixel covers.
     Box,
@@ -37,7 +37,7 @@ const NAMES: [(Filter, &str); 6] = [
 ];
 
 impl Filter {
-    /// How far the filter reaches to each side, in pixels of the larger scale. `Nearest` has no reach.
+    /// How far the filter reaches to each side, in pixels of the larger of the two scales; 0 for `Nearest`.
     pub fn support(self) -> f64 {
         match self {
             Filter::Nearest => 0.0,
@@ -48,15 +48,15 @@ impl Filter {
         }
     }
 
-    /// The weight, not yet normalised, of a pixel at `distance` from the centre, in pixels of the larger scale.
-    /// Zero from [`Filter::support`] on.
+    /// The weight, before normalisation, of a pixel at `distance` from the centre, in pixels of the larger of the two
+    /// scales. Zero from [`Filter::support`] on.
     pub fn weight(self, distance: f64) -> f64 {
         let x = distance.abs();
         match self {
-            // Open on one side: a pixel that lies between two output pixels belongs to one of them.
+            // The interval is open on one side, so that a pixel between two output pixels belongs to one of them only.
             Filter::Box => f64::from(u8::from(distance > -0.5 && distance <= 0.5)),
             Filter::Bilinear => (1.0 - x).max(0.0),
-            // Pillow's constants are of single precision.
+            // Pillow's constants have single precision.
             Filter::Hamming if x < 1.0 => sinc(x) * (f64::from(0.54f32) + f64::from(0.46f32) * (PI * x).cos()),
             Filter::Bicubic if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
             Filter::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5,
@@ -74,7 +74,7 @@ fn sinc(x: f64) -> f64 {
 impl FromStr for Filter {
     type Err = Error;
 
-    /// timm's `interpolation`: `nearest`, `box`, `bilinear`, `hamming`, `bicubic` or `lanczos`.
+    /// Reads timm's `interpolation`: `nearest`, `box`, `bilinear`, `hamming`, `bicubic` or `lanczos`.
     ///
     /// # Errors
     /// [`Error::Config`] for any other name.

@@ -1,5 +1,6 @@
-//! From an image to the network's pixels, as timm evaluates: the short side resized to `side / crop` (or, squashed, both
-//! sides), the centre square of `side` cut out, bytes divided by 255, normalised. The resized bytes are Pillow's.
+//! From an image to the network's pixels, as in timm's evaluation: the short side is resized to `side / crop` (or, when
+//! squashed, both sides), the centre square of `side` is cut out, bytes are divided by 255 and normalised. The resized
+//! bytes equal Pillow's.
 
 mod decode;
 mod filter;
@@ -19,11 +20,11 @@ use crate::error::{Error, Result};
 use crate::kernels::texture;
 use resample::Axis;
 
-/// The longest side of an image that is resized: as JPEG's. Keeps every product of sizes exact in f64.
+/// The longest side of an image that is resized, equal to JPEG's limit. It keeps every product of sizes exact in f64.
 const MOST_SOURCE: u32 = 65_535;
-/// The longest side of what it is resized to.
+/// The longest side of the network's image.
 const MOST_SIDE: usize = 16_384;
-/// The longest short side that a small `crop` may ask for.
+/// The longest short side of the resized image, which limits how small `crop` may be.
 const MOST_SHORT: f64 = (1 << 20) as f64;
 
 /// How an image becomes the network's pixels.
@@ -38,29 +39,29 @@ const MOST_SHORT: f64 = (1 << 20) as f64;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocess {
-    /// Pixels along a side of what the network sees.
+    /// Pixels along a side of the network's image.
     pub side: usize,
-    /// timm's `crop_pct`, above 0 and at most 1: the part of the resized image's short side that the square covers.
+    /// timm's `crop_pct`, above 0 and at most 1: the share of the resized image's short side that the square covers.
     pub crop: f64,
-    /// Whether both sides are resized to `side / crop`, whatever the image's shape, as transformers' ViT and DeiT do. Else
-    /// the short side is, and the shape stays.
+    /// Whether both sides are resized to `side / crop`, whatever the image's shape, as in transformers' ViT and DeiT.
+    /// Otherwise only the short side is resized to it, and the aspect ratio is kept.
     pub squash: bool,
-    /// What is subtracted from red, green and blue, in units of full brightness.
+    /// Mean that is subtracted from red, green and blue, with full brightness as 1.
     pub mean: [f32; 3],
-    /// What they are then divided by.
+    /// Standard deviation by which the channels are then divided.
     pub std: [f32; 3],
     /// timm's `interpolation`.
     pub filter: Filter,
 }
 
 impl Preprocess {
-    /// ImageNet's mean and standard deviation, a crop of 0.9, bicubic: what timm's DeiT uses.
+    /// ImageNet's mean and standard deviation, a crop of 0.9 and bicubic resampling, as in timm's DeiT.
     pub fn imagenet(side: usize) -> Self {
         let (mean, std) = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]);
         Self { side, crop: 0.9, squash: false, mean, std, filter: Filter::Bicubic }
     }
 
-    /// Whether the numbers make sense. Every method that uses them asks this first.
+    /// Checks that the fields are valid. Every method that uses them calls this first.
     ///
     /// # Errors
     /// [`Error::Config`] naming the field. A crop above 1 would pad the image with black and is refused.
@@ -76,16 +77,17 @@ impl Preprocess {
         if !self.mean.iter().all(|mean| mean.is_finite()) {
             return Err(Error::config(OP, "a finite mean", format!("{:?}", self.mean)));
         }
-        // A subnormal divisor would make infinities.
+        // A subnormal divisor would give infinities.
         if !self.std.iter().all(|std| std.is_normal()) {
             return Err(Error::config(OP, "a finite std that is not 0", format!("{:?}", self.std)));
         }
         Ok(())
     }
 
-    /// Where the network's pixels lie in an image of `width` by `height`: the map from output coordinates to source
-    /// coordinates, both in pixels from the top left corner, a pixel's centre at a half. Its `matrix2` is the diagonal
-    /// of source pixels per output pixel; its inverse takes a point of the photograph to the network's image.
+    /// The position of the network's pixels in an image of `width` by `height`: the map from output to source
+    /// coordinates, both in pixels from the top left corner, with the centre of a pixel at a half. Its `matrix2` is
+    /// diagonal and holds the source pixels per output pixel. Its inverse maps a point of the photograph to the
+    /// network's image.
     ///
     /// # Errors
     /// [`Error::Config`] as [`Preprocess::validate`], [`Error::Image`] when a side is 0 or above 65,535.
@@ -96,7 +98,7 @@ impl Preprocess {
         Ok(DAffine2::from_mat2_translation(DMat2::from_diagonal(scale), offset))
     }
 
-    /// The image resized and cropped, `side` by `side`: the bytes that Pillow and torchvision give.
+    /// The image resized and cropped to `side` by `side`, with the bytes that Pillow and torchvision give.
     ///
     /// # Errors
     /// As [`Preprocess::placement`].
@@ -142,7 +144,7 @@ impl Preprocess {
         Ok(pixels)
     }
 
-    /// An error naming the first image that cannot be prepared, by its number.
+    /// Checks that every image can be prepared. The error names the first that cannot by its number.
     pub(crate) fn check_batch(&self, images: &[RgbImage]) -> Result<()> {
         let check = |(number, image): (usize, &RgbImage)| {
             self.axes(image.width(), image.height()).map(drop).map_err(|error| of_image(error, number))
@@ -150,9 +152,10 @@ impl Preprocess {
         images.iter().enumerate().try_for_each(check)
     }
 
-    /// What [`texture::record`] needs to prepare a texture of `width` by `height` texels as image `slot` of a batch.
-    /// `srgb` says that the view's format is an sRGB one, which loading decodes: the kernel encodes it again, since the
-    /// network was trained on encoded values. A view of a format that is not sRGB saves that work.
+    /// The parameters with which [`texture::record`] prepares a texture of `width` by `height` texels as image `slot`
+    /// of a batch. `srgb` says that the view has an sRGB format, which loading decodes. The kernel then encodes the
+    /// values again, since the network was trained on encoded values. A view with a format that is not sRGB saves that
+    /// work.
     ///
     /// # Errors
     /// As [`Preprocess::placement`]; [`Error::Config`] for filters other than bicubic and bilinear.
@@ -206,13 +209,13 @@ impl Preprocess {
         Ok(())
     }
 
-    /// What each byte becomes, in red, green and blue [3, 256].
+    /// The normalised value of each byte, in red, green and blue [3, 256].
     fn bytes(&self) -> impl Iterator<Item = f32> {
         let channels = self.mean.into_iter().zip(self.std);
         channels.flat_map(|(mean, std)| (0..=255u8).map(move |byte| (f32::from(byte) / 255.0 - mean) / std))
     }
 
-    /// The resize and crop along x and y: the one place that knows their geometry.
+    /// The resize and crop along x and y. Their geometry is defined only here.
     fn axes(&self, width: u32, height: u32) -> Result<[Axis; 2]> {
         self.validate()?;
         let sides = 1..=MOST_SOURCE;
@@ -228,7 +231,7 @@ impl Preprocess {
         Ok([width, height].map(|source| Axis {
             source: source as usize,
             resized: resized(source) as usize,
-            // Python's round: a half goes to the even number.
+            // As Python's `round`: a half is rounded to the even number.
             first: ((resized(source).floor() - self.side as f64) / 2.0).round_ties_even() as usize,
             len: self.side,
         }))

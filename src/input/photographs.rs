@@ -1,5 +1,5 @@
-//! Photographs on their way to the GPU: only the pixels that the crop needs, and the windows and weights of the resize,
-//! laid out as `embed/resample.wgsl` reads them.
+//! Photographs laid out for the GPU as `embed/resample.wgsl` reads them: only the pixels that the crop needs, and the
+//! windows and weights of the resize.
 
 use image::RgbImage;
 
@@ -8,9 +8,9 @@ use super::{Filter, Preprocess, of_image};
 use crate::error::{Error, Result};
 use crate::kernels::resample::{Job, Params, workgroups};
 
-/// What the two passes of the `resample` kernel read, for the images of a batch or a part of it.
+/// The input of the two passes of the `resample` kernel, for the images of a batch or a part of it.
 pub struct Photographs<'a> {
-    /// The table of bytes, the jobs of both passes, windows and weights.
+    /// The table of normalised bytes, the jobs of both passes, windows and weights.
     head: Vec<u32>,
     parts: Vec<Part<'a>>,
     capacity: usize,
@@ -28,11 +28,11 @@ struct Part<'a> {
     image: &'a RgbImage,
     rows: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
-    /// Byte at which it starts.
+    /// Byte of the buffer at which its pixels start.
     start: usize,
 }
 
-/// The windows of both axes and what they read.
+/// The windows of both axes, and the order of the two passes.
 struct Shape {
     across: Windows,
     down: Windows,
@@ -51,10 +51,10 @@ impl Shape {
 }
 
 impl<'a> Photographs<'a> {
-    /// Lays out `images` as images `slot` and up of a batch, with room for `capacity` jobs a pass.
+    /// Lays out `images` as the images of a batch from number `slot` on, with room for `capacity` jobs per pass.
     ///
     /// # Errors
-    /// As [`Preprocess::placement`], naming the image by its number; [`Error::Limit`] where their sizes do not fit 32 bits.
+    /// As [`Preprocess::placement`], naming the image by its number; [`Error::Limit`] when offsets do not fit 32 bits.
     pub fn new(preprocess: &Preprocess, images: &'a [RgbImage], slot: usize, capacity: usize) -> Result<Self> {
         let capacity = capacity.max(images.len());
         let (side, area) = (preprocess.side, preprocess.side.pow(2));
@@ -68,7 +68,7 @@ impl<'a> Photographs<'a> {
             let windows = [append(&mut head, &shape.across, columns.start), append(&mut head, &shape.down, rows.start)];
             let target = (slot + number) * 3 * area;
             let width = columns.len();
-            // Of each pass: lines, line step, tap step; target line and step; which axis.
+            // The lines of each pass, its steps in the source and in the target, and the axis of its windows.
             let passes = match shape.height_first {
                 false => [
                     Pass { lines: rows.len(), line: width, tap: 1, to_line: side, to_step: 1, axis: 0 },
@@ -91,7 +91,7 @@ impl<'a> Photographs<'a> {
             }
             parts.push(Part { image, rows, columns, start: 0 });
         }
-        // Pixels come after the windows, whose number is known only now.
+        // Pixels follow the windows. The number of windows is known only here.
         let mut end = head.len() * 4;
         for (number, part) in parts.iter_mut().enumerate() {
             part.start = end;
@@ -114,7 +114,7 @@ impl<'a> Photographs<'a> {
         self.words
     }
 
-    /// 4-byte words between the passes.
+    /// 4-byte words of the buffer between the two passes.
     pub fn middle_words(&self) -> usize {
         self.middle
     }
@@ -130,7 +130,7 @@ impl<'a> Photographs<'a> {
         workgroups(self.side, self.lines[pass], self.parts.len())
     }
 
-    /// Hands every run of bytes, with where it goes, to `put`.
+    /// Calls `put` with every run of bytes and the byte offset at which it is to be written.
     pub fn write(&self, mut put: impl FnMut(usize, &[u8])) {
         put(0, bytemuck::cast_slice(&self.head));
         for part in &self.parts {
@@ -155,7 +155,7 @@ struct Pass {
     tap: usize,
     to_line: usize,
     to_step: usize,
-    /// 0: the windows of the width.
+    /// 0 for the windows of the width, 1 for those of the height.
     axis: usize,
 }
 
@@ -163,7 +163,7 @@ impl Pass {
     fn job(&self) -> Job {
         Job {
             lines: self.lines as u32,
-            // Whatever is next to each other in the output.
+            // Neighbouring threads write neighbouring elements of the output.
             line_fastest: u32::from(self.to_line == 1),
             line_step: self.line as u32,
             tap_step: self.tap as u32,
@@ -176,7 +176,8 @@ impl Pass {
     }
 }
 
-/// Appends windows and weights, counted from the first pixel that is uploaded. Returns the word of the first window.
+/// Appends windows and their weights. Source pixels are counted from `start`, the first one that is uploaded. Returns
+/// the word of the first window.
 fn append(head: &mut Vec<u32>, windows: &Windows, start: usize) -> usize {
     let (at, count) = (head.len(), windows.iter().count());
     let mut weight = at + 3 * count;
@@ -190,6 +191,6 @@ fn append(head: &mut Vec<u32>, windows: &Windows, start: usize) -> usize {
 
 fn word(number: usize) -> Result<u32> {
     u32::try_from(number).map_err(|_| {
-        Error::limit("lay out photographs", "at most 4 GiB at once", format!("{number}; use a smaller batch"))
+        Error::limit("lay out photographs", "offsets below 2^32", format!("{number}; use a smaller batch"))
     })
 }

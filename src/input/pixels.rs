@@ -1,4 +1,4 @@
-//! Pixels that somebody else prepared: `--pixels`, and tests against other implementations.
+//! Pixels that another program prepared, for `--pixels` and for tests against other implementations.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use crate::weights::check_layout;
 /// Reads tensor `pixels` [B, 3, rows, columns] f32, already normalised, from a safetensors file.
 ///
 /// # Errors
-/// [`Error::File`] when the file cannot be read or is not safetensors, [`Error::Shape`] when the tensor is missing or of
-/// another type or shape.
+/// [`Error::File`] when the file cannot be read or is not a safetensors file, [`Error::Shape`] when the tensor is
+/// missing or has another type or shape.
 pub fn load_pixels(path: &Path, [rows, columns]: [usize; 2]) -> Result<Vec<f32>> {
     let op = format!("read pixels from {}", path.display());
     let bytes = std::fs::read(path).map_err(|error| Error::file(&op, "a readable file", error.to_string()))?;

@@ -1,18 +1,19 @@
-//! Pillow's resize to the bit, but only of the pixels that a crop keeps: weights rounded to 22 bits, integer sums, the
-//! width first, rounded and clamped to bytes, then the height, rounded and clamped again. Cropping before or after
-//! makes no difference, so an image of any shape costs its own pixels and the square's.
+//! Pillow's resize, equal to the bit, but only for the pixels that a crop keeps: weights are rounded to 22 bits and
+//! sums are integers. The width is resized first, rounded and clamped to bytes; then the height, rounded and clamped
+//! again. Since the result is the same whether the crop comes before or after, the cost depends only on the image's own
+//! pixels and the square's.
 
 use image::RgbImage;
 
 use super::Filter;
 
-/// Bits after the point of a weight: 8 of the 32 are the pixel's, 2 are room for overshoot.
+/// Fractional bits of a weight: of 32 bits, 8 are for the pixel's value and 2 are room for overshoot.
 const BITS: u32 = 22;
-/// What makes a shift by [`BITS`] round to nearest.
+/// The addend with which a shift by [`BITS`] rounds to nearest.
 const HALF: i32 = 1 << (BITS - 1);
 
-/// One axis of a resize and crop: `source` pixels become `resized`, of which `len` are wanted, the first at `first`.
-/// All but `first` are at least 1.
+/// One axis of a resize and crop: `source` pixels are resized to `resized`, of which `len` pixels from `first` on are
+/// kept. All but `first` are at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Axis {
     pub(super) source: usize,
@@ -22,14 +23,15 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Source pixels to one resized pixel.
+    /// Source pixels per resized pixel.
     pub(super) fn scale(&self) -> f64 {
         self.source as f64 / self.resized as f64
     }
 
-    /// The source pixel that is nearest to each wanted one.
+    /// The source pixel that is nearest to each kept one.
     fn nearest(&self) -> Vec<usize> {
-        // Added up as Pillow does: where a centre falls between two pixels, the rounding of the sum decides.
+        // Centres are summed step by step, as in Pillow: when a centre falls between two pixels, the rounding of the
+        // sum decides.
         let mut centre = self.scale() * 0.5;
         let mut columns = Vec::with_capacity(self.len);
         for column in 0..self.first + self.len {
@@ -42,7 +44,7 @@ impl Axis {
     }
 }
 
-/// The source pixels that make one output pixel.
+/// The source pixels from which one output pixel is computed.
 struct Window {
     first: usize,
     weights: std::ops::Range<usize>,
@@ -55,7 +57,7 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    /// One source pixel for each output pixel, the nearest.
+    /// The windows of [`Filter::Nearest`]: the nearest source pixel for each output pixel.
     pub(super) fn nearest(axis: &Axis) -> Self {
         let window = |(at, first)| Window { first, weights: at..at + 1 };
         Self {
@@ -72,7 +74,7 @@ impl Windows {
         let mut weights = Vec::new();
         for column in axis.first..axis.first + axis.len {
             let centre = (column as f64 + 0.5) * axis.scale();
-            // `as` takes a negative number to 0.
+            // `as` converts a negative number to 0.
             let first = (centre - support + 0.5) as usize;
             let end = ((centre + support + 0.5) as usize).min(axis.source);
             weights.clear();
@@ -101,7 +103,7 @@ impl Windows {
     }
 }
 
-/// The wanted part of `image` resized, [y.len, x.len, 3].
+/// The kept part of the resized `image`, [y.len, x.len, 3].
 pub(super) fn resample(image: &RgbImage, x: &Axis, y: &Axis, filter: Filter) -> Vec<u8> {
     let (source, stride) = (image.as_raw().as_slice(), x.source * 3);
     if filter == Filter::Nearest {
@@ -118,14 +120,14 @@ pub(super) fn resample(image: &RgbImage, x: &Axis, y: &Axis, filter: Filter) -> 
     resize_height(&middle, x.len * 3, &down, rows.start)
 }
 
-/// Pillow 13 resizes the height first where that removes much more than the width's would; 12.0 never does.
-/// The two orders round, and clamp overshoot, differently.
+/// Whether the height is resized first, as in Pillow 13 when that removes much more than resizing the width. Pillow
+/// 12.0 never does so. The two orders round, and clamp overshoot, differently.
 pub(super) fn height_first(x: &Axis, y: &Axis) -> bool {
     let removed = |axis: &Axis| axis.source as f64 - axis.resized as f64;
     removed(y) > 0.0 && removed(y) > 2.0 * removed(x)
 }
 
-/// Every row of `source`, `stride` bytes each, to one pixel for each window.
+/// Resizes every row of `source`, `stride` bytes each, to one pixel for each window.
 fn resize_width(source: &[u8], stride: usize, windows: &Windows) -> Vec<u8> {
     let mut out = Vec::with_capacity(source.len() / stride * windows.windows.len() * 3);
     for row in source.chunks_exact(stride) {
@@ -142,8 +144,8 @@ fn resize_width(source: &[u8], stride: usize, windows: &Windows) -> Vec<u8> {
     out
 }
 
-/// All columns of `source`, `stride` bytes a row, to one row for each window. `source` begins at row `start` of the
-/// image that the windows are for.
+/// Resizes all columns of `source`, `stride` bytes per row, to one row for each window. `source` begins at row `start`
+/// of the image that the windows refer to.
 fn resize_height(source: &[u8], stride: usize, windows: &Windows, start: usize) -> Vec<u8> {
     let mut out = Vec::with_capacity(windows.windows.len() * stride);
     let mut sums = vec![0; stride];
@@ -159,7 +161,7 @@ fn resize_height(source: &[u8], stride: usize, windows: &Windows, start: usize) 
     out
 }
 
-/// A sum of pixels times weights, begun at [`HALF`], as a byte.
+/// Converts a sum of pixels times weights, which started at [`HALF`], to a byte.
 fn byte(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
