@@ -1,4 +1,4 @@
-//! A file's bytes without a copy of them: mapped a part at a time where the system can, read where it cannot.
+//! A file's bytes without a copy of the whole file: mapped part by part if the system can, and read otherwise.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
@@ -11,22 +11,22 @@ use memmap2::{Mmap, MmapOptions};
 pub(super) enum Bytes {
     /// A file that can be mapped, and its length when it was opened.
     File(File, usize),
-    /// A copy.
+    /// A copy in memory.
     Owned(Vec<u8>),
 }
 
-/// Some of the bytes. Pages of a mapped file come into memory as they are touched and leave it with this.
+/// A part of the bytes. The pages of a mapped file are loaded when they are read, and freed when this value is dropped.
 pub(super) enum Part<'a> {
     Mapped(Mmap),
     Borrowed(&'a [u8]),
 }
 
 impl Bytes {
-    /// Opens the file at `path`, and reads it where it cannot be mapped: a pipe, some network file systems.
+    /// Opens the file at `path`. If it cannot be mapped, as with a pipe or on some network file systems, it is read.
     pub(super) fn open(path: &Path) -> Result<Self> {
         let mut file = File::open(path)?;
         let length = usize::try_from(file.metadata()?.len()).map_err(|_| ErrorKind::FileTooLarge)?;
-        // What has no length on disk may still have bytes to read.
+        // A file without a length on disk may still have bytes to read.
         if length > 0 && map(&file, 0..length).is_ok() {
             return Ok(Self::File(file, length));
         }
@@ -42,7 +42,8 @@ impl Bytes {
         }
     }
 
-    /// The bytes of `range`, which must lie within the length. An error when the file has become shorter meanwhile.
+    /// The bytes of `range`, which must lie within the length. It is an error if the file has become shorter since it
+    /// was opened.
     pub(super) fn part(&self, range: Range<usize>) -> Result<Part<'_>> {
         let short = || Error::new(ErrorKind::UnexpectedEof, "the file has been cut short since it was opened");
         match self {
@@ -54,15 +55,15 @@ impl Bytes {
     }
 }
 
-/// Maps a part of a file, to read from it.
-#[allow(unsafe_code, reason = "mapping is unsafe; why it may be done is said at the place")]
+/// Maps a part of a file for reading.
+#[allow(unsafe_code, reason = "mapping is unsafe; the comment at the call says why it is sound")]
 fn map(file: &File, range: Range<usize>) -> Result<Mmap> {
-    // SAFETY: the pages are only read, and only through this map. What Rust asks for beyond that, that nobody changes the
-    // file meanwhile, no program can enforce. So nothing here depends on bytes staying as they are: the header is parsed
-    // into owned values and checked against the length, and every tensor is copied out once, by offsets from that header,
-    // and checked then. A file that is written over in place thus gives other numbers or an error, as it would when read.
-    // One that is cut short is an error when the next tensor is mapped; only within the copying of one tensor is it what
-    // `Checkpoint::open` warns of.
+    // SAFETY: the pages are only read, and only through this map. Rust also requires that nobody changes the file
+    // meanwhile, which no program can enforce. So nothing here depends on bytes staying unchanged: the header is parsed
+    // into owned values and checked against the length; every tensor is copied out once, by offsets from that header,
+    // and checked afterwards. If the file is overwritten in place, the result is other numbers or an error, as it would
+    // be with reading. If the file is cut short, mapping the next tensor gives an error. If it is cut short while a
+    // tensor is being copied, the process may end as `Checkpoint::open` describes.
     unsafe { MmapOptions::new().offset(range.start as u64).len(range.len()).map(file) }
 }
 

@@ -1,4 +1,4 @@
-//! A safetensors file, mapped or in memory: tensors by name, f32, f16 or bf16.
+//! A safetensors file, mapped or in memory: tensors by name, in f32, f16 or bf16.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,17 +25,17 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens a safetensors file. Where the system can, each tensor is mapped when it is loaded, so that memory holds one
-    /// at a time; elsewhere the file is read.
+    /// Opens a safetensors file. If the system can map files, each tensor is mapped when it is loaded, so that memory
+    /// holds one tensor at a time. Otherwise the whole file is read.
     ///
-    /// The file should stay as it is until the checkpoint is dropped; replacing it by renaming another to its name is fine.
-    /// Written over in place, it gives other numbers or an error. Cut short, it is an error when it is opened and when the
-    /// next tensor is loaded; but cut short in place at the very moment at which a tensor beyond its new end is copied, it
-    /// ends the process on Unix (SIGBUS; Windows does not let it be cut). Where that can happen, read the file and use
-    /// [`Checkpoint::from_bytes`].
+    /// The file should not change until the checkpoint is dropped. Replacing it by renaming another file to its name is
+    /// fine. If it is overwritten in place, loading gives other numbers or an error. If it is cut short, opening it or
+    /// loading the next tensor gives an error. But if it is cut short in place while a tensor beyond its new end is
+    /// being copied, the process is ended by a signal on Unix (SIGBUS); Windows prevents this. If that can happen, read
+    /// the file and use [`Checkpoint::from_bytes`].
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read, [`Error::Weights`] when it is not safetensors.
+    /// [`Error::File`] when the file cannot be read, [`Error::Weights`] when it is not a safetensors file.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = Bytes::open(path).map_err(|error| {
             Error::file("read checkpoint", format!("a readable file at {}", path.display()), error.to_string())
@@ -43,10 +43,11 @@ impl Checkpoint {
         Self::parse(bytes, &path.display().to_string())
     }
 
-    /// Parses a safetensors file that is in memory; `origin` names it in errors.
+    /// Parses the bytes of a safetensors file. `origin` names it in errors.
     ///
     /// # Errors
-    /// [`Error::Weights`] when it is not safetensors: truncated, with a header that contradicts the data, or else.
+    /// [`Error::Weights`] when the bytes are not a safetensors file, for example truncated, or with a header that
+    /// contradicts the data.
     pub fn from_bytes(bytes: Vec<u8>, origin: &str) -> Result<Self> {
         Self::parse(Bytes::Owned(bytes), origin)
     }
@@ -62,7 +63,7 @@ impl Checkpoint {
         Ok(Self { data_start: header + 8, bytes, metadata, origin: origin.to_owned(), untaken, preprocessor: None })
     }
 
-    /// Adds the text of transformers' `preprocessor_config.json`, which says how images become pixels.
+    /// Adds the text of transformers' `preprocessor_config.json`, which describes how images become pixels.
     pub fn with_preprocessor(mut self, json: Option<String>) -> Self {
         self.preprocessor = json;
         self
@@ -73,18 +74,19 @@ impl Checkpoint {
         self.metadata.tensors().into_iter().map(|(name, info)| (name, info.shape.clone())).collect()
     }
 
-    /// The model's configuration, from the tensors' shapes and the text of the `config.json` beside them where there is
-    /// one, timm's or transformers'.
+    /// The model's configuration, from the tensors' shapes and, if given, the text of the `config.json` beside the
+    /// checkpoint, which may have timm's or transformers' format.
     ///
     /// # Errors
-    /// [`Error::Weights`] when the tensors are not a ViT's in timm's or transformers' names, or contradict `config_json`.
+    /// [`Error::Weights`] when the tensors are not those of a ViT in timm's or transformers' names, or contradict
+    /// `config_json`; [`Error::Config`] when the configuration is not valid.
     pub fn config(&self, config_json: Option<&str>) -> Result<VitConfig> {
         let shapes = self.shapes();
         let names = Names::of(&shapes);
         transformers::configure(&shapes, names.as_ref(), config_json, self.preprocessor.as_deref())
     }
 
-    /// The tensors by timm's names, whichever names they have.
+    /// A source of the tensors by timm's names, whether the file uses timm's or transformers'.
     pub(crate) fn source(&mut self) -> Box<dyn Source + '_> {
         match Names::of(&self.shapes()) {
             Some(names) => Box::new(Translated { names, checkpoint: self }),
@@ -92,26 +94,26 @@ impl Checkpoint {
         }
     }
 
-    /// Leaves a tensor out of what must be taken.
+    /// Removes a tensor from those that must be taken.
     pub(super) fn ignore(&mut self, name: &str) {
         self.untaken.remove(name);
     }
 
-    /// The free-form metadata of the header.
+    /// The value of `key` in the header's free-form metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata.metadata().as_ref()?.get(key).map(String::as_str)
     }
 
-    /// The condensation that the model was fine-tuned for, where the header's metadata records one
+    /// The condensation that the model was fine-tuned for, if the header's metadata records one
     /// ([`Condensation::METADATA`]).
     ///
     /// # Errors
-    /// [`Error::Weights`] when what it records is not a condensation.
+    /// [`Error::Weights`] when the recorded text is not a condensation.
     pub fn condensation(&self) -> Result<Option<Condensation>> {
         let Some(text) = self.metadata(Condensation::METADATA) else { return Ok(None) };
         Condensation::from_json(text).map(Some).map_err(|error| {
             let op = format!("read the condensation that {} was tuned for", self.origin);
-            Error::weights(op, "what Condensation::to_json writes", error.to_string())
+            Error::weights(op, "JSON as Condensation::to_json writes it", error.to_string())
         })
     }
 
@@ -120,18 +122,19 @@ impl Checkpoint {
     }
 }
 
-/// Whether `bytes` are a whole safetensors file; else what is wrong.
+/// Checks that `bytes` are a whole safetensors file. The error says what is wrong.
 pub(crate) fn check_layout(bytes: &[u8]) -> std::result::Result<(), String> {
     let Some((length, rest)) = bytes.split_first_chunk() else {
         return Err(format!("{} bytes, too few for a header", bytes.len()));
     };
-    // The library adds the tensors' end to the header's length unchecked, which is a panic in a debug build.
+    // The library adds the tensors' end to the header's length without a check, which panics in a debug build if it
+    // overflows.
     let header = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.get(..length));
     let ends = header.and_then(|header| Some(serde_json::from_slice::<Metadata>(header).ok()?.data_len()));
     if let Some(end) = ends.filter(|&end| end > rest.len()) {
         return Err(format!("tensors that end at byte {end} of {}", rest.len()));
     }
-    // The library checks that lengths, offsets, shapes and types agree and cover the file exactly.
+    // Here the library checks that lengths, offsets, shapes and types agree and cover the file exactly.
     SafeTensors::deserialize(bytes).map(|_| ()).map_err(|error| error.to_string())
 }
 
@@ -147,7 +150,7 @@ impl Source for Checkpoint {
         }
         let (begin, end) = info.data_offsets;
         let data = self.bytes.part(self.data_start + begin..self.data_start + end).map_err(|error| {
-            Error::file(self.op(name), "the file to stay as it was when it was opened", error.to_string())
+            Error::file(self.op(name), "a file that has not changed since it was opened", error.to_string())
         })?;
         let values: Vec<f32> = match info.dtype {
             Dtype::F32 => data.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),

@@ -1,5 +1,5 @@
-//! A model's configuration from its tensors' shapes and the `config.json` beside them. Shapes decide sizes; the file
-//! decides heads, normalisation, labels; where both speak they must agree.
+//! A model's configuration from its tensors' shapes and the `config.json` beside them. Shapes give the sizes. The file
+//! gives heads, normalisation and labels. A value that both give must be the same.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::config::{Head, Position, Stem, VitConfig};
 use crate::error::{Error, Result};
 
-/// timm's `config.json`, the fields that matter here.
+/// The fields of timm's `config.json` that are used here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ConfigFile {
@@ -38,12 +38,13 @@ struct PretrainedConfig {
     interpolation: Option<String>,
 }
 
-/// Configuration of the checkpoint with these `shapes`; `config_json` is the text of the file beside it, if there is one.
+/// The configuration of the checkpoint with these `shapes`. `config_json` is the text of the file beside it, if there
+/// is one.
 pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&str>) -> Result<VitConfig> {
     let file: ConfigFile = match config_json {
         None => ConfigFile::default(),
         Some(text) => serde_json::from_str(text)
-            .map_err(|error| Error::weights("read config.json", "timm's form", error.to_string()))?,
+            .map_err(|error| Error::weights("read config.json", "timm's format", error.to_string()))?,
     };
     let [width, channels, mut patch, _] = shape(shapes, "patch_embed.proj.weight")?;
     let convolutional = shapes.keys().any(|name| name.starts_with("patch_embed.conv"));
@@ -66,9 +67,9 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
         (_, true) => Head::MeanPooled,
         _ => Head::ClassToken,
     };
-    // [1, registers, D]; what is of another rank fails when it is loaded, by name.
+    // [1, registers, D]. A tensor of another rank is refused by name when it is loaded.
     let registers = shapes.get("reg_token").map_or(0, |shape| shape.iter().rev().nth(1).copied().unwrap_or(1));
-    // A head that sees a class token must find one: a missing tensor is named when it is loaded.
+    // A head that reads the class token needs one. If the tensor is missing, loading names it.
     let class_token = has("cls_token") || head != Head::MeanPooled;
     let prefix = registers.saturating_add(usize::from(class_token) + usize::from(head == Head::ClassAndDistillation));
     let (covers, side) = grid(rows, prefix, file.model_args.no_embed_class)?;
@@ -124,12 +125,13 @@ fn shape<const D: usize>(shapes: &BTreeMap<String, Vec<usize>>, name: &str) -> R
     })
 }
 
-/// Whether `rows` of position embedding cover the prefix, and the side of the square grid of patches.
+/// Whether `rows` of the position embedding include the prefix, and the side of the square grid of patches.
 fn grid(rows: usize, prefix: usize, no_embed_class: Option<bool>) -> Result<(bool, usize)> {
     let side = |patches: usize| Some(patches.isqrt()).filter(|side| *side > 0 && side * side == patches);
     let covering = rows.checked_sub(prefix).and_then(side).map(|side| (true, side));
     let bare = side(rows).map(|side| (false, side));
-    // Both can hold (9 = 2^2 + 5 = 3^2). Then the file decides; models with registers leave the prefix out.
+    // Both can fit (9 = 2^2 + 5 = 3^2). Then the file decides. Without the file, models with registers have no rows for
+    // the prefix.
     let found = match no_embed_class {
         Some(true) => bare.or(covering),
         Some(false) => covering.or(bare),
@@ -145,7 +147,8 @@ fn grid(rows: usize, prefix: usize, no_embed_class: Option<bool>) -> Result<(boo
     })
 }
 
-/// Heads of the published models whose head width is not 64, by timm's architecture names.
+/// The number of heads: that of the published models whose head width is not 64, by timm's architecture names, and
+/// `width / 64` otherwise.
 fn published_heads(architecture: &str, width: usize) -> usize {
     let known = [("vit_huge", 16), ("vit_giant_patch14_224", 16), ("vit_gigantic", 16), ("vit_so400m", 16)];
     known.into_iter().find(|(name, _)| architecture.starts_with(name)).map_or((width / 64).max(1), |(_, heads)| heads)
@@ -165,7 +168,7 @@ mod tests {
         assert!(grid(200, 1, None).is_err() && grid(1, 1, None).is_ok() && grid(0, 1, None).is_err());
     }
 
-    /// Shapes of what tells an LV-ViT from other models, and one LV-ViT from another.
+    /// Shapes of the tensors that distinguish an LV-ViT from other models, and one LV-ViT from another.
     fn lvvit(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
         let (d, c) = (config.width, config.patch_channels());
         let last = format!("blocks.{}.norm1.weight", config.depth - 1);

@@ -1,4 +1,5 @@
-//! From a checkpoint to buffers: names, shapes, number formats, and the layouts that the kernels read.
+//! From a checkpoint to buffers on the device: the names, shapes and number formats of tensors, and the layouts that
+//! the kernels read.
 
 mod bytes;
 mod checkpoint;
@@ -21,15 +22,15 @@ pub(crate) use position::Resized;
 pub(crate) use random::RandomWeights;
 pub(crate) use vit::{BlockWeights, VitWeights};
 
-/// Where tensors come from, by timm's names.
+/// A source of tensors, by timm's names.
 pub(crate) trait Source {
     /// The values of tensor `name`, which must have `shape`.
     fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
 
-    /// Lets tensor `name`, which inference has no use for, be there or not.
+    /// Lets tensor `name`, which inference does not use, be present or absent.
     fn ignore(&mut self, name: &str);
 
-    /// Called once everything was taken: an error when something is left.
+    /// Called when every tensor has been taken. It is an error if tensors are left over.
     fn finish(&mut self) -> Result<()>;
 }
 
@@ -49,20 +50,20 @@ impl<T: Source + ?Sized> Source for &mut T {
 
 /// A dense layer as `block/linear.wgsl` reads it.
 pub(crate) struct Linear {
-    /// [inner, columns rounded up to 4], or in a texture to 8, stored in `precision`
+    /// The weights [inner, columns rounded up to 4, or to 8 in a texture], stored in `precision`.
     pub(crate) w: Placed,
-    /// [columns rounded up to 4]
+    /// The bias [columns rounded up to 4].
     pub(crate) bias: wgpu::Buffer,
-    /// K, rounded up to 4.
+    /// Inner dimension, rounded up to 4.
     pub(crate) inner: usize,
-    /// Columns that exist.
+    /// Columns without padding.
     pub(crate) columns: usize,
-    /// How the weights are stored, and what the layer reads.
+    /// The type of the weights and of the layer's input.
     pub(crate) precision: Precision,
 }
 
 impl Linear {
-    /// Packs `weight` [columns, inner] (torch's layout), to be stored in `precision`, and `bias` [columns].
+    /// Packs `weight` [columns, inner] (torch's layout), stored in `precision`, and `bias` [columns].
     pub(crate) fn new(
         context: &Context,
         name: &str,
@@ -96,11 +97,11 @@ impl Linear {
     }
 }
 
-/// Where weights [inner, columns], that a texture of `texels` holds, are read fastest: from a texture where loads from buffers
-/// are dear, if a way that does so is verified.
+/// The home from which weights [inner, columns] are read fastest, where `texels` are the size of a texture for them: a
+/// texture if loads from buffers are dear and a way that reads textures is verified, and a buffer otherwise.
 fn home(context: &Context, precision: Precision, [inner, columns]: [usize; 2], texels: Texels) -> Home {
     let call = linear::Call {
-        // How many rows there will be is not known yet: the smallest tile tells whether textures can be read at all.
+        // The number of rows is not known yet. The smallest tile shows whether any way reads textures.
         params: linear::Params::new(8, inner, columns),
         types: Types::new(precision, Precision::F32).at(Home::Texture),
         epilogue: Epilogue::Store,
@@ -111,8 +112,8 @@ fn home(context: &Context, precision: Precision, [inner, columns]: [usize; 2], t
     }
 }
 
-/// Transposes `weight` [columns, inner] to [inner rounded up to 4, stride], zero where it has nothing, so that neighbouring
-/// threads read neighbouring columns. Each number is stored as `store` makes it.
+/// Transposes `weight` [columns, inner] to [inner rounded up to 4, stride], with zeros as padding, so that neighbouring
+/// threads read neighbouring columns. `store` converts each number to the stored type.
 pub(crate) fn pack_linear<T: Copy + Default>(
     weight: &[f32],
     inner: usize,
@@ -147,7 +148,7 @@ pub(crate) fn load(
     Ok(weights)
 }
 
-/// A weight that f16 cannot hold would become infinite.
+/// Refuses a weight that f16 cannot hold, which would become infinite.
 fn check_range(name: &str, values: &[f32]) -> Result<()> {
     let most = half::f16::MAX.to_f32();
     match values.iter().find(|value| value.abs() > most) {
@@ -160,7 +161,7 @@ fn check_range(name: &str, values: &[f32]) -> Result<()> {
     }
 }
 
-/// NaN or infinity in a weight makes every answer wrong without a word: refuse it by name.
+/// Refuses NaN and infinity in a weight by the tensor's name, since either would silently make every answer wrong.
 fn check_finite(name: &str, values: &[f32]) -> Result<()> {
     match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),

@@ -1,14 +1,14 @@
-//! The position embedding of another image size: resized as timm does when it makes a model for one (bicubic with
-//! antialiasing, in f32, the rows of prefix tokens as they are).
+//! Resizes the position embedding for another image size, as timm does when it builds a model for one: bicubic with
+//! antialiasing, in f32, with the rows of prefix tokens unchanged.
 
 use super::Source;
 use crate::config::VitConfig;
 use crate::error::Result;
 
-/// Tensors of a model made for `from` pixels a side, for one of `to`.
+/// The tensors of a model with a grid of `from` patches, for a model with a grid of `to` patches.
 pub(crate) struct Resized<'a> {
     source: Box<dyn Source + 'a>,
-    /// Rows that stay.
+    /// Rows of the prefix, which are not resized.
     prefix: usize,
     /// Rows and columns of patches, before and after.
     from: [usize; 2],
@@ -16,7 +16,7 @@ pub(crate) struct Resized<'a> {
 }
 
 impl<'a> Resized<'a> {
-    /// `source` has the tensors of `stored`; those that are taken fit the image of `config`.
+    /// `source` has the tensors of `stored`. The tensors taken from the result fit the image of `config`.
     pub(crate) fn new(source: Box<dyn Source + 'a>, stored: &VitConfig, config: &VitConfig) -> Self {
         Self { source, prefix: stored.positioned_prefix(), from: stored.grid(), to: config.grid() }
     }
@@ -43,9 +43,9 @@ impl Source for Resized<'_> {
     }
 }
 
-/// A grid of rows [from[0] * from[1], width] as [to[0] * to[1], width].
+/// Resizes a grid of rows [from[0] * from[1], width] to [to[0] * to[1], width].
 fn resize(rows: &[f32], from: [usize; 2], to: [usize; 2], width: usize) -> Vec<f32> {
-    // [from[0], to[1], width]: along x first, as torch does.
+    // [from[0], to[1], width]: x is resized first, as in torch.
     let mut across = Vec::with_capacity(from[0] * to[1] * width);
     let columns = windows(from[1], to[1]);
     for line in rows.chunks_exact(from[1] * width) {
@@ -60,7 +60,7 @@ fn resize(rows: &[f32], from: [usize; 2], to: [usize; 2], width: usize) -> Vec<f
     resized
 }
 
-/// Adds a weighted sum of rows of `length` to the end of `out`.
+/// Appends a weighted sum of rows of `length` elements to `out`.
 fn blend(out: &mut Vec<f32>, rows: &[f32], length: usize, (first, weights): &(usize, Vec<f32>)) {
     let start = out.len();
     out.resize(start + length, 0.0);
@@ -69,16 +69,16 @@ fn blend(out: &mut Vec<f32>, rows: &[f32], length: usize, (first, weights): &(us
     }
 }
 
-/// For every place along the new side: the first of the old ones that it is made of, and their weights.
+/// For every place along the new side, the first of the old places that it is computed from, and their weights.
 fn windows(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
-    // Widened by the ratio of a reduction, so that every old place counts.
+    // When a side is reduced, the filter is widened by the ratio, so that every old place contributes.
     let stretch = scale.max(1.0);
     let support = 2.0 * stretch;
     (0..to)
         .map(|place| {
             let centre = (place as f64 + 0.5) * scale;
-            // `as` takes a negative number to 0.
+            // `as` converts a negative number to 0.
             let first = (centre - support + 0.5) as usize;
             let end = ((centre + support + 0.5) as usize).min(from);
             let weights: Vec<f64> = (first..end).map(|at| cubic((at as f64 - centre + 0.5) / stretch)).collect();
@@ -88,7 +88,7 @@ fn windows(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
         .collect()
 }
 
-/// Cubic convolution with a = -0.5, which torch uses where it antialiases (and -0.75 where it does not).
+/// Cubic convolution with a = -0.5. torch uses this when it antialiases, and -0.75 when it does not.
 fn cubic(distance: f64) -> f64 {
     let x = distance.abs();
     if x < 1.0 {
@@ -104,7 +104,7 @@ fn cubic(distance: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// timm's `resample_abs_pos_embed` of the same numbers, printed by Python.
+    /// The results of timm's `resample_abs_pos_embed` for the same numbers, printed by Python.
     #[test]
     #[allow(clippy::excessive_precision, reason = "the digits that torch prints")]
     fn values_are_torchs() {

@@ -1,11 +1,11 @@
-//! Weights from a seed, for benchmarks without a checkpoint and for goldens without committed weights. The same rule
-//! stands in `scripts/goldens`.
+//! Weights from a seed, for benchmarks without a checkpoint and for golden outputs without committed weights.
+//! `scripts/goldens` has the same rule.
 
 use super::Source;
 use crate::error::Result;
 use crate::random::Random;
 
-/// Tensors by name and seed: every model has the same ones every time, everywhere.
+/// Random tensors that depend only on their names and the seed.
 pub(crate) struct RandomWeights {
     pub(crate) seed: u64,
 }
@@ -23,16 +23,17 @@ impl Source for RandomWeights {
     }
 }
 
-/// Ends of the names of weights that are near 1: layer norms and batch norms.
+/// Ends of the names of weights that are near 1, those of layer norms and batch norms.
 const NORMS: [&str; 6] = ["norm.weight", "norm1.weight", "norm2.weight", "bn1.weight", "bn2.weight", "bn3.weight"];
 
-/// Mean and half width: near what training gives, with queries and keys large enough that attention is not uniform.
+/// Mean and half width of a tensor's uniform distribution. Values are similar to trained ones, with queries and keys
+/// large enough that attention is not uniform.
 fn distribution(name: &str, shape: &[usize]) -> (f64, f64) {
     let embedding = ["cls_token", "dist_token", "reg_token", "pos_embed"].contains(&name);
     if name.ends_with(".gamma") {
         (0.5, 0.2)
     } else if name.ends_with(".running_var") {
-        // What keeps the size of numbers through ReLU, as trained batch norms do.
+        // These variances keep the magnitude of activations through ReLU, as trained batch norms do.
         (0.5, 0.2)
     } else if NORMS.iter().any(|norm| name.ends_with(norm)) {
         (1.0, 0.1)

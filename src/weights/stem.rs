@@ -1,4 +1,4 @@
-//! A convolutional stem as `embed/convolve.wgsl` reads it, batch norm folded in.
+//! The weights of a convolutional stem as `embed/convolve.wgsl` reads them, with batch norm folded in.
 
 use super::{Source, check_range};
 use crate::config::VitConfig;
@@ -8,19 +8,20 @@ use crate::kernels::convolve;
 use crate::plan::Convolution;
 use crate::ways;
 
-/// torch's default, which LV-ViT keeps.
+/// The epsilon of batch norm: torch's default, which LV-ViT uses.
 const EPSILON: f64 = 1e-5;
 
 /// One convolution.
 pub(crate) struct ConvolutionWeights {
-    /// [C, K, K, O], O a multiple of 4, or in a texture with rows of whole eights.
+    /// The filters [C, K, K, O], with O a multiple of 4, or padded to a multiple of 8 in a texture.
     pub(crate) w: Placed,
-    /// [O]
+    /// The bias [O].
     pub(crate) bias: wgpu::Buffer,
 }
 
-/// Loads `patch_embed.conv1` and `bn1` and so on, as many as the configuration has; none without a stem. They are f32, and in
-/// f16 networks may be rounded on their way into cooperative matrices: `precision` must have them.
+/// Loads `patch_embed.conv1`, `patch_embed.bn1` and so on for each convolution of the configuration; none without a
+/// stem. The weights are stored in f32, but in f16 networks cooperative matrices may round them to f16, so that they
+/// must be in the range of `precision`.
 pub(super) fn load(
     context: &Context,
     config: &VitConfig,
@@ -48,8 +49,8 @@ pub(super) fn load(
     Convolution::of(config).into_iter().zip(1..).map(load).collect()
 }
 
-/// Where filters, that a texture of `texels` holds, are read fastest: from a texture where loads from buffers are dear, if a
-/// way that does so is verified.
+/// The home from which filters are read fastest, where `texels` are the size of a texture for them: a texture if loads
+/// from buffers are dear and a way that reads textures is verified, and a buffer otherwise.
 fn home(context: &Context, precision: Precision, params: convolve::Params, texels: Texels) -> Home {
     let call = convolve::Call { params, relu: true, precision, home: Home::Texture };
     match context.traits().loads_are_dear && fits(context, texels) && ways::choose(context, &call).is_ok() {
@@ -58,13 +59,13 @@ fn home(context: &Context, precision: Precision, params: convolve::Params, texel
     }
 }
 
-/// What batch norm `name` does to a channel after training, as a scale and an offset: (x - mean) / sqrt(variance +
-/// epsilon) * weight + bias.
+/// Batch norm `name` after training, as a scale and an offset for each channel: (x - mean) / sqrt(variance + epsilon) *
+/// weight + bias.
 fn fold(source: &mut dyn Source, name: &str, channels: usize) -> Result<(Vec<f64>, Vec<f32>)> {
     let mut take = |part: &str| source.take(&format!("{name}.{part}"), &[channels]);
     let (weight, bias) = (take("weight")?, take("bias")?);
     let (mean, variance) = (take("running_mean")?, take("running_var")?);
-    // How many batches the averages are of: training's own.
+    // The number of batches that were averaged matters only in training.
     source.ignore(&format!("{name}.num_batches_tracked"));
     if let Some((at, variance)) = variance.iter().enumerate().find(|&(_, &variance)| variance < 0.0) {
         let got = format!("{variance} at element {at}");
@@ -80,7 +81,8 @@ fn fold(source: &mut dyn Source, name: &str, channels: usize) -> Result<(Vec<f64
     Ok((scale, bias))
 }
 
-/// `weight` [O, C, K, K] (torch's layout), each output channel times its `scale` [O], to [C, K, K, stride], zero past O.
+/// Transposes `weight` [O, C, K, K] (torch's layout) to [C, K, K, stride], each output channel times its `scale` [O],
+/// with zeros past O.
 fn pack(weight: &[f32], scale: &[f64], stride: usize) -> Vec<f32> {
     let taps = weight.len() / scale.len().max(1);
     let mut packed = vec![0.0; taps * stride];
@@ -103,7 +105,7 @@ mod tests {
         assert_eq!(pack(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[1.0, -10.0], 3), [1., -40., 0., 2., -50., 0., 3., -60., 0.]);
     }
 
-    /// Random weights, of which the first of one tensor is too large for f16.
+    /// Random weights, with one element of one tensor too large for f16.
     struct TooLarge(RandomWeights);
 
     impl Source for TooLarge {

@@ -1,4 +1,4 @@
-//! The tensors of a ViT in timm's names, and where each goes.
+//! Loads the tensors of a ViT by timm's names.
 
 use super::stem::{self, ConvolutionWeights};
 use super::{Linear, Norm, Source};
@@ -11,36 +11,37 @@ pub(crate) struct BlockWeights {
     pub(crate) norm1: Norm,
     /// D to 3D: queries, keys, values.
     pub(crate) qkv: Linear,
-    /// D to D, LayerScale and residual scale folded in.
+    /// D to D, with LayerScale and the residual divisor folded in.
     pub(crate) proj: Linear,
     pub(crate) norm2: Norm,
     /// D to F.
     pub(crate) fc1: Linear,
-    /// F to D, LayerScale and residual scale folded in.
+    /// F to D, with LayerScale and the residual divisor folded in.
     pub(crate) fc2: Linear,
 }
 
 /// A model on the device.
 pub(crate) struct VitWeights {
-    /// Of the blocks' layers, of LV-ViT's second classifier, which reads every token, and of activations between kernels. The
-    /// other classifier is f32: it is small, and nothing after it evens errors out.
+    /// How the weights are stored of the patch projection, of the blocks' layers and of LV-ViT's second classifier,
+    /// which reads every token, and how activations between kernels are stored. The other classifier is f32: it is
+    /// small, and no later layer averages its rounding errors out.
     pub(crate) precision: Precision,
-    /// Convolutions before patches are cut; none in most models.
+    /// Convolutions before patches are cut; empty in most models.
     pub(crate) stem: Vec<ConvolutionWeights>,
     /// Patch pixels to D.
     pub(crate) patch: Linear,
-    /// Prefix tokens with their position [E, D].
+    /// Prefix tokens with their positions added [E, D].
     pub(crate) prefix: wgpu::Buffer,
-    /// Position of the patch tokens [N, D].
+    /// Position embedding of the patch tokens [N, D].
     pub(crate) position: wgpu::Buffer,
-    /// The norm before the first block, where the model has one.
+    /// The norm before the first block, if the model has one.
     pub(crate) norm_before: Option<Norm>,
     pub(crate) blocks: Vec<BlockWeights>,
     /// The final norm; with a mean-pooled head, the norm after pooling.
     pub(crate) norm: Norm,
     /// From pooled tokens to logits; `None` for a model without a head.
     pub(crate) head: Option<Linear>,
-    /// From each patch token to logits, whose maximum is added.
+    /// From each token to logits, whose maximum over the patch tokens is added; `None` in models other than LV-ViT.
     pub(crate) auxiliary: Option<Linear>,
 }
 
@@ -74,7 +75,7 @@ impl VitWeights {
     }
 }
 
-/// Prefix tokens [E, D] and positions of patch tokens [N, D]. Where the position embedding covers the prefix, its rows
+/// Prefix tokens [E, D] and positions of patch tokens [N, D]. If the position embedding has rows for the prefix, they
 /// are added to the prefix tokens here, once.
 fn embedding(config: &VitConfig, source: &mut dyn Source) -> Result<(Vec<f32>, Vec<f32>)> {
     let d = config.width;
@@ -119,8 +120,8 @@ fn block(
     Ok(BlockWeights { norm1, qkv, proj, norm2, fc1, fc2 })
 }
 
-/// The last layer of a residual branch, its rows scaled by LayerScale where there is one and by the model's own divisor:
-/// ls (W x + b) is (ls W) x + ls b, so the scale costs nothing at run time.
+/// The last layer of a residual branch, with its rows scaled by LayerScale, if the model has it, and by the residual
+/// divisor: ls (W x + b) is (ls W) x + ls b, so the scale costs nothing at run time.
 fn scaled(
     context: &Context,
     config: &VitConfig,
@@ -146,7 +147,7 @@ fn scaled(
     Linear::new(context, layer, precision, &weight, &bias)
 }
 
-/// The classifier. Two heads are one layer on both tokens side by side: (W x + b + V y + c) / 2.
+/// The classifier. Two heads become one layer that reads both tokens side by side: (W x + b + V y + c) / 2.
 fn head(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Result<Option<Linear>> {
     let (d, classes) = (config.width, config.classes);
     if classes == 0 {
@@ -165,7 +166,7 @@ fn head(context: &Context, config: &VitConfig, source: &mut dyn Source) -> Resul
     Linear::new(context, "head", Precision::F32, &weight, &bias).map(Some)
 }
 
-/// LV-ViT's second classifier.
+/// LV-ViT's second classifier; `None` in other models.
 fn auxiliary(
     context: &Context,
     config: &VitConfig,

@@ -1,4 +1,4 @@
-//! transformers' `config.json`: what it adds to the tensors' shapes, and where it contradicts them.
+//! transformers' `config.json`: the values that the tensors' shapes do not give, and a check of those that they do.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::disagrees;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
 
-/// Model types whose forward is the one here.
+/// Model types that have the forward of this crate.
 const MODEL_TYPES: [&str; 4] = ["vit", "deit", "dinov2", "dinov2_with_registers"];
 
-/// A side, or height and width.
+/// One side, or height and width.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged)]
 enum Side {
@@ -39,7 +39,7 @@ impl std::fmt::Display for Side {
     }
 }
 
-/// The fields that matter here. What is absent has the default that transformers gives it, or is not checked.
+/// The fields that are used here. An absent field has transformers' default, or is not checked.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ConfigFile {
@@ -59,15 +59,15 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// `None` for a file without `model_type`: that is timm's form.
+    /// Parses the file; `None` for one without `model_type`, which has timm's format.
     pub(super) fn parse(text: &str) -> Result<Option<Self>> {
         #[derive(Deserialize)]
         struct Kind {
             model_type: Option<String>,
         }
         let malformed =
-            |error: serde_json::Error| Error::weights("read config.json", "transformers' form", error.to_string());
-        // What is no JSON object is for the reader of timm's form to refuse.
+            |error: serde_json::Error| Error::weights("read config.json", "transformers' format", error.to_string());
+        // Text that is not a JSON object is refused by the reader of timm's format.
         let Ok(Kind { model_type: Some(kind) }) = serde_json::from_str(text) else { return Ok(None) };
         if !MODEL_TYPES.contains(&kind.as_str()) {
             let expected = format!("model_type one of {}", MODEL_TYPES.join(", "));
@@ -83,7 +83,8 @@ impl ConfigFile {
         Ok(Some(file))
     }
 
-    /// timm's `config.json` for the same model. Labels are those of a head, which fine-tuned models' backbones lack.
+    /// timm's `config.json` for the same model. Labels are given only for a model with a head: a fine-tuned model's
+    /// backbone has none.
     pub(super) fn timm_json(&self, has_head: bool) -> Result<String> {
         let labels = if has_head { self.labels()? } else { Vec::new() };
         let classes = Some(labels.len()).filter(|classes| *classes > 0);
@@ -95,7 +96,7 @@ impl ConfigFile {
         Ok(text.to_string())
     }
 
-    /// Names of the classes, by their numbers.
+    /// Names of the classes, in the order of their numbers.
     fn labels(&self) -> Result<Vec<String>> {
         let count = self.id2label.len();
         let mut labels = vec![None; count];
@@ -111,17 +112,17 @@ impl ConfigFile {
             Error::weights(
                 "read config.json",
                 format!("id2label with {count} different numbers"),
-                "one twice".to_owned(),
+                "the same number twice".to_owned(),
             )
         })
     }
 
-    /// The layer norm's epsilon: 1e-12 in ViT and DeiT, 1e-6 in DINOv2.
+    /// Epsilon of the layer norms, if the file gives it: 1e-12 in ViT and DeiT, 1e-6 in DINOv2.
     pub(super) fn epsilon(&self) -> Option<f32> {
         self.layer_norm_eps
     }
 
-    /// Whether the tensors are those of the model that the file describes.
+    /// Checks that the tensors are those of the model that the file describes.
     pub(super) fn check(&self, config: &VitConfig) -> Result<()> {
         let require = |field: &str, said: Option<usize>, found: usize| match said.filter(|said| *said != found) {
             Some(said) => Err(disagrees(field, said, found)),
@@ -159,7 +160,7 @@ mod tests {
         assert!(refused(r#"{ "model_type": "swin" }"#).contains("dinov2_with_registers, got swin"));
         assert!(refused(r#"{ "model_type": "vit", "hidden_act": "quick_gelu" }"#).contains("got quick_gelu"));
         assert!(refused(r#"{ "model_type": "dinov2", "use_swiglu_ffn": true }"#).contains("swiglu"));
-        assert!(refused(r#"{ "model_type": "vit", "hidden_size": "wide" }"#).contains("transformers' form"));
+        assert!(refused(r#"{ "model_type": "vit", "hidden_size": "wide" }"#).contains("transformers' format"));
         assert!(ConfigFile::parse(r#"{ "architecture": "vit_tiny" }"#).unwrap().is_none());
     }
 

@@ -1,5 +1,5 @@
-//! Hugging Face transformers' form of a model: other tensor names, another `config.json`, and a
-//! `preprocessor_config.json`. All three are translated to timm's, which the rest of the crate speaks.
+//! Models in the format of Hugging Face transformers: other tensor names, another `config.json`, and a
+//! `preprocessor_config.json`. All three are translated to timm's, which the rest of the crate reads.
 
 mod config;
 mod names;
@@ -15,8 +15,9 @@ pub(super) use names::{Names, Translated};
 
 use config::ConfigFile;
 
-/// Configuration of the checkpoint with these `shapes`, whose tensors have transformers' names if `names` are given. The
-/// texts are those of the files beside it; `config_json` may be of timm's form or of transformers'.
+/// The configuration of the checkpoint with these `shapes`, whose tensors have transformers' names if `names` are
+/// given. `config_json` and `preprocessor_json` are the texts of the files beside it. `config_json` may have timm's or
+/// transformers' format.
 pub(super) fn configure(
     shapes: &BTreeMap<String, Vec<usize>>,
     names: Option<&Names>,
@@ -52,7 +53,7 @@ pub(super) fn configure(
     Ok(config)
 }
 
-/// What `config.json` says and what the tensors say instead.
+/// The error for a field whose value in `config.json` is not that of the tensors.
 fn disagrees(field: &str, expected: impl std::fmt::Display, got: impl std::fmt::Display) -> Error {
     Error::weights("compare config.json with the checkpoint", format!("{field} {expected}"), format!("{field} {got}"))
 }

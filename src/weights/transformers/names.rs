@@ -1,14 +1,15 @@
-//! transformers' tensor names, as a [`Source`] of timm's.
+//! A [`Source`] by timm's names for a checkpoint in transformers' names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Checkpoint, Source};
 use crate::error::{Error, Result};
 
-/// What marks a checkpoint as one of transformers': everything before it is the model's prefix (`vit.`, or nothing).
+/// The tensor by whose name a checkpoint of transformers is recognised. The text before it is the model's prefix
+/// (`vit.`, or nothing).
 const MARK: &str = "embeddings.patch_embeddings.projection.weight";
 
-/// Tensors outside the blocks: timm's name, transformers' below the model's prefix.
+/// Tensors outside the blocks: timm's name, and transformers' name after the model's prefix.
 const OUTER: [(&str, &str); 7] = [
     ("patch_embed.proj.weight", MARK),
     ("patch_embed.proj.bias", "embeddings.patch_embeddings.projection.bias"),
@@ -19,12 +20,12 @@ const OUTER: [(&str, &str); 7] = [
     ("norm", "layernorm"),
 ];
 
-/// Heads, which have no prefix: timm's name, transformers' names.
+/// Heads, whose names have no prefix: timm's name and transformers' names.
 const HEADS: [(&str, [&str; 2]); 2] =
     [("head", ["classifier", "cls_classifier"]), ("head_dist", ["distillation_classifier"; 2])];
 
-/// Layers of a block: timm's name, and transformers': of ViT and DeiT until version 4, of DINOv2 and of version 5 (which
-/// still saves the older names unless told otherwise).
+/// Layers of a block: timm's name, then transformers' names. The first is that of ViT and DeiT until version 4; the
+/// second that of DINOv2 or of version 5, which still saves the older names by default.
 const LAYERS: [(&str, &[&str]); 7] = [
     ("norm1", &["layernorm_before", "norm1"]),
     ("attn.proj", &["attention.output.dense", "attention.o_proj"]),
@@ -35,20 +36,20 @@ const LAYERS: [(&str, &[&str]); 7] = [
     ("ls2.gamma", &["layer_scale2.lambda1"]),
 ];
 
-/// Queries, keys and values, which timm keeps as one layer.
+/// Queries, keys and values, which are one layer in timm.
 const QKV: [[&str; 3]; 2] = [
     ["attention.attention.query", "attention.attention.key", "attention.attention.value"],
     ["attention.q_proj", "attention.k_proj", "attention.v_proj"],
 ];
 
-/// What comes before a block's number.
+/// The text before a block's number.
 const BLOCKS: [&str; 2] = ["encoder.layer.", "layers."];
 
-/// What no forward here needs: the mask of pre-training, and the layer that ViTModel and DeiTModel put on the class
-/// token, a tanh on top of the features, which are given without it.
+/// Tensors that no forward here needs: the mask token of pre-training, and the layer with a tanh that ViTModel and
+/// DeiTModel apply to the class token. Features are given without it.
 const UNUSED: [&str; 3] = ["embeddings.mask_token", "pooler.dense.weight", "pooler.dense.bias"];
 
-/// How one checkpoint of transformers' names its tensors.
+/// The tensor names of one checkpoint in transformers' format.
 pub(in super::super) struct Names {
     /// `vit.`, `deit.`, `dinov2.`, `dinov2_with_registers.`, or nothing.
     prefix: String,
@@ -75,24 +76,24 @@ impl Names {
         format!("{}{}", self.prefix, found.unwrap_or(&BLOCKS[0]))
     }
 
-    /// DINOv2's registers have no position; its class token has.
+    /// Whether the model has registers, as in DINOv2. Registers have no position embedding; the class token has one.
     fn has_registers(&self) -> bool {
         self.has("embeddings.register_tokens")
     }
 
-    /// Whether a distillation token has no head of its own (`DeiTForImageClassification`): to the network it is a
-    /// register, which here differs from others only in having a position.
+    /// Whether the distillation token has no head of its own (`DeiTForImageClassification`). It is then treated as a
+    /// register token, but has a position embedding.
     fn ignores_distillation(&self) -> bool {
         self.has("embeddings.distillation_token") && self.present.contains("classifier.weight")
     }
 
-    /// The layer norm's epsilon where no `config.json` tells: DINOv2's is the one with LayerScale.
+    /// Epsilon of the layer norms when there is no `config.json`. A model with LayerScale is a DINOv2.
     pub(super) fn usual_epsilon(&self) -> f32 {
         let scale = format!("{}0.layer_scale1.lambda1", self.blocks());
         if self.present.contains(&scale) { 1e-6 } else { 1e-12 }
     }
 
-    /// transformers' names for the tensor that timm calls `name`: one, or three to be stacked.
+    /// transformers' names for the tensor that timm calls `name`: one name, or three whose tensors are to be stacked.
     fn resolve(&self, name: &str) -> Vec<String> {
         if let Some((number, layer)) = name.strip_prefix("blocks.").and_then(|rest| rest.split_once('.')) {
             let at = |layer: &str| format!("{}{number}.{layer}", self.blocks());
@@ -121,13 +122,13 @@ impl Names {
         }
     }
 
-    /// The first candidate whose tensors are there; else the first, for an error to name.
+    /// The first candidate that is in the checkpoint. If none is, the first one, so that an error can name it.
     fn first_present(&self, mut candidates: impl Iterator<Item = Vec<String>> + Clone) -> Vec<String> {
         let first = candidates.clone().next().unwrap_or_default();
         candidates.find(|names| names.iter().any(|name| self.present.contains(name))).unwrap_or(first)
     }
 
-    /// The shapes that timm's tensors of the same model would have.
+    /// The shapes of the same model's tensors in timm's format.
     pub(super) fn timm_shapes(&self, shapes: &BTreeMap<String, Vec<usize>>) -> Result<BTreeMap<String, Vec<usize>>> {
         let blocks = self.blocks();
         let swiglu = ["mlp.weights_in.weight", "mlp.gate_proj.weight"];
@@ -165,14 +166,14 @@ impl Names {
     }
 }
 
-/// A checkpoint in transformers' names, read by timm's.
+/// A checkpoint in transformers' names that is read by timm's names.
 pub(in super::super) struct Translated<'a> {
     pub(in super::super) names: Names,
     pub(in super::super) checkpoint: &'a mut Checkpoint,
 }
 
 impl Translated<'_> {
-    /// All rows of a position embedding that covers the class token, which is not among the `rows` that timm keeps.
+    /// All rows of a position embedding that includes the class token, which is not counted in `rows`.
     fn position(&mut self, rows: usize, width: usize) -> Result<Vec<f32>> {
         let name = format!("{}embeddings.position_embeddings", self.names.prefix);
         self.checkpoint.take(&name, &[1, rows + 1, width])

@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 
 const OP: &str = "read preprocessor_config.json";
 
-/// Filters by Pillow's numbers, in timm's words.
+/// timm's names of the filters, in the order of Pillow's numbers.
 const FILTERS: [&str; 6] = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
 
-/// One number, or a dictionary. A number means a square to some processors and the short side to others.
+/// One number, or a dictionary. Some processors take a number as both sides of a square, others as the short side.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(untagged)]
 enum Size {
@@ -55,18 +55,18 @@ impl Default for Processor {
 }
 
 impl Processor {
-    /// ViT's processor and DeiT's take a number for both sides and squash what is not square; BiT's, which DINOv2 uses,
-    /// takes it for the short side.
+    /// Whether a number means both sides. ViT's and DeiT's processors use it for both sides and squash an image that is
+    /// not square. BiT's, which DINOv2 uses, takes it as the short side.
     fn squashes(&self) -> bool {
         self.image_processor_type.starts_with("ViT") || self.image_processor_type.starts_with("DeiT")
     }
 }
 
-/// Sets what `text` says of preprocessing in `config`. The side is the model's own: what the file decides is which part
-/// of the resized image the model sees.
+/// Sets the preprocessing of `config` as `text` describes it. The side of the network's image stays the model's own:
+/// the file decides which part of the resized image the model sees.
 pub(super) fn apply(text: &str, config: &mut VitConfig) -> Result<()> {
     let file: Processor = serde_json::from_str(text)
-        .map_err(|error| Error::weights(OP, "transformers' form of an image processor", error.to_string()))?;
+        .map_err(|error| Error::weights(OP, "an image processor in transformers' format", error.to_string()))?;
     let unsupported = |expected: &str, got: String| Err(Error::weights(OP, expected, got));
     if !(file.do_resize && file.do_rescale) {
         let got = format!("do_resize {}, do_rescale {}", file.do_resize, file.do_rescale);
@@ -75,7 +75,7 @@ pub(super) fn apply(text: &str, config: &mut VitConfig) -> Result<()> {
     if (file.rescale_factor * 255.0 - 1.0).abs() > 1e-6 {
         return unsupported("rescale_factor 1 / 255", file.rescale_factor.to_string());
     }
-    // transformers' own defaults where the file is silent.
+    // transformers' defaults for fields that the file does not set.
     (config.mean, config.std) = ([0.5; 3], [0.5; 3]);
     if file.do_normalize {
         config.mean = file.image_mean.unwrap_or(config.mean);
@@ -109,7 +109,7 @@ pub(super) fn apply(text: &str, config: &mut VitConfig) -> Result<()> {
     }
     config.squash = squash;
     config.crop = side as f64 / resized as f64;
-    // The resized side is side / crop rounded down: rounding must not take a pixel away.
+    // The resized side is side / crop rounded down. The rounding of this division must not make it smaller.
     if side as f64 / config.crop < resized as f64 {
         config.crop = config.crop.next_down();
     }
