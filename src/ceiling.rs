@@ -1,4 +1,5 @@
-//! What an adapter does at most, measured here and now: the measure of how much of it a network uses.
+//! The highest rates that an adapter reaches, measured when they are needed. The rate of a network is reported as a
+//! share of them.
 
 use std::time::{Duration, Instant};
 
@@ -9,34 +10,36 @@ use crate::gpu::{Context, Home, Operation, Placed, Precision, Recorder, Recordin
 use crate::kernels::linear::{self, Bindings, Call, Epilogue, Params};
 use crate::random::Random;
 
-/// The best rates that were seen.
+/// The best rates that were measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Ceilings {
-    /// Of dense layers in f32, in operations a second; a multiply-add is two.
+    /// Rate of dense layers in f32, in operations per second. A multiply-add is two operations.
     pub plain: f64,
-    /// Of dense layers stored in f16 and computed in f32.
+    /// Rate of dense layers stored in f16 and computed in f32, in operations per second.
     pub half: f64,
-    /// Of dense layers by cooperative matrices, where the adapter has them.
+    /// Rate of dense layers by cooperative matrices, in operations per second; `None` on an adapter without them.
     pub cooperative: Option<f64>,
-    /// Of a copy from buffer to buffer, in bytes a second, those read and those written both counted.
+    /// Rate of copies from buffer to buffer, in bytes per second. Bytes read and bytes written both count.
     pub copy: f64,
 }
 
-/// K and columns of the products that are tried: caches like some better than others, and large devices large ones.
+/// Inner dimensions and columns of the products that are measured: caches suit some shapes better than others, and
+/// large devices need large shapes.
 const SHAPES: [[usize; 2]; 4] = [[128, 512], [384, 1536], [1024, 1024], [4096, 4096]];
 /// Rows of the smallest and the largest product.
 const ROWS: [usize; 2] = [256, 32_768];
-/// A run of at least this length does not measure the way to the device and back.
+/// Seconds that a run must last so that the round trip to the device does not distort its measurement.
 const LONG: f64 = 0.02;
-/// Measurements whose median counts.
+/// Measurements of which the median is taken.
 const REPEATS: usize = 5;
 
-/// Measures for about `budget`: the dense layers of networks small and large by every way that the device has, and
-/// copies. GPU time where the adapter tells it, else time until the result is there.
+/// Measures the rates in about `budget`: those of dense layers in small and large networks by every way that the device
+/// supports, and those of copies. A time is GPU time if the adapter reports it, and otherwise the time until the result
+/// has arrived.
 ///
 /// # Errors
-/// [`Error`] as recording, submitting and allocating have them.
+/// Any [`Error`] of recording, submitting and allocating.
 pub fn ceilings(context: &Context, budget: Duration) -> Result<Ceilings> {
     let share = budget / 4;
     let cooperative = |way: &Way| way.0.kernel.name == linear::cooperative::KERNEL.name;
@@ -54,7 +57,7 @@ pub fn ceilings(context: &Context, budget: Duration) -> Result<Ceilings> {
 }
 
 impl Ceilings {
-    /// What a network stored in `precision` could reach, in operations a second.
+    /// The highest rate that a network stored in `precision` could reach, in operations per second.
     pub fn of(&self, precision: Precision) -> f64 {
         match precision {
             Precision::F32 => self.plain,
@@ -63,10 +66,10 @@ impl Ceilings {
     }
 }
 
-/// How a product is made, and of which types.
+/// The way of a product, and its types.
 type Way = (&'static crate::gpu::Way<Call>, Types);
 
-/// Every way for `types`, weights wherever a way can have them.
+/// Every way for `types` that the device supports, with the weights in every home that a way takes.
 fn ways(context: &Context, types: Types) -> Vec<Way> {
     let call = |types| Call { params: Params::new(64, 128, 512), types, epilogue: Epilogue::Store };
     let takes = |way: &crate::gpu::Way<Call>, types| {
@@ -76,14 +79,14 @@ fn ways(context: &Context, types: Types) -> Vec<Way> {
     Home::ALL.into_iter().flat_map(at).filter(|&(way, types)| takes(way, types)).collect()
 }
 
-/// The best rate over shapes and `ways`, with as many rows as it takes to keep the device busy.
+/// The best rate over shapes and `ways`, in operations per second. The rows are increased until a run lasts [`LONG`].
 fn product(context: &Context, budget: Duration, mut ways: Vec<Way>) -> Result<f64> {
     let mut deadline = None;
     let mut best = 0.0f64;
     for [inner, columns] in SHAPES {
         let largest = context.max_binding() as usize / 4 / inner.max(columns);
         let mut rows = ROWS[0];
-        // Products that would be over at once are not worth their time.
+        // Skip products that would finish too soon to be measured well.
         while best > 0.0 && rows * 4 <= ROWS[1].min(largest) && least_seconds(rows * 4, inner, columns, best) < LONG {
             rows *= 4;
         }
@@ -96,14 +99,15 @@ fn product(context: &Context, budget: Duration, mut ways: Vec<Way>) -> Result<f6
             }
             let recordings: Vec<Recording> =
                 ways.iter().map(|&way| record(context, way, params)).collect::<Result<_>>()?;
-            // Compiling is not measuring.
+            // The budget starts here, after the first pipelines have been compiled.
             let deadline = *deadline.get_or_insert_with(|| Instant::now() + budget);
             warm_up(context, deadline, recordings.first())?;
             let times: Vec<f64> =
                 recordings.iter().map(|one| median(deadline, || seconds(context, one))).collect::<Result<_>>()?;
             let shortest = times.iter().copied().fold(f64::INFINITY, f64::min);
             best = best.max(operations / shortest);
-            // What is far behind here will not lead elsewhere, and takes the time that larger products need.
+            // A way that is far behind at this size will not lead at another. Dropping it leaves more time for larger
+            // products.
             let mut times = times.into_iter();
             ways.retain(|_| times.next().is_some_and(|time| time <= 1.5 * shortest));
             if shortest >= LONG {
@@ -115,12 +119,13 @@ fn product(context: &Context, budget: Duration, mut ways: Vec<Way>) -> Result<f6
     Ok(best)
 }
 
-/// What a product takes at `best` operations a second.
+/// Seconds that a product takes at `best` operations per second.
 fn least_seconds(rows: usize, inner: usize, columns: usize, best: f64) -> f64 {
     2.0 * Params::new(rows, inner, columns).cost() as f64 / best
 }
 
-/// Keeps a GPU busy until its clocks have risen: while buffers are filled it idles, and then is up to six times as slow.
+/// Keeps a GPU busy until its clocks have risen. It idles while buffers are filled, and is up to six times as slow
+/// after that.
 fn warm_up(context: &Context, deadline: Instant, recording: Option<&Recording>) -> Result<()> {
     const ENOUGH: Duration = Duration::from_millis(100);
     let start = Instant::now();
@@ -137,7 +142,7 @@ fn warm_up(context: &Context, deadline: Instant, recording: Option<&Recording>) 
     Ok(())
 }
 
-/// A product made one way.
+/// Records one product in the given way.
 fn record(context: &Context, (way, types): Way, params: Params) -> Result<Recording> {
     let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
     let in_buffer = |len: usize| matrix(context, len, types.input, ([len as u32, 1], Home::Buffer));
@@ -150,8 +155,8 @@ fn record(context: &Context, (way, types): Way, params: Params) -> Result<Record
     recorder.finish()
 }
 
-/// The median of a few measurements, after one that is not counted: the first run of a shader pays for what drivers put
-/// off until then. Not the shortest, since a clock's slip would become a record.
+/// The median of a few measurements, after one that is not counted, since drivers postpone some work until a shader's
+/// first run. The median is taken instead of the minimum because a single clock error would otherwise set the result.
 fn median(deadline: Instant, measure: impl Fn() -> Result<f64>) -> Result<f64> {
     measure()?;
     let mut seconds = vec![measure()?];
@@ -162,7 +167,8 @@ fn median(deadline: Instant, measure: impl Fn() -> Result<f64>) -> Result<f64> {
     Ok(seconds[seconds.len() / 2].max(1e-9))
 }
 
-/// `len` random numbers, or what `texels` hold, the same few over and over: adapters may be faster on zeros.
+/// `len` random numbers, or as many as `texels` hold, which repeat a short block. They are not zeros because an adapter
+/// may be faster on zeros.
 fn matrix(context: &Context, len: usize, precision: Precision, (texels, home): (Texels, Home)) -> Result<Placed> {
     let values: Vec<f32> = Random::named("ceiling", 1).tensor(65_521, 0.0, 1.0);
     let words = texels.iter().map(|&count| count as usize).product::<usize>() * 4;
@@ -176,8 +182,8 @@ fn matrix(context: &Context, len: usize, precision: Precision, (texels, home): (
     }
 }
 
-/// `block` over and over, as fast as memory is copied: filling the largest matrices number by number took the time that
-/// measuring them needs.
+/// `len` elements that repeat `block`, filled by copying whole blocks. Filling the largest matrices number by number
+/// took as long as the measurement itself.
 fn repeated<T: Copy>(block: &[T], len: usize) -> Vec<T> {
     let mut all = Vec::with_capacity(len);
     while all.len() < len && !block.is_empty() {
@@ -199,7 +205,8 @@ fn seconds(context: &Context, recording: &Recording) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// The best rate of copies, of so many in one submission that starting it is nothing beside them.
+/// The best rate of copies, in bytes per second. The copies in one submission are increased until the cost of
+/// submitting is negligible.
 fn copy(context: &Context, budget: Duration) -> Result<f64> {
     const OP: &str = "measure copies";
     let deadline = Instant::now() + budget;
@@ -220,7 +227,7 @@ fn copy(context: &Context, budget: Duration) -> Result<f64> {
         context.wait(OP)?;
         Ok::<Duration, Error>(start.elapsed())
     };
-    // The first one fills the buffers with zeros.
+    // The first run initialises the buffers with zeros, so it is not counted.
     run(1)?;
     let mut best = 0.0f64;
     let mut copies = 1u32;

@@ -1,47 +1,49 @@
-//! Whether Newton's iteration can find (I - a W)^-1 from where the paper starts it: the assumption of its section 3.1,
-//! looked at for one W. In f64, on the CPU.
+//! Whether Newton's iteration converges to (I - a W)^-1 from the start that the paper gives it, as its section 3.1
+//! assumes. Computed for one W, in f64, on the CPU.
 
 use crate::error::{Error, Result};
 use crate::random::Random;
 
-/// The most products with M and its transpose that [`Convergence::of`] makes.
+/// The largest number of power iterations that [`Convergence::of`] makes, each a product with M = I - A X0 and one with
+/// its transpose.
 pub const MOST_ITERATIONS: usize = 10_000;
-/// It stops when the norm changes by less than this part of itself, ten times in a row.
+/// The power iteration stops when the norm changes by at most this share of itself, ten times in a row.
 pub const TOLERANCE: f64 = 1e-12;
 
-/// What decides convergence, for A = I - a W and X0 = diag(A)^-1.
+/// The quantities that decide whether the iteration converges, for A = I - a W and X0 = diag(A)^-1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Convergence {
-    /// Share of the rows of A, 0 to 1, in which the diagonal element outweighs all others together in magnitude.
+    /// Share of the rows of A, 0 to 1, in which the magnitude of the diagonal element exceeds the sum of the magnitudes
+    /// of all others.
     pub dominant_share: f64,
-    /// Spectral norm (largest singular value) of I - A X0, which is below 1 where convergence is assured. Infinite where
-    /// A has a zero on its diagonal, so that X0 does not exist.
+    /// Spectral norm (largest singular value) of I - A X0. Below 1, convergence is assured. Infinite when A has a zero
+    /// on its diagonal, since X0 does not exist then.
     pub norm: f64,
-    /// Power iterations that the norm took.
+    /// Number of power iterations after which the norm was found.
     pub iterations: usize,
-    /// Whether they settled to [`TOLERANCE`] within [`MOST_ITERATIONS`]. If not, the norm is a lower bound.
+    /// Whether the norm settled to [`TOLERANCE`] within [`MOST_ITERATIONS`]. If not, the norm is a lower bound.
     pub settled: bool,
 }
 
 impl Convergence {
-    /// Looks at `w` [N, N] with `alpha` = a.
+    /// Computes these quantities for `w` [N, N], with N = `patches` and a = `alpha`.
     ///
     /// ```
-    /// // Tokens that attend to nothing but themselves, with half their attention.
+    /// // Two tokens, each of which attends to itself only, with half of its attention.
     /// let convergence = tcvit::convergence::Convergence::of(&[0.5, 0.0, 0.0, 0.5], 2, 4.0)?;
     /// assert_eq!((convergence.dominant_share, convergence.norm), (1.0, 0.0));
     /// # Ok::<(), tcvit::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Shape`] when `w` is not N by N, [`Error::NotFinite`] when it holds what is not a number.
+    /// [`Error::Shape`] when `w` is not N by N, [`Error::NotFinite`] when `w` or `alpha` is not finite.
     pub fn of(w: &[f32], patches: usize, alpha: f64) -> Result<Self> {
         if patches == 0 || w.len() != patches * patches {
             let got = format!("{} numbers", w.len());
             return Err(Error::shape("convergence", format!("W [{patches}, {patches}]"), got));
         }
         if !w.iter().all(|v| v.is_finite()) || !alpha.is_finite() {
-            return Err(Error::not_finite("convergence", "finite W and a", "one that is not"));
+            return Err(Error::not_finite("convergence", "finite W and a", "a number that is not finite"));
         }
         let a = |i: usize, j: usize| f64::from(u8::from(i == j)) - alpha * f64::from(w[i * patches + j]);
         let others = |i: usize| (0..patches).filter(|&j| j != i).map(|j| a(i, j).abs()).sum::<f64>();
@@ -54,12 +56,13 @@ impl Convergence {
     }
 }
 
-/// Largest singular value of `m` [n, n] by power iteration on its transpose times itself, iterations, whether settled.
+/// The largest singular value of `m` [n, n], by power iteration on its transpose times `m`; the number of iterations;
+/// and whether the value settled.
 fn spectral_norm(m: &[f64], n: usize) -> (f64, usize, bool) {
     if m.iter().any(|v| !v.is_finite()) {
         return (f64::INFINITY, 0, true);
     }
-    // A start without symmetry, so that no singular vector is orthogonal to it.
+    // A random start, so that no singular vector is orthogonal to it by symmetry.
     let mut v: Vec<f64> = Random::named("power iteration", 1).tensor(n, 0.0, 1.0).into_iter().map(f64::from).collect();
     normalise(&mut v);
     let (mut norm, mut calm) = (0.0f64, 0);
@@ -81,7 +84,7 @@ fn spectral_norm(m: &[f64], n: usize) -> (f64, usize, bool) {
 }
 
 fn normalise(v: &mut [f64]) {
-    // By the largest first: squares of huge numbers would be infinite.
+    // Divide by the largest magnitude first: squares of huge numbers would be infinite.
     let most = v.iter().fold(f64::MIN_POSITIVE, |most, x| most.max(x.abs()));
     let length = v.iter().map(|x| (x / most).powi(2)).sum::<f64>().sqrt() * most;
     v.iter_mut().for_each(|x| *x /= length);
@@ -98,12 +101,12 @@ mod tests {
             assert!(settled && (norm - expected).abs() <= 1e-9 * expected.max(1.0), "{norm} after {iterations}");
         };
         close(&[3.0, 0.0, 0.0, -7.0], 2, 7.0);
-        // Shear: the golden ratio, though both eigenvalues are 1.
+        // A shear has the golden ratio as its norm, though both eigenvalues are 1.
         close(&[1.0, 1.0, 0.0, 1.0], 2, (1.0 + 5f64.sqrt()) / 2.0);
-        // Rank one: the product of the lengths.
+        // A matrix of rank one has the product of the two vectors' lengths.
         close(&[3.0, 4.0, 6.0, 8.0], 2, 125f64.sqrt());
         close(&[0.0; 9], 3, 0.0);
-        // All singular values alike: a rotation.
+        // All singular values of a rotation are 1.
         close(&[0.6, -0.8, 0.8, 0.6], 2, 1.0);
         close(&[1e150, 0.0, 0.0, 1.0], 2, 1e150);
         assert_eq!(spectral_norm(&[f64::NAN], 1).0, f64::INFINITY);
@@ -114,11 +117,11 @@ mod tests {
         // A = I - W: rows [0.5, -0.1], [-0.9, 0.2]: the first is dominant.
         let one = Convergence::of(&[0.5, 0.1, 0.9, 0.8], 2, 1.0).unwrap();
         assert_eq!(one.dominant_share, 0.5);
-        // I - A X0 = [0, 0.1 / 0.2; 0.9 / 0.5, 0]: its norm is the larger element.
+        // I - A X0 = [0, 0.1 / 0.2; 0.9 / 0.5, 0]. Its norm is the larger element.
         assert!((one.norm - 1.8).abs() < 1e-6 && one.settled, "{one:?}");
-        // Equal is not dominant.
+        // A diagonal element that only equals the sum of the others is not dominant.
         assert_eq!(Convergence::of(&[0.5, 0.5, 0.5, 0.5], 2, 1.0).unwrap().dominant_share, 0.0);
-        // With a = 0 A is I.
+        // With a = 0, A is the identity.
         let identity = Convergence::of(&[0.1, 0.9, 0.7, 0.3], 2, 0.0).unwrap();
         assert_eq!((identity.dominant_share, identity.norm), (1.0, 0.0));
     }

@@ -1,30 +1,30 @@
-//! How far two results are apart, and whether rounding explains it.
+//! The difference between two results, and whether rounding explains it.
 
-/// How far a kernel's result is from its reference's.
+/// The difference between a kernel's result and its reference's.
 #[derive(Clone, Copy, Debug)]
 pub struct Difference {
-    /// The largest difference, relative to the largest magnitude of the reference's result; for indices the number that
-    /// differ. NaN where a result is NaN and its reference is not.
+    /// The largest difference, relative to the largest magnitude in the reference's result. For indices, the number of
+    /// indices that differ. NaN when a result is NaN and its reference is not.
     pub largest: f64,
-    /// The most that rounding explains.
+    /// The largest difference that rounding explains.
     pub tolerance: f64,
 }
 
 impl Difference {
-    /// Where a comparison of several parts begins.
+    /// No difference: the start value when several comparisons are folded into one.
     pub(crate) const NONE: Self = Self { largest: 0.0, tolerance: 0.0 };
 
-    /// What fails whatever the tolerance.
+    /// A difference that never passes.
     const FAILED: Self = Self { largest: f64::NAN, tolerance: 0.0 };
 
-    /// Largest difference of two lists of numbers, relative to the reference's largest magnitude. NaN equals NaN only, and
-    /// lists that differ in length, or hold nothing to compare, fail.
+    /// The largest difference of two lists of numbers, relative to the largest magnitude in the reference. NaN equals
+    /// only NaN. Lists of different lengths fail, and so do empty ones.
     pub fn of_floats(got: &[f32], reference: &[f32], tolerance: f64) -> Self {
         Self::of_floats_near(got, reference, f64::MIN_POSITIVE, tolerance)
     }
 
-    /// As [`Difference::of_floats`], relative to `scale` where that is larger: for sums whose terms may cancel, so that
-    /// a result happens to be far smaller than what was rounded on the way.
+    /// As [`Difference::of_floats`], but relative to `scale` if that is larger than the reference's magnitudes. For
+    /// sums whose terms may cancel, so that the result is far smaller than the terms that were rounded.
     pub fn of_floats_near(got: &[f32], reference: &[f32], scale: f64, tolerance: f64) -> Self {
         if got.len() != reference.len() || got.is_empty() {
             return Self { tolerance, ..Self::FAILED };
@@ -44,7 +44,8 @@ impl Difference {
         Self { largest, tolerance }
     }
 
-    /// The worst row of two matrices with rows of `width`, each relative to the reference's largest magnitude in that row.
+    /// The worst row of two matrices with rows of `width` elements, each row relative to the reference's largest
+    /// magnitude in that row.
     pub fn of_rows(got: &[f32], reference: &[f32], width: usize, tolerance: f64) -> Self {
         if got.len() != reference.len() || got.is_empty() || width == 0 {
             return Self { tolerance, ..Self::FAILED };
@@ -55,8 +56,8 @@ impl Difference {
             .fold(Self::NONE, Self::worse)
     }
 
-    /// One list of numbers with an own bound on the rounding of each: the number nearest its bound, both relative to the
-    /// reference's largest magnitude.
+    /// The difference of two lists with a separate bound on the rounding error of each number. The result is that of
+    /// the number nearest its bound (or beyond it), both relative to the largest magnitude in the reference.
     pub fn of_bounded(got: &[f32], reference: &[f64], bound: &[f64]) -> Self {
         if got.len() != reference.len() || got.len() != bound.len() || got.is_empty() {
             return Self::FAILED;
@@ -71,7 +72,7 @@ impl Difference {
             .fold(Self::NONE, Self::worse)
     }
 
-    /// How many of two lists of indices differ; none may.
+    /// The number of indices that differ between two lists. It passes only if none does.
     pub fn of_indices(got: &[u32], reference: &[u32]) -> Self {
         if got.is_empty() {
             return Self::FAILED;
@@ -80,12 +81,12 @@ impl Difference {
         Self { largest: differing as f64, tolerance: 0.0 }
     }
 
-    /// Whether rounding explains it. Written so that NaN fails.
+    /// Whether rounding explains the difference. The comparison is written so that NaN fails.
     pub fn passed(&self) -> bool {
         self.largest <= self.tolerance
     }
 
-    /// The worse of two: the one that fails, else the one nearer its tolerance.
+    /// The worse of two differences: the one that fails, or, if neither does, the one nearer its tolerance.
     pub fn worse(self, other: Self) -> Self {
         let rank = |d: &Self| match d.passed() {
             true if d.largest == 0.0 => 0.0,
@@ -122,7 +123,7 @@ mod tests {
             assert!((difference.largest - 0.001).abs() < 1e-6, "{difference:?}");
             assert!(Difference::of_floats(&got, &REFERENCE, 1.1e-3).passed());
         }
-        // The second row is off by a thousandth of itself, a millionth of the first.
+        // The second row is off by a thousandth of itself, which is a millionth of the first row.
         assert!(!Difference::of_rows(&[1e3, 1.001], &[1e3, 1.0], 1, 1e-4).passed());
         assert!(Difference::of_floats(&[1e3, 1.001], &[1e3, 1.0], 1e-4).passed());
         assert!(!Difference::of_bounded(&[1e3, 1.001], &[1e3, 1.0], &[1.0, 9e-4]).passed());

@@ -1,22 +1,22 @@
-//! Logits as probabilities with names.
+//! Logits as probabilities of named classes.
 
 use serde::Serialize;
 
 use crate::config::VitConfig;
 
-/// One class and how likely it is.
+/// One class and its probability.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Guess {
     /// Index of the class.
     pub index: usize,
-    /// Its name, where the checkpoint has one.
+    /// Its name, if the checkpoint has one.
     pub label: Option<String>,
-    /// 0 to 1.
+    /// Its probability, 0 to 1.
     pub probability: f32,
 }
 
 impl Guess {
-    /// The label, or `class 42` where there is none.
+    /// The label, or `class 42` if there is none.
     pub fn name(&self) -> String {
         self.label.clone().unwrap_or_else(|| format!("class {}", self.index))
     }
@@ -25,7 +25,7 @@ impl Guess {
 /// All classes of one image, most likely first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
-    /// Every class, by descending probability; ties by index.
+    /// Every class, by descending probability. Equally likely classes are in order of their indices.
     pub classes: Vec<Guess>,
 }
 

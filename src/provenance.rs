@@ -1,18 +1,20 @@
-//! Where every patch of the photograph has gone: the decisions of a [`Trace`], followed through the blocks. For pictures,
-//! and for whoever wants a value for each patch back (segmentation, depth, feature maps). No GPU.
+//! The path of every patch of the photograph through the network: the decisions of a [`Trace`], followed through the
+//! blocks. For pictures, and for tasks that need a value for each patch (segmentation, depth, feature maps). Uses no
+//! GPU.
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::trace::{BlockTrace, PRUNED, Trace};
 
-/// Which token each original patch is part of after every block, and which patch each token represents.
+/// For every block, the token that each original patch is part of after it, and the patch that represents each token.
 ///
 /// ```
 /// use tcvit::provenance::Provenance;
 /// use tcvit::trace::{BlockTrace, PRUNED, Trace};
 /// use tcvit::{Condensation, VitConfig, plan::Plan};
 ///
-/// // Four patches, two blocks, of which the second drops one; `session.plan()` and `session.run` give both.
+/// // Four patches and two blocks, of which the second drops one token. In a program, the plan is `session.plan()` and
+/// // the trace is the result of `session.run`.
 /// let plan = Plan::new(&VitConfig::new(8, 4, 4, 2, 1, 0), Some(&Condensation::paper().schedule([0, 1])))?;
 /// let block = BlockTrace { block: 1, patches: 4, kept_count: 3, kept: vec![0, 2, 3], assigned: vec![0, 2, 1, 2],
 ///     ..BlockTrace::default() };
@@ -20,7 +22,7 @@ use crate::trace::{BlockTrace, PRUNED, Trace};
 ///
 /// let provenance = Provenance::new(&trace, &plan)?;
 /// let last = provenance.last();
-/// assert_eq!(last.token, [0, 2, 1, 2]); // patch 1 went into the token of patch 3
+/// assert_eq!(last.token, [0, 2, 1, 2]); // patch 1 was fused into the token of patch 3
 /// assert_eq!(last.representative, [0, 2, 3]);
 /// // One value for each token becomes one for each patch.
 /// assert_eq!(last.spread(&[0.5, 0.6, 0.7], 1, f32::NAN)?, [0.5, 0.7, 0.6, 0.7]);
@@ -34,28 +36,29 @@ pub struct Provenance {
     pub patches: usize,
     /// E, prefix tokens, which stand for no patch.
     pub prefix: usize,
-    /// After each of the L blocks. One that drops nothing repeats the block before it.
+    /// The state after each of the L blocks. It is unchanged after a block that drops nothing.
     pub blocks: Vec<BlockProvenance>,
 }
 
-/// [`Provenance`] after one block.
+/// The state of the patches after one block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockProvenance {
     /// N, patches of the photograph.
     pub patches: usize,
-    /// T', patch tokens that go out.
+    /// T', patch tokens that leave the block.
     pub tokens: usize,
-    /// For every original patch, the outgoing patch token that it is part of, or [`PRUNED`] [B, N].
+    /// For every original patch, the index of the outgoing patch token that it is part of, or [`PRUNED`] [B, N].
     pub token: Vec<u32>,
     /// For every outgoing patch token, the original patch that represents it [B, T'].
     pub representative: Vec<u32>,
 }
 
 impl Provenance {
-    /// Follows `trace`, a run with [`Wanted::blocks`](crate::Wanted), through the blocks of `plan`, its session's.
+    /// Follows `trace`, the trace of a run with [`Wanted::blocks`](crate::Wanted), through the blocks of its session's
+    /// `plan`.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the trace is not of such a run: a block is missing, or an index leads nowhere.
+    /// [`Error::Shape`] when the trace is not that of such a run: when a block is missing, or an index is out of range.
     pub fn new(trace: &Trace, plan: &Plan) -> Result<Self> {
         let (images, patches) = (trace.images, plan.config.patches());
         let everyone: Vec<u32> = (0..images).flat_map(|_| 0..patches as u32).collect();
@@ -68,7 +71,7 @@ impl Provenance {
             }
             if now.tokens != planned.kept() {
                 let expected = format!("{} patch tokens after block {index}, as planned", planned.kept());
-                return Err(refuse(expected, format!("{}; was the run asked for blocks?", now.tokens)));
+                return Err(refuse(expected, format!("{}; did the run request blocks (Wanted::blocks)?", now.tokens)));
             }
             blocks.push(now.clone());
         }
@@ -78,18 +81,18 @@ impl Provenance {
         }
     }
 
-    /// After the last block. Of a network without blocks, which no configuration allows, nothing.
+    /// The state after the last block. Empty for a network without blocks, which no configuration allows.
     pub fn last(&self) -> &BlockProvenance {
         const NOTHING: &BlockProvenance =
             &BlockProvenance { patches: 0, tokens: 0, token: Vec::new(), representative: Vec::new() };
         self.blocks.last().unwrap_or(NOTHING)
     }
 
-    /// The features of `trace` on the full grid: [B, N, D], each patch with those of the token it is part of, prefix
-    /// tokens left out, pruned patches `missing`.
+    /// The features of `trace` on the full grid [B, N, D]: each patch gets the features of the token that it is part
+    /// of, and pruned patches get `missing`. Prefix tokens are left out.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the trace has no features ([`Wanted::features`](crate::Wanted)) or is another's.
+    /// [`Error::Shape`] when the trace has no features ([`Wanted::features`](crate::Wanted)) or belongs to another run.
     pub fn restore(&self, trace: &Trace, missing: f32) -> Result<Vec<f32>> {
         let (last, width) = (self.last(), trace.width);
         let each = (self.prefix + last.tokens) * width;
@@ -104,7 +107,7 @@ impl Provenance {
 }
 
 impl BlockProvenance {
-    /// These after one more block.
+    /// The state after one more block.
     fn after(&self, block: &BlockTrace, images: usize) -> Result<Self> {
         let (before, tokens) = (self.tokens, block.kept_count);
         let shaped = block.patches == before
@@ -133,17 +136,17 @@ impl BlockProvenance {
         Ok(next)
     }
 
-    /// The token of each patch of one image, N of them; empty for an image that is not there.
+    /// The token of each of the N patches of one image; empty when there is no such image.
     pub fn tokens_of(&self, image: usize) -> &[u32] {
         self.token.chunks_exact(self.patches.max(1)).nth(image).unwrap_or_default()
     }
 
-    /// The representative patch of each token of one image, T' of them; empty for an image that is not there.
+    /// The representative patch of each of the T' tokens of one image; empty when there is no such image.
     pub fn representatives_of(&self, image: usize) -> &[u32] {
         self.representative.chunks_exact(self.tokens.max(1)).nth(image).unwrap_or_default()
     }
 
-    /// How many patches of one image are part of each of the T' tokens.
+    /// For one image, the number of patches in each of the T' tokens.
     pub fn sizes_of(&self, image: usize) -> Vec<usize> {
         let mut sizes = vec![0; self.tokens];
         for &token in self.tokens_of(image).iter().filter(|&&token| token != PRUNED) {
@@ -152,8 +155,8 @@ impl BlockProvenance {
         sizes
     }
 
-    /// Values of the outgoing patch tokens [B, T', `width`] given to every patch [B, N, `width`]: what a dense task
-    /// needs. Pruned patches get `missing`.
+    /// Copies the values of the outgoing patch tokens [B, T', `width`] to every patch that is part of them [B, N,
+    /// `width`], as a dense task needs. Pruned patches get `missing`.
     ///
     /// # Errors
     /// [`Error::Shape`] when there are not B T' `width` values.
@@ -211,8 +214,8 @@ mod tests {
 
     #[test]
     fn patches_are_followed_through_fusing_pruning_and_idle_blocks() {
-        // Block 0 fuses patches 1 and 2 into 0; block 2 lists its tokens out of order, as two merged sets come, and
-        // prunes one; block 1 drops nothing and is not in the trace.
+        // Block 0 fuses patches 1 and 2 into 0. Block 1 drops nothing and is not in the trace. Block 2 prunes one
+        // token, and lists its tokens out of order, as ToMe does with its two sets.
         let first = block(0, 9, &[0, 3, 4, 5, 6, 7, 8], &[0, 0, 0, 1, 2, 3, 4, 5, 6]);
         let third = block(2, 7, &[6, 1, 0, 3], &[2, 1, 2, 3, PRUNED, 0, 0]);
         let provenance = Provenance::new(&trace(1, vec![first, third]), &plan([2, 0, 3])).unwrap();
@@ -266,7 +269,7 @@ mod tests {
             assert!(matches!(error, Error::Shape { .. }), "{error}");
             error.to_string()
         };
-        assert!(refused(1, vec![]).contains("asked for blocks"));
+        assert!(refused(1, vec![]).contains("request blocks"));
         assert!(refused(2, vec![good()]).contains("block 0"));
         assert!(refused(1, vec![good(), good()]).contains("in order"));
         let mut lost = good();

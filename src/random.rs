@@ -1,5 +1,5 @@
-//! Deterministic numbers by name: the same tensor name and seed give the same values here and in `scripts/goldens`,
-//! so that a golden output needs no committed weights.
+//! Random numbers that are determined by a name and a seed: the same tensor name and seed give the same values here and
+//! in `scripts/goldens`, so that golden outputs need no committed weights.
 
 const GAMMA: u64 = 0x9E37_79B9_7F4A_7C15;
 

@@ -1,35 +1,35 @@
-//! Times that can be compared: what is compared runs in turns, so that whatever else the machine does falls on all of it,
-//! and medians and quartiles are kept instead of means.
+//! Times that can be compared. The items to compare run in turns, so that other load on the machine affects all of them
+//! alike, and results are medians and quartiles instead of means.
 
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
 
-/// How often [`in_turns`] runs everything.
+/// How often [`in_turns`] runs every item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rounds {
-    /// Rounds that are not timed: the first compiles on some drivers.
+    /// Rounds before the timed ones: some drivers compile in the first round.
     pub warm_up: usize,
-    /// Timed rounds, however long they take.
+    /// The least number of timed rounds, which are run even past `limit`.
     pub least: usize,
-    /// Timed rounds, if there is time for them.
+    /// The largest number of timed rounds.
     pub most: usize,
-    /// After so long, the rounds that are not timed included, there is no next one.
+    /// No further round starts after this time, which includes the rounds that are not timed.
     pub limit: Duration,
 }
 
 impl Rounds {
-    /// One round to warm up and `count` that are timed.
+    /// One round to warm up and `count` timed rounds.
     pub fn exactly(count: usize) -> Self {
         Self { warm_up: 1, least: count, most: count, limit: Duration::MAX }
     }
 }
 
-/// Seconds that `run` takes for each of `items`: one after the other, round after round. For each item those of every
-/// round, in order.
+/// Seconds that `run` takes for each of `items`. Each round runs every item once, in order. The result holds, for each
+/// item, the times of all timed rounds in order.
 ///
 /// # Errors
-/// The first that `run` returns.
+/// The first error that `run` returns.
 pub fn in_turns<T>(items: &[T], rounds: Rounds, mut run: impl FnMut(&T) -> Result<()>) -> Result<Vec<Vec<f64>>> {
     let start = Instant::now();
     let mut seconds = vec![Vec::new(); items.len()];
@@ -48,14 +48,14 @@ pub fn in_turns<T>(items: &[T], rounds: Rounds, mut run: impl FnMut(&T) -> Resul
     Ok(seconds)
 }
 
-/// Where measured values lie.
+/// The distribution of measured values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
     sorted: Vec<f64>,
 }
 
 impl Distribution {
-    /// Of these values, in any order.
+    /// The distribution of `values`, which may be in any order.
     pub fn of(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -67,8 +67,8 @@ impl Distribution {
         self.sorted.len()
     }
 
-    /// The value that a share of `share` of all values does not exceed, between two of them interpolated; NaN where there
-    /// are none.
+    /// The value that a share of `share` (0 to 1) of all values does not exceed, interpolated between neighbours; NaN
+    /// when there are no values.
     pub fn quantile(&self, share: f64) -> f64 {
         let Some(last) = self.sorted.len().checked_sub(1) else { return f64::NAN };
         let at = share.clamp(0.0, 1.0) * last as f64;
@@ -81,38 +81,38 @@ impl Distribution {
         self.quantile(0.5)
     }
 
-    /// How far the quartiles are apart, as a share of the median: what tells a noisy machine.
+    /// The distance between the quartiles as a share of the median. It is large on a noisy machine.
     pub fn spread(&self) -> f64 {
         (self.quantile(0.75) - self.quantile(0.25)) / self.median()
     }
 }
 
-/// What condensing gains in time, against what it saves in work.
+/// The time that condensing gains, compared with the multiply-adds that it saves.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gain {
-    /// Time of the full model over that of the condensed one, in each round: what slows a machine down for longer than a
-    /// round cancels.
+    /// Time of the full model divided by that of the condensed one, in each round. A slowdown of the machine that lasts
+    /// longer than a round cancels.
     pub speedups: Distribution,
-    /// Multiply-adds of the full model over those of the condensed one.
+    /// Multiply-adds of the full model divided by those of the condensed one.
     pub ideal: f64,
 }
 
 impl Gain {
-    /// From the times of the full and of the condensed model in the same rounds, as [`in_turns`] returns them, and their
-    /// multiply-adds: of the network alone ([`Cost::network`](crate::cost::Cost::network)), so that what condensing itself
-    /// takes counts as a loss.
+    /// The gain from the times of the full and the condensed model in the same rounds, as [`in_turns`] returns them,
+    /// and from their multiply-adds. These should be those of the network alone
+    /// ([`Cost::network`](crate::cost::Cost::network)), so that the time that condensing itself takes counts as a loss.
     pub fn new(full: &[f64], condensed: &[f64], multiply_adds: [u64; 2]) -> Self {
         let speedups: Vec<f64> = full.iter().zip(condensed).map(|(full, condensed)| full / condensed).collect();
         let ideal = multiply_adds[0] as f64 / multiply_adds[1] as f64;
         Self { speedups: Distribution::of(&speedups), ideal }
     }
 
-    /// The median of the rounds.
+    /// The median speed-up over the rounds.
     pub fn speedup(&self) -> f64 {
         self.speedups.median()
     }
 
-    /// The realised share: how much of the ideal speed-up there is.
+    /// The realised share of the ideal speed-up.
     pub fn share(&self) -> f64 {
         self.speedup() / self.ideal
     }
@@ -133,7 +133,7 @@ mod tests {
         let times = in_turns(&["a", "b"], Rounds::exactly(2), run).unwrap();
         assert_eq!(order.borrow().as_str(), "ababab");
         assert!(times.len() == 2 && times.iter().all(|times| times.len() == 2 && times.iter().all(|&t| t >= 0.0)));
-        // Out of time from the start: only what has to be.
+        // The limit has passed at the start, so only the least number of rounds runs.
         let rounds = Rounds { warm_up: 0, least: 3, most: 100, limit: Duration::ZERO };
         assert_eq!(in_turns(&["c"], rounds, run).unwrap()[0].len(), 3);
         let failing = |_: &&str| Err(Error::config("test", "success", "failure"));

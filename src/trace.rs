@@ -1,4 +1,4 @@
-//! What a forward decided, block by block, as data and as a file.
+//! The decisions of a forward, block by block, in memory and as a file.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use safetensors::{Dtype, View};
 use crate::error::{Error, Result};
 use crate::file::write_whole;
 
-/// [`BlockTrace::assigned`] of a token that was dropped without being fused.
+/// The value in [`BlockTrace::assigned`] of a token that was dropped without being fused.
 pub const PRUNED: u32 = u32::MAX;
 
 /// A forward's outputs and decisions, for `images` images.
@@ -23,13 +23,14 @@ pub struct Trace {
     pub width: usize,
     /// Classes; 0 for a model without a head.
     pub classes: usize,
-    /// [B, classes]
+    /// Logits [B, classes].
     pub logits: Vec<f32>,
     /// Tokens after the final norm [B, T, D].
     pub features: Vec<f32>,
-    /// What a classifier sees of each image [B, P]: the class token after the final norm, or the mean of the patch tokens.
+    /// The classifier's input for each image [B, P], such as the class token after the final norm or the mean of the
+    /// patch tokens.
     pub pooled: Vec<f32>,
-    /// The blocks that condense, in order.
+    /// Decisions of the blocks that condense, in order.
     pub blocks: Vec<BlockTrace>,
 }
 
@@ -40,12 +41,12 @@ pub struct BlockTrace {
     pub block: usize,
     /// N, patch tokens that came in.
     pub patches: usize,
-    /// N - R
+    /// N - R, patch tokens that are kept.
     pub kept_count: usize,
-    /// Indices of kept tokens among those that came in, in the order in which they go on [B, N - R]: ascending, but for
-    /// ToMe, which has the rest of its first set before its second.
+    /// Indices of the kept tokens among those that came in [B, N - R], in the order in which they leave the block:
+    /// ascending, except with ToMe, which puts the rest of its first set before its second set.
     pub kept: Vec<u32>,
-    /// For every token that came in, the index of the outgoing token it is part of now, or [`PRUNED`] [B, N].
+    /// For every token that came in, the index of the outgoing token that it is now part of, or [`PRUNED`] [B, N].
     pub assigned: Vec<u32>,
     /// S [B, N]
     pub score: Vec<f32>,
@@ -55,7 +56,8 @@ pub struct BlockTrace {
 }
 
 impl BlockTrace {
-    /// From what the GPU wrote: kept then dropped indices [B, N], place among the kept [B, N], matches [B, R].
+    /// From the buffers that the GPU wrote: `order`, the kept and then the dropped indices [B, N]; `slot`, each token's
+    /// place among the kept ones [B, N]; `matches`, the target of each dropped token [B, R].
     pub(crate) fn new(block: usize, patches: usize, order: &[u32], slot: &[u32], matches: Option<&[u32]>) -> Self {
         let images = order.len() / patches.max(1);
         let kept_count = slot.iter().filter(|&&slot| slot != PRUNED).count() / images.max(1);
@@ -65,7 +67,7 @@ impl BlockTrace {
             let (kept, gone) = order.split_at(kept_count);
             trace.kept.extend_from_slice(kept);
             for (r, &token) in gone.iter().enumerate() {
-                // A dropped token's slot is PRUNED until it gets its match's.
+                // The slot of a dropped token is PRUNED. It is replaced by its match's slot here.
                 if let Some(matches) = matches {
                     let target = matches[image * dropped + r] as usize;
                     trace.assigned[image * patches + token as usize] = slot[image * patches + target];
@@ -95,12 +97,13 @@ impl Trace {
         }
     }
 
-    /// The trace file: `logits` [B, classes], `features` [B, T, D] and, where it was asked for, `pooled` [B, P] f32; for each block I that condenses
-    /// `block.I.kept` [B, N-R] u32, `block.I.assigned` [B, N] u32 (4294967295: pruned), `block.I.score` [B, N] f32 and,
-    /// where it was inspected, `block.I.connectivity` [B, N, N] f32.
+    /// Writes the trace as a safetensors file: `logits` [B, classes], `features` [B, T, D] and, if requested, `pooled`
+    /// [B, P], all f32. For each block I that condenses: `block.I.kept` [B, N-R] u32, `block.I.assigned` [B, N] u32
+    /// (4294967295 for a pruned token), `block.I.score` [B, N] f32 and, if inspected, `block.I.connectivity` [B, N, N]
+    /// f32.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be written; no partial file is left.
+    /// [`Error::File`] when the file cannot be written. No partial file is left.
     pub fn save(&self, path: &Path) -> Result<()> {
         let b = self.images;
         let mut tensors =
@@ -129,7 +132,7 @@ impl Trace {
     }
 }
 
-/// A tensor as safetensors wants to see it.
+/// A tensor in the form that safetensors serialises.
 struct Tensor<'a> {
     dtype: Dtype,
     shape: Vec<usize>,
@@ -170,7 +173,7 @@ mod tests {
 
     #[test]
     fn assigned_tells_where_every_token_went() {
-        // Five tokens; 0, 2, 4 stay, 1 goes into 4 and 3 into 0.
+        // Five tokens. 0, 2 and 4 are kept, 1 is fused into 4, and 3 into 0.
         let (order, slot) = ([0, 2, 4, 1, 3], [0, PRUNED, 1, PRUNED, 2]);
         let fused = BlockTrace::new(3, 5, &order, &slot, Some(&[4, 0]));
         assert_eq!((fused.kept, fused.assigned), (vec![0, 2, 4], vec![0, 2, 1, 0, 2]));
