@@ -1,5 +1,5 @@
-//! From queries, keys and values to attention's output, and where a condensation gets W and dominance from. Everything
-//! that depends on how attention runs is here.
+//! Attention: from queries, keys and values to its output, and the W and dominance that a condensation needs.
+//! Everything that depends on the route of attention is here.
 
 use super::{Forward, Tokens};
 use crate::error::Result;
@@ -15,7 +15,7 @@ mod route;
 
 pub(crate) use route::{check, fastest};
 
-/// Numbers that several kernels take alike.
+/// Parameters that several kernels have in common.
 struct Shape {
     images: u32,
     tokens: u32,
@@ -43,7 +43,7 @@ impl Shape {
     }
 }
 
-/// The types of `qkv` and `normed`; logits and probabilities are f32.
+/// The types of `qkv` and `normed`. Logits and probabilities are f32.
 fn types(forward: &Forward<'_>) -> Types {
     Types::new(forward.precision(), forward.precision())
 }
@@ -106,7 +106,7 @@ fn fused_call(shape: &Shape, types: Types, proportional: bool) -> fused::Call {
     fused::Call { params, types, proportional }
 }
 
-/// The way of the fused kernel that `attention` runs for `call`.
+/// The way of the fused kernel for `call` on the route `attention`.
 fn fused_way(context: &Context, attention: Attention, call: &fused::Call) -> Result<&'static Way<fused::Call>> {
     match attention {
         Attention::Cooperative => ways::require(context, fused::cooperative(), call),
@@ -132,7 +132,7 @@ fn record_fused(recorder: &mut Recorder<'_>, forward: &Forward<'_>, tokens: &Tok
     fused::record(recorder, way, call, bindings)
 }
 
-/// Records D [B, N], while `qkv` and sizes are still those of [`record`].
+/// Records dominance D [B, N]. `qkv` and sizes must still be those that [`record`] used.
 pub(super) fn record_dominance(
     recorder: &mut Recorder<'_>,
     forward: &Forward<'_>,
@@ -155,9 +155,9 @@ pub(super) fn record_dominance(
     }
 }
 
-/// Records W [B, N, N] of the `attention` metric and D [B, N], while `qkv` and sizes are still those of [`record`]; from
-/// stored probabilities or by matrices also the sums of the columns of W [B, strips, N]. Returns in how many strips it
-/// did that, if it did. W and sums lie as `layout` says.
+/// Records W [B, N, N] of the `attention` metric and dominance D [B, N]. `qkv` and sizes must still be those that
+/// [`record`] used. From stored probabilities and by cooperative matrices, also records the sums of the columns of W
+/// [B, strips, N] and returns the number of strips; otherwise returns `None`. W and the sums have the given layout.
 pub(super) fn record_connectivity(
     recorder: &mut Recorder<'_>,
     forward: &Forward<'_>,
@@ -206,7 +206,7 @@ pub(super) fn record_connectivity(
     }
 }
 
-/// The call that makes W and dominance by cooperative matrices.
+/// The call that computes W and dominance by cooperative matrices.
 fn mean_by_matrices(
     shape: &Shape,
     types: Types,
@@ -230,7 +230,7 @@ fn mean_by_matrices(
     attention_mean::cooperative::Call { params, types, proportional }
 }
 
-/// The call that makes the mean over heads of P[:, :, queries, E:].
+/// The call that computes the mean over heads of P[:, :, queries, E:].
 fn mean_call(
     shape: &Shape,
     precision: Precision,

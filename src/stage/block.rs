@@ -1,4 +1,4 @@
-//! A transformer block's two halves; condensing comes between them.
+//! The two halves of a transformer block. Condensing comes between them.
 
 use super::{Forward, Tokens, attention};
 use crate::config::VitConfig;
@@ -9,7 +9,8 @@ use crate::kernels::linear::{self, Epilogue, Residual};
 use crate::ways;
 use crate::weights::{BlockWeights, Linear, Norm};
 
-/// Records x += proj(attention(norm1(x))). Leaves the keys in `qkv`, and what W and dominance are made of.
+/// Records x += proj(attention(norm1(x))). The keys remain in `qkv`, and so do the inputs of W and dominance in their
+/// buffers.
 pub(super) fn record_attention(
     recorder: &mut Recorder<'_>,
     forward: &Forward<'_>,
@@ -27,8 +28,9 @@ pub(super) fn record_attention(
     record_linear(recorder, tokens.all(), &weights.proj, Output::RESIDUAL, &workspace.normed, &tokens.stream)
 }
 
-/// Records x += fc2(act(fc1(norm2(x)))). Tokens that a fusion left among dropped ones lie next to each other afterwards, in
-/// the other buffer: every one of them is read and written here anyhow.
+/// Records x += fc2(act(fc1(norm2(x)))). If a fuse left the tokens between dropped ones, the result is written to the
+/// other buffer with the tokens next to each other. This costs nothing extra, since every token is read and written
+/// here anyway.
 pub(super) fn record_mlp(
     recorder: &mut Recorder<'_>,
     forward: &Forward<'_>,
@@ -50,12 +52,12 @@ pub(super) fn record_mlp(
     Ok(Tokens { stream: moved.clone(), rows: None, ..tokens })
 }
 
-/// What a norm is made of, and for.
+/// The input and output of a layer norm.
 pub(super) struct Normed<'a> {
     pub(super) rows: usize,
     /// How the result is stored.
     pub(super) precision: Precision,
-    /// The row of the input that each row of the result is made of; `None` where they are the same.
+    /// The row of the input for each row of the result; `None` if both have the same rows.
     pub(super) gathered: Option<&'a wgpu::Buffer>,
 }
 
@@ -76,17 +78,17 @@ pub(super) fn record_norm(
     layer_norm::record(recorder, way, call, bindings)
 }
 
-/// What becomes of a dense layer's products.
+/// How the products of a dense layer are stored.
 #[derive(Clone, Copy)]
 pub(super) struct Output<'a> {
     epilogue: Epilogue,
     precision: Precision,
-    /// What [`Epilogue::Gather`] adds to.
+    /// The tokens to which [`Epilogue::Gather`] adds.
     residual: Option<Residual<'a>>,
 }
 
 impl<'a> Output<'a> {
-    /// Added to the residual stream, which is f32 always: what is added there is small beside it.
+    /// Added to the residual stream. The stream is always f32, since each addend is small compared with it.
     const RESIDUAL: Self = Self::stored(Epilogue::Accumulate, Precision::F32);
     /// Stored in f32.
     pub(super) const PLAIN: Self = Self::stored(Epilogue::Store, Precision::F32);
@@ -95,13 +97,14 @@ impl<'a> Output<'a> {
         Self { epilogue, precision, residual: None }
     }
 
-    /// Added to tokens of the stream that lie elsewhere.
+    /// Added to tokens that lie in another buffer or in other rows.
     fn onto(residual: Residual<'a>) -> Self {
         Self { epilogue: Epilogue::Gather, precision: Precision::F32, residual: Some(residual) }
     }
 }
 
-/// Records `layer` on x [rows, inner], stored as the layer's weights are, into y [rows, columns rounded up to 4].
+/// Records `layer` on x [rows, inner], stored in the precision of the layer's weights, into y [rows, columns rounded up
+/// to 4].
 pub(super) fn record_linear(
     recorder: &mut Recorder<'_>,
     rows: usize,

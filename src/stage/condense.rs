@@ -1,5 +1,5 @@
-//! Between attention and MLP: which tokens go, and into which they are fused. In order: the reducer's score, selection,
-//! matching, fusion. Reducers differ in what [`decide`] returns; the rest they share.
+//! Condensing, between attention and MLP: which tokens are dropped, and into which they are fused. The steps are the
+//! reducer's score, selection, matching and fusion. Reducers differ only in what [`decide`] records and returns.
 
 use super::attention;
 use super::{Forward, Tokens};
@@ -32,30 +32,30 @@ struct Step<'a> {
     selection: &'a Selection,
 }
 
-/// What is left to do once tokens have scores.
+/// The steps that follow when tokens have scores.
 struct Decision<'a> {
-    /// The order in which the kept tokens go on; `None` where they are selected already.
+    /// The order in which kept tokens leave the block; `None` if they have been selected already.
     listing: Option<Listing>,
-    /// Where the dropped tokens go.
+    /// The tokens into which dropped tokens are fused.
     matching: Matching<'a>,
-    /// How the members of a group count.
+    /// How the members of a fused token are weighted.
     fusion: Fusion,
-    /// W, where there is one.
+    /// W, if it was computed.
     connectivity: Option<&'a wgpu::Buffer>,
 }
 
-/// Where dropped tokens go.
+/// The token into which each dropped token is fused.
 enum Matching<'a> {
-    /// Nowhere.
+    /// None: dropped tokens are pruned.
     None,
-    /// To the kept candidate with the largest element in the token's row of what `chain` makes of `matrix` [B, N, N],
-    /// which lies as `layout` says.
+    /// The kept candidate with the largest element in the token's row of the matrix that `chain` gives for `matrix` [B,
+    /// N, N], which has the given layout.
     Row { matrix: &'a wgpu::Buffer, layout: Layout, chain: Chain, candidates: Candidates },
-    /// All to the kept token of the lowest score.
+    /// The kept token with the lowest score, for all dropped tokens.
     LowestScore,
 }
 
-/// Records the condensation of one block. Tokens that go on stay where they are, among those that were dropped, until the
+/// Records the condensation of one block. Kept tokens stay at their rows, between those of dropped tokens, until the
 /// MLP's residual moves them together ([`super::block::record_mlp`]).
 pub(super) fn record(
     recorder: &mut Recorder<'_>,
@@ -83,20 +83,20 @@ pub(super) fn record(
     Ok(Tokens { sizes, rows, patches, ..tokens })
 }
 
-/// Records the score by the reducer, and says what follows from it.
+/// Records the reducer's score, and returns the steps that follow.
 fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     match step.condensation.reducer {
         Reducer::Connectivity => connected::decide(recorder, step),
         Reducer::Tome => baselines::tome(recorder, step),
         Reducer::Evit => baselines::evit(recorder, step),
         Reducer::Prune => baselines::prune(recorder, step),
-        // Its score was made when the session was.
+        // Its score was uploaded when the session opened.
         Reducer::Random { .. } => Ok(Decision::PRUNE),
     }
 }
 
 impl Decision<'_> {
-    /// Dropped tokens vanish, kept ones stay as they are.
+    /// Dropped tokens are pruned; kept ones do not change.
     const PRUNE: Self =
         Self { listing: Some(Listing::Ascending), matching: Matching::None, fusion: Fusion::None, connectivity: None };
 }
@@ -106,7 +106,7 @@ impl Step<'_> {
         self.tokens.images as u32
     }
 
-    /// Records D.
+    /// Records dominance D.
     fn dominance(&self, recorder: &mut Recorder<'_>, result: &wgpu::Buffer) -> Result<()> {
         attention::record_dominance(recorder, self.forward, self.tokens, result)
     }
@@ -135,7 +135,7 @@ impl Step<'_> {
             images: self.images(),
             tokens: self.tokens.count() as u32,
             prefix: config.prefix() as u32,
-            // A token is its one key.
+            // A token counts as a single key.
             heads: 1,
             row4: width4,
             key_offset4: 0,
@@ -154,7 +154,7 @@ impl Step<'_> {
         let context = recorder.context();
         let CondenseBuffers { keys, cosine, .. } = self.buffers;
         let (patches, width) = (self.tokens.patches, params.head4 as usize * 4);
-        // Unit keys are stored as the products of them are made.
+        // Unit keys are stored in the type that the way of their products reads.
         let (way, products) = cosines::way(context, [self.tokens.images, patches, width], self.forward.precision())?;
         let call = key_mean::Call { params, types: Types::new(input, products.types.input) };
         let bindings = key_mean::Bindings { qkv: x, keys };
@@ -163,7 +163,7 @@ impl Step<'_> {
         query_key::record(recorder, way, products, bindings)
     }
 
-    /// Records which tokens stay.
+    /// Records the selection of the kept tokens.
     fn select(&self, recorder: &mut Recorder<'_>, listing: Listing) -> Result<()> {
         let Selection { patches, dropped, score, order, slot, .. } = self.selection;
         let params = top_k::Params::new(*patches, patches - dropped);
@@ -172,7 +172,7 @@ impl Step<'_> {
         top_k::record(recorder, way, call, top_k::Bindings { score, order, slot })
     }
 
-    /// Records which kept token each dropped one goes to, and the weights that fusion needs.
+    /// Records the kept token into which each dropped one is fused, and the weights that the fusion needs.
     fn assign(&self, recorder: &mut Recorder<'_>, decision: &Decision<'_>) -> Result<()> {
         let Selection { patches, dropped, score, order, slot, assigned, .. } = self.selection;
         let CondenseBuffers { rows, connection, diagonal, .. } = self.buffers;
@@ -213,7 +213,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Records what the tokens that go on become, where they lie, and their sizes.
+    /// Records the fusion: the remaining tokens, the rows at which they lie, and their sizes.
     fn fuse(&self, recorder: &mut Recorder<'_>, fusion: Fusion, fused_sizes: &wgpu::Buffer) -> Result<()> {
         let config = self.forward.config();
         let params = fuse::Params {

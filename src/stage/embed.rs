@@ -1,4 +1,4 @@
-//! From pixels to the first tokens.
+//! The first stage: from pixels to tokens.
 
 use super::block::{Normed, Output, record_linear, record_norm};
 use super::{Forward, Tokens};
@@ -8,8 +8,8 @@ use crate::kernels::{assemble, convolve, patchify};
 use crate::plan::Convolution;
 use crate::ways;
 
-/// Records the stem where there is one, patches, their projection, the tokens with position and prefix, and their norm where
-/// the model has one before its blocks.
+/// Records the stem (if there is one), the patches, their projection, the tokens with positions and prefix, and the
+/// norm before the blocks (if the model has one).
 pub(super) fn record(recorder: &mut Recorder<'_>, forward: &Forward<'_>) -> Result<Tokens> {
     let (config, workspace, weights) = (forward.config(), forward.workspace, forward.weights);
     let tokens = forward.first_tokens();
@@ -49,8 +49,8 @@ pub(super) fn record(recorder: &mut Recorder<'_>, forward: &Forward<'_>) -> Resu
     Ok(Tokens { stream: to.clone(), ..tokens })
 }
 
-/// Records the convolutions of the stem. Returns what patches are cut from, the input or what an odd number of layers leaves
-/// in `stem`, and its height and width in pixels.
+/// Records the convolutions of the stem. Returns the buffer that patches are cut from, which is the input or (as the
+/// number of layers is odd) `stem`, and its height and width in pixels.
 fn record_stem<'a>(recorder: &mut Recorder<'_>, forward: &Forward<'a>) -> Result<(&'a wgpu::Buffer, [usize; 2])> {
     let workspace = forward.workspace;
     let (mut from, mut to, mut size) = (&workspace.pixels, &workspace.stem, forward.config().image);

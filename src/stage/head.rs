@@ -1,4 +1,4 @@
-//! From the last tokens to features, what is pooled of them, and logits.
+//! The last stage: from tokens to features, pooled features and logits.
 
 use super::block::{Normed, Output, record_linear, record_norm};
 use super::{Forward, Tokens};
@@ -8,8 +8,9 @@ use crate::gpu::{Precision, Recorder};
 use crate::kernels::{pool, token_max, trim};
 use crate::weights::Linear;
 
-/// Records the final norm, pooling and the classifier. Returns the buffers that hold the features [B, T, D], which are tokens
-/// after the final norm or, where the norm comes after pooling, the tokens themselves, and what is pooled of them [B, P].
+/// Records the final norm, pooling and the classifier. Returns the buffers of the features [B, T, D] and of the pooled
+/// features [B, P]. Features are tokens after the final norm or, if the norm comes after pooling, the tokens
+/// themselves.
 pub(super) fn record(
     recorder: &mut Recorder<'_>,
     forward: &Forward<'_>,
@@ -54,8 +55,8 @@ pub(super) fn record(
     Ok((features.clone(), pooled.clone()))
 }
 
-/// Records the auxiliary classifier on every token, the prefix too (they lie in between), and adds half of the largest
-/// logits of the patch tokens.
+/// Records the auxiliary classifier on every token, prefix included since its rows lie between those of patch tokens,
+/// and adds half of the largest logits of the patch tokens.
 fn record_token_max(
     recorder: &mut Recorder<'_>,
     forward: &Forward<'_>,
@@ -66,7 +67,8 @@ fn record_token_max(
     let workspace = forward.workspace;
     let classified = match auxiliary.precision {
         Precision::F32 => features,
-        // The same tokens once more, as that layer reads them. The hidden layer's buffer is free by now.
+        // The same normed tokens again, in the precision that this layer reads. The hidden layer's buffer is free at
+        // this point.
         precision => {
             let normed = Normed { rows: tokens.all(), precision, gathered: None };
             let (config, norm) = (forward.config(), &forward.weights.norm);
@@ -79,7 +81,7 @@ fn record_token_max(
         images: forward.images as u32,
         tokens: tokens.count() as u32,
         prefix: forward.config().prefix() as u32,
-        // Padding columns are 0 in both, and stay so.
+        // Padding columns are 0 in both buffers, and remain 0.
         classes: forward.config().classes.next_multiple_of(4) as u32,
         share: 0.5,
     };

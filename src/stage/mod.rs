@@ -1,6 +1,6 @@
-//! A forward, recorded stage by stage in the order that the data flows: pixels to tokens ([`embed`]), then in every block
-//! attention ([`attention`], [`block`]), condensing between attention and MLP ([`condense`]) and the MLP, then the [`head`].
-//! A stage is handed [`Tokens`] and hands them on.
+//! A forward, recorded stage by stage in the order in which the data flows: pixels to tokens ([`embed`]); in every
+//! block attention ([`attention`], [`block`]), condensing ([`condense`]) and the MLP; then the [`head`]. Each stage
+//! takes [`Tokens`] and returns them.
 
 use crate::condensation::Condensation;
 use crate::config::VitConfig;
@@ -19,26 +19,26 @@ mod head;
 
 pub use condense::connectivity_matrix;
 
-/// What every stage of a forward works with. Nothing of it changes while the forward is recorded.
+/// The data that every stage of a forward uses. It does not change while the forward is recorded.
 pub(crate) struct Forward<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) weights: &'a VitWeights,
     pub(crate) workspace: &'a Workspace,
     /// Images in one run.
     pub(crate) images: usize,
-    /// Whether every block's W is kept.
+    /// Whether the W of every block that condenses is kept.
     pub(crate) inspect: bool,
 }
 
-/// Tokens on their way from one stage to the next. Cloning shares the buffers.
+/// The tokens that one stage hands to the next. A clone refers to the same buffers.
 #[derive(Clone)]
 pub(crate) struct Tokens {
-    /// The residual stream: rows of D numbers in f32.
+    /// The residual stream: rows of D elements in f32.
     pub(crate) stream: wgpu::Buffer,
-    /// How many patches each token stands for [B, T].
+    /// Number of patches that each token stands for [B, T].
     pub(crate) sizes: wgpu::Buffer,
-    /// The rows of the stream at which the tokens lie [B, T], among those of dropped tokens; `None` where they lie next to
-    /// each other.
+    /// The rows of the stream that hold the tokens [B, T], between rows of dropped tokens; `None` when the tokens lie
+    /// next to each other.
     pub(crate) rows: Option<wgpu::Buffer>,
     /// B
     pub(crate) images: usize,
@@ -54,19 +54,19 @@ impl Tokens {
         self.prefix + self.patches
     }
 
-    /// Rows of all images together.
+    /// B T, rows of all images together.
     pub(crate) fn all(&self) -> usize {
         self.images * self.count()
     }
 }
 
-/// What a recorded forward leaves.
+/// The buffers that hold the results of a recorded forward.
 pub(crate) struct Outputs {
-    /// Tokens after the final norm, or before it where the norm comes after pooling [B, T, D].
+    /// Tokens after the final norm, or, if the norm comes after pooling, before it [B, T, D].
     pub(crate) features: wgpu::Buffer,
-    /// What a classifier sees [B, P].
+    /// The classifier's input [B, P].
     pub(crate) pooled: wgpu::Buffer,
-    /// What every block that condenses decided.
+    /// The decisions of every block that condenses.
     pub(crate) selections: Vec<Selection>,
 }
 
@@ -80,7 +80,7 @@ impl<'a> Forward<'a> {
         self.weights.precision
     }
 
-    /// The tokens of the first block, before anything is in them.
+    /// The tokens of the first block, before their buffers are filled.
     pub(crate) fn first_tokens(&self) -> Tokens {
         let (config, workspace) = (self.config(), self.workspace);
         Tokens {
@@ -93,12 +93,12 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Whether ln(size) of a key counts in its logits.
+    /// Whether ln(size) of each key's token is added to its logits.
     pub(crate) fn is_proportional(&self) -> bool {
         self.plan.condensation.as_ref().is_some_and(|condensation| condensation.proportional_attention)
     }
 
-    /// How the W of `patches` patch tokens lies.
+    /// The layout of W for `patches` patch tokens.
     pub(crate) fn layout_of_w(&self, patches: usize) -> Layout {
         let pads = |condensation: &Condensation| self.plan.pads(condensation) && !self.inspect;
         match self.plan.condensation.as_ref().is_some_and(pads) {

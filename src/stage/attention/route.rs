@@ -1,5 +1,5 @@
-//! Which route of attention a session takes: remembered, found by a short search, or the first by rank of those whose kernels
-//! are verified.
+//! The route of attention that a session takes: a remembered one, one found by a short search, or the first by rank
+//! whose kernels are verified.
 
 use std::time::{Duration, Instant};
 
@@ -15,15 +15,16 @@ use crate::ways;
 use crate::weights::VitWeights;
 use crate::workspace::Workspace;
 
-/// How long one search may take before it tries no further route: most of it is compiling kernels, once for each device.
+/// Time after which a search tries no further route. Most of it is the compilation of kernels, once on each device.
 const BUDGET: Duration = Duration::from_secs(5);
 
-/// The most images that a search runs: enough to fill a device, few enough to be over soon.
+/// The most images that a search runs: enough to fill a device, and few enough to finish soon.
 const MOST_IMAGES: usize = 8;
 
-/// The routes that are worth trying on `context`'s device, the one first that was fastest at DeiT's shapes: on an H200, or on
-/// llvmpipe where loads are dear. Octets share what a CPU loads, and win there; on an H200 they were slower than the plain
-/// kernels, and took the driver 25 seconds to compile.
+/// The routes that are worth trying on `context`'s device, fastest first. The order was measured at DeiT's shapes, on
+/// an H200 and, for devices where loads are dear, on llvmpipe. There the `octets` way of the fused kernel is fastest,
+/// since eight threads use one load. On an H200 it was slower than the plain kernels, and the driver took 25 seconds to
+/// compile it.
 fn routes(context: &Context) -> &'static [Attention] {
     match context.traits().loads_are_dear {
         true => &[Attention::Fused, Attention::Stored],
@@ -48,8 +49,8 @@ pub(crate) fn check(context: &Context, config: &VitConfig, precision: Precision,
     Ok(())
 }
 
-/// The route for sessions of `batch` images under `plan`: remembered, or found by a search where `context` tunes, or the
-/// first by rank.
+/// The route for sessions of `batch` images under `plan`: the remembered one; or else, if `context` tunes, the one that
+/// a search finds; or else the first by rank.
 pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batch: usize, inspect: bool) -> Attention {
     let wanted = Wanted { context, plan, precision: weights.precision, inspect };
     let default = routes(context).iter().copied().find(|&route| wanted.is_right(route)).unwrap_or_default();
@@ -67,7 +68,7 @@ pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batc
     let start = Instant::now();
     let right: Vec<Attention> = routes(context).iter().copied().filter(|&route| wanted.is_right(route)).collect();
     let seconds = |attention| match start.elapsed() > BUDGET && attention != default {
-        // Not tried.
+        // Past the budget, a route is not tried.
         true => Ok(f64::INFINITY),
         false => probe.seconds(attention),
     };
@@ -76,7 +77,7 @@ pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batc
     best
 }
 
-/// What attention is for.
+/// The session that attention is chosen for.
 struct Wanted<'a> {
     context: &'a Context,
     plan: &'a Plan,
@@ -85,8 +86,8 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether this device and this model can run it so, and its kernels are verified, for the tokens of every block. Stored
-    /// probabilities have a fallback for each of their kernels.
+    /// Whether this device and this model can run the route, and its kernels are verified for the tokens of every
+    /// block. The stored route needs no verification, since each of its kernels has a fallback.
     fn is_right(&self, attention: Attention) -> bool {
         if check(self.context, &self.plan.config, self.precision, attention).is_err() {
             return false;
@@ -103,8 +104,8 @@ impl Wanted<'_> {
         block.dropped > 0 && Takes::of(self.plan) == Takes::Connectivity
     }
 
-    /// Whether attention itself is right. Where loads are dear the plain fused kernel is not worth it: its barriers cost more
-    /// than it saves.
+    /// Whether the way of the fused kernel is verified. If loads are dear, only the `octets` way counts, since the
+    /// barriers of the plain fused kernel cost more than it saves.
     fn mixes(&self, attention: Attention, block: BlockPlan) -> bool {
         let types = Types::new(self.precision, self.precision);
         let call = fused_call(&self.shape(block), types, self.proportional());
@@ -112,7 +113,8 @@ impl Wanted<'_> {
         way.is_ok_and(|way| !self.context.traits().loads_are_dear || Some(way) == fused::octets())
     }
 
-    /// Whether the kernels are verified that make W beside attention. Those of other routes have a fallback.
+    /// Whether the kernels that compute W on this route are verified. The kernels of routes other than the cooperative
+    /// one have a fallback.
     fn connects(&self, attention: Attention, block: BlockPlan) -> bool {
         if !self.takes_connectivity(block) {
             return true;
@@ -135,7 +137,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// Sizes of one image's attention in `block`.
+    /// The sizes of one image's attention in `block`.
     fn shape(&self, block: BlockPlan) -> Shape {
         let config = &self.plan.config;
         let (tokens, head) = (config.prefix() + block.patches, config.head_width());
@@ -152,7 +154,7 @@ impl Wanted<'_> {
     }
 }
 
-/// What a condensation takes from attention.
+/// The results of attention that a condensation reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Takes {
     Nothing,
@@ -170,7 +172,7 @@ impl Takes {
     }
 }
 
-/// One block's attention, and what the plan's condensation takes from it.
+/// The attention of one block, with the results that the plan's condensation reads, for measuring a route.
 struct Probe<'a> {
     context: &'a Context,
     weights: &'a VitWeights,
@@ -181,10 +183,11 @@ struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Of the first block that condenses, which is the one with the most tokens of those that do; else of the first.
+    /// Measures the first block that condenses, which has the most tokens of all that do; in a full model, the first
+    /// block.
     fn new(context: &'a Context, weights: &'a VitWeights, plan: &'a Plan, batch: usize) -> Self {
         let condensing = plan.blocks.iter().position(|block| block.dropped > 0);
-        // Powers of two, so that few batches need a search of their own.
+        // Powers of two, so that few batch sizes need a separate search.
         let images = 1 << batch.clamp(1, MOST_IMAGES).ilog2();
         Self { context, weights, plan, images, block: condensing.unwrap_or(0), takes: Takes::of(plan) }
     }
@@ -202,7 +205,7 @@ impl<'a> Probe<'a> {
         format!("attention {images} {tokens} {heads} {head} {precision} {:?}{biased}", self.takes)
     }
 
-    /// Time of it, done by `attention`.
+    /// Seconds that this attention takes on the route `attention`.
     fn seconds(&self, attention: Attention) -> Result<f64> {
         let plan = self.plan.clone().with_attention(attention);
         let images = plan.chunk(self.images, self.context.max_binding())?;
@@ -210,7 +213,7 @@ impl<'a> Probe<'a> {
         let forward = Forward { plan: &plan, weights: self.weights, workspace: &workspace, images, inspect: false };
         let tokens = Tokens { patches: self.patches(), ..forward.first_tokens() };
         let seconds = ways::seconds_of(self.context, |recorder| self.record(recorder, &forward, &tokens))?;
-        // Fewer images where more do not fit one binding: then it runs more often.
+        // If fewer images fit one binding, a session runs this more often.
         Ok(seconds * self.images as f64 / images as f64)
     }
 

@@ -1,5 +1,5 @@
-//! The reducers that connectivity is measured against, on the same kernels: see
-//! [`Reducer`](crate::condensation::Reducer) for what each does and where it comes from.
+//! The reducers with which connectivity is compared, on the same kernels. [`Reducer`](crate::condensation::Reducer)
+//! describes each and names its source.
 
 use super::{Decision, Matching, Step};
 use crate::condensation::Chain;
@@ -16,7 +16,8 @@ use crate::workspace::Selection;
 /// Bipartite soft matching.
 pub(super) fn tome<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     step.key_cosine(recorder)?;
-    // Sets alternate over all tokens: patch tokens of the first are those with an even place behind the prefix.
+    // The two sets alternate over all tokens, the prefix included. `first` is the parity of the patch tokens of the
+    // first set.
     let first = step.forward.config().prefix() as u32 % 2;
     let params = bipartite::Params { images: step.images(), patches: step.selection.patches as u32, first };
     let (cosine, layout) = (&step.buffers.cosine, Layout::packed(step.selection.patches));
@@ -34,19 +35,19 @@ pub(super) fn tome<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<D
     })
 }
 
-/// The most attended stay, the rest become one.
+/// EViT: the tokens with the most class attention are kept, and the others are fused into one.
 pub(super) fn evit<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     step.dominance(recorder, &step.selection.score)?;
     Ok(Decision { matching: Matching::LowestScore, fusion: Fusion::Sum, ..Decision::PRUNE })
 }
 
-/// The most attended stay.
+/// The tokens with the most class attention are kept.
 pub(super) fn prune<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     step.dominance(recorder, &step.selection.score)?;
     Ok(Decision::PRUNE)
 }
 
-/// Scores [B, N] that nothing in the input decides: by seed and block, the same for every image, so that results do not
+/// Random scores [B, N], which depend only on seed and block. They are the same for every image, so that results do not
 /// depend on how images are batched.
 pub(super) fn random_score(context: &Context, selection: &Selection, seed: u64, images: usize) -> Result<wgpu::Buffer> {
     let name = format!("block.{}.random", selection.block);

@@ -1,4 +1,5 @@
-//! Connectivity-based condensation (TC-ViT): W by the metric, C's mean and dominance in the score, matches by C.
+//! Connectivity-based condensation (TC-ViT): W by the metric, a score from dominance and the mean of C or from cosines,
+//! and matches by C.
 
 use super::{Decision, Matching, Step, attention, dense};
 use crate::condensation::{Chain, Condensation, Mean, Method, Metric, Path, Score, Weights};
@@ -13,10 +14,10 @@ use crate::kernels::top_k::Listing;
 use crate::kernels::{score, softmax, uniqueness};
 use crate::ways;
 
-/// Cosines are divided by this before the row softmax that makes W of them.
+/// Cosines are divided by this before the row softmax that turns them into W.
 const TEMPERATURE: f32 = 0.1;
 
-/// Records W where it is needed, and the score.
+/// Records W, if it is needed, and the score.
 pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<Decision<'a>> {
     let (condensation, buffers) = (step.condensation, step.buffers);
     let mut summed = None;
@@ -34,7 +35,7 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
         }
     }
     if let Score::Uniqueness { exponent, size_exponent } = condensation.score {
-        // Before the cosines become W, which happens in place.
+        // Recorded before W overwrites the cosines.
         let params = uniqueness::Params {
             patches: step.tokens.patches as u32,
             prefix: step.forward.config().prefix() as u32,
@@ -60,12 +61,12 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
         (None, _) => (&buffers.cosine, Chain::IDENTITY),
         (Some(w), Path::Dense) => {
             let size = (step.tokens.images, step.tokens.patches);
-            // C is there as a whole: a row of it is a row of this matrix.
+            // All of C has been computed, so its rows are rows of this matrix.
             (dense::record(recorder, size, &buffers.dense, w, chain)?, Chain::IDENTITY)
         }
         (Some(w), Path::Thin) => (w, chain),
     };
-    // What is summed is W, not the C that the dense path makes of it.
+    // The sums are those of W, which are of no use when the dense path has computed C.
     let summed = summed.filter(|_| condensation.path == Path::Thin);
     let selected = record_score(recorder, step, (matrix, chain, layout), summed)?;
     let fusion = match condensation.weights {
@@ -81,7 +82,8 @@ pub(super) fn decide<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result
     Ok(Decision { listing, matching, fusion, connectivity: w })
 }
 
-/// Whether all that C is for is the largest element of a row, and C the softmax of cosines: the cosines tell as well.
+/// Whether C is only used to find the largest element of each row, and C is the row softmax of cosines. The largest
+/// cosine is at the same place, so W need not be computed.
 fn matches_by_cosine(condensation: &Condensation) -> bool {
     matches!(condensation.metric, Metric::KeyCosine | Metric::Cosine)
         && (condensation.order, condensation.method) == (1, Method::PowerSum)
@@ -89,7 +91,7 @@ fn matches_by_cosine(condensation: &Condensation) -> bool {
         && !condensation.uses_connectivity_score()
 }
 
-/// Records W by the metric, unless it is there already, and returns where it is.
+/// Records W by the metric, unless it has been recorded with attention, and returns its buffer.
 fn record_connectivity<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Result<&'a wgpu::Buffer> {
     let (config, buffers) = (step.forward.config(), step.buffers);
     let own = &buffers.connectivity;
@@ -112,7 +114,7 @@ fn record_connectivity<'a>(recorder: &mut Recorder<'_>, step: &Step<'a>) -> Resu
     }
 }
 
-/// Records what tokens after attention's residual have to do with each other.
+/// Records the similarity of tokens to each other, taken after attention's residual is added.
 fn record_similarity(recorder: &mut Recorder<'_>, step: &Step<'_>, kind: Kind, y: &wgpu::Buffer) -> Result<()> {
     let config = step.forward.config();
     let params = similarity::Params {
@@ -130,8 +132,8 @@ fn record_row_softmax(recorder: &mut Recorder<'_>, step: &Step<'_>, scale: f32, 
     softmax::record(recorder, ways::choose(recorder.context(), &call)?, call, softmax::Bindings { x })
 }
 
-/// Records the score from c and D with the selection by it, unless a score is there already. Returns whether it did. With
-/// `summed` the sums of the columns of `matrix` are there, in so many strips.
+/// Records the score from c and D and the selection by it, unless a score has been recorded already. Returns whether it
+/// did. If `summed` is given, the buffer `column_sums` holds the sums of the columns of `matrix` over that many strips.
 fn record_score(
     recorder: &mut Recorder<'_>,
     step: &Step<'_>,
@@ -146,7 +148,7 @@ fn record_score(
     let mut column_sums = &buffers.column_sums;
     match summed {
         Some(strips) => params.strips = strips as u32,
-        // Every row is a strip of its own.
+        // Each row is a strip, so the matrix itself serves as the sums.
         None => (column_sums, params.strips) = (matrix, params.patches),
     }
     let source = match (chain.order, chain.newton_steps, condensation.mean) {

@@ -1,4 +1,5 @@
-//! All of C: the power sum by repeated squaring, Newton by matrix products. For inspecting C, for pictures of
+//! All of C: the power sum by repeated squaring, Newton's iteration by matrix products. For inspecting C, for pictures
+//! of |I - a W|, and to verify the thin path. The scales are those of `condense/connectivity.wgsl`.
 //! |I - a W|, and as the check that the thin path is right. Scales are those of `condense/connectivity.wgsl`.
 
 use crate::condensation::Chain;
@@ -7,8 +8,8 @@ use crate::gpu::{Context, Recorder, download, empty, upload};
 use crate::kernels::matrix_product::{self, Bindings, Params};
 use crate::kernels::newton_start;
 
-/// Records C = C(W), divided by s^(K-1) for the power sum and by s^K for Newton, and returns the buffer it is in.
-/// `scratch` are four matrices of W's size.
+/// Records C, divided by s^(K-1) for the power sum and by s^K for Newton, with s = max(a, 1), and returns the buffer
+/// that holds it. `scratch` are four matrices of W's size.
 pub(crate) fn record<'b>(
     recorder: &mut Recorder<'_>,
     (images, patches): (usize, usize),
@@ -23,7 +24,8 @@ pub(crate) fn record<'b>(
     }
 }
 
-/// All of C for one W [N, N], by the dense path: for looking at it. Scaled as [`Chain::scale`] says.
+/// Computes all of C [N, N] for one W [N, N], by the dense path, for inspection. The result is scaled as
+/// [`Chain::scale`] describes.
 ///
 /// # Errors
 /// [`Error::Shape`] when `w` is not N by N, [`Error::Device`] when the device fails.
@@ -47,7 +49,7 @@ struct Products<'r, 'c> {
     patches: u32,
 }
 
-/// Buffers of which one is always free to write.
+/// A set of buffers, of which one is always free to be written.
 struct Pool<'b>(Vec<&'b wgpu::Buffer>);
 
 impl<'b> Pool<'b> {
@@ -71,8 +73,8 @@ impl Products<'_, '_> {
         matrix_product::record(self.recorder, params, self.images, Bindings { x, z, addend: a, y })
     }
 
-    /// By the binary digits of K, from the highest: S_2m = S_m + a^m W^m S_m and S_(m+1) = W + a W S_m, each S_m
-    /// divided by s^(m-1).
+    /// Goes through the binary digits of K from the highest: S_2m = S_m + a^m W^m S_m and S_(m+1) = W + a W S_m, where
+    /// each S_m is divided by s^(m-1).
     fn power_sum<'b>(
         &mut self,
         scratch: &'b [wgpu::Buffer; 4],
