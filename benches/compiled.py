@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What a driver of Mesa's said of each kernel that it compiled: benches/compiled.py LOG [--all]
+"""Statistics that a Mesa driver printed for each kernel that it compiled: benches/compiled.py LOG [--all]
 
-LOG holds `tcvit=debug` and what RADV_DEBUG=shaderstats or INTEL_DEBUG=cs prints (scripts/elsewhere makes it). Prints the
-kernels whose registers go to memory and back, with --all every one. A kernel counts once for each of its forms.
+LOG holds the output of `tcvit=debug` and of RADV_DEBUG=shaderstats or INTEL_DEBUG=cs (scripts/elsewhere writes it).
+Prints the kernels that spill registers to memory, or every kernel with --all. A kernel is counted once for each
+combination of types and constants.
 """
 
 import re
@@ -14,14 +15,14 @@ COMPILED = re.compile(r'compiled kernel="(\w+)" types=Types \{ input: (F\d+), ou
 
 
 def forms(lines):
-    """Kernel, types, constants and what the driver said of it, in the order of compilation."""
+    """Kernel, types, constants and the driver's statistics, in the order of compilation."""
     said = {}
     for line in lines:
         line = re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
         if match := AMD.match(line):
             said[match[1]] = int(match[2])
         elif match := INTEL.match(line):
-            # The last of several is the one that is used.
+            # Of several lines, the last is that of the code that is used.
             said = dict(width=match[1], Instructions=int(match[2]), stored=int(match[3]), loaded=int(match[4]))
         elif match := COMPILED.search(line):
             constants = re.sub(r'\("(\w+)", ([\d.]+)\)', lambda c: f"{c[1]} {float(c[2]):g}", match[4])
@@ -52,10 +53,10 @@ def main():
     with open(arguments[0], errors="replace") as log:
         found = list(forms(log))
     if not found:
-        sys.exit("nothing was compiled, or the driver said nothing of it")
+        sys.exit("found no compiled kernel with the driver's statistics")
     shown = found if "--all" in sys.argv else [form for form in found if spilled(form[3])]
     kernels = len({form[0] for form in found})
-    print(f"  {len(found)} forms of {kernels} kernels compiled, {sum(spilled(form[3]) for form in found)} of them spill")
+    print(f"  {len(found)} pipelines of {kernels} kernels, {sum(spilled(form[3]) for form in found)} of them spill")
     for form in shown:
         print(line(*form))
 

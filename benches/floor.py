@@ -3,14 +3,14 @@
 
     benches/floor.py [deit_base] [BATCH] [R]
 
-Prints a Markdown table. Weights, activations and attention probabilities are f16, sums f32; every kernel reads its inputs
-from memory once and writes its outputs once, and nothing stays in a cache from one kernel to the next.
+Prints a Markdown table. Weights, activations and attention probabilities are f16, and sums are f32. Every kernel reads
+its inputs from memory once and writes its outputs once, and nothing stays in a cache from one kernel to the next.
 """
 
 import sys
 
-TENSOR = 610e12  # FLOP/s of f16 products with f32 sums, as Vulkan's 16x16x16 cooperative matrices were reported to reach
-PLAIN = 60e12  # FLOP/s of f32 without them
+TENSOR = 610e12  # FLOP/s of f16 products with f32 sums, the rate reported for Vulkan's 16x16x16 cooperative matrices
+PLAIN = 60e12  # FLOP/s of f32 without cooperative matrices
 MEMORY = 3.35e12  # bytes/s
 HALF = 2  # bytes
 SHAPES = {"deit_tiny": (192, 3), "deit_small": (384, 6), "deit_base": (768, 12)}
@@ -30,7 +30,7 @@ class Kernels(dict):
 
 
 def forward(width, heads, batch, drop, fused):
-    """Of the full model where `drop` is 0; `fused` attention does not store its probabilities."""
+    """The kernels of a forward, full if `drop` is 0. `fused` attention does not store its probabilities."""
     kernels = Kernels()
     patches = 196
     kernels.add("patchify", 0, batch * (3 * 224 * 224 * 4 + patches * width * HALF))
@@ -43,7 +43,7 @@ def forward(width, heads, batch, drop, fused):
         products = 2.0 * batch * tokens * tokens * width
         probabilities = batch * heads * tokens * (tokens + -tokens % 4) * HALF
         if fused:
-            # On tensor cores; the exponentials on the other ones.
+            # The products run on tensor cores. The exponentials, which run on other units, are not counted.
             kernels.add("attention", 2 * products, 4 * rows * width * HALF, TENSOR)
         else:
             kernels.add("query_key", products, 2 * rows * width * HALF + probabilities, TENSOR)
@@ -51,7 +51,7 @@ def forward(width, heads, batch, drop, fused):
             kernels.add("attention_mix", products, 2 * rows * width * HALF + probabilities, TENSOR)
         kernels.linear("proj", rows, width, width, accumulate=True)
         if drop:
-            # W and D from the probabilities, c = one product with W, R rows of W^2, the fused tokens. All f32.
+            # W and D from the probabilities, c as one product with W, R rows of W^2, and the fused tokens, all in f32.
             square = 4.0 * batch * patches * patches
             reads = square * (1 if fused else 1 + heads * HALF / 4)
             kernels.add("condense: W, dominance", batch * patches * patches * heads, reads)
@@ -59,7 +59,8 @@ def forward(width, heads, batch, drop, fused):
             kernels.add("condense: rows, matches", 2.0 * batch * drop * patches * patches, square)
             patches -= drop
             rows = batch * (patches + 1)
-            # In place: a dropped token is read, one that stays read and written; of the others only where they lie.
+            # In place: a dropped token is read, and the token that it is fused into is read and written. Of the others
+            # only the rows are written.
             kernels.add("condense: fuse", 2.0 * batch * drop * width, batch * drop * 3 * width * HALF + rows * 8)
         kernels.add("layer_norm", 8.0 * rows * width, 2 * rows * width * HALF)
         kernels.linear("fc1, GELU", rows, width, 4 * width)

@@ -1,4 +1,4 @@
-//! Whole forwards, full and condensed, under the same labels: `cargo bench --bench forward`.
+//! Times whole forwards, full and condensed: `cargo bench --bench forward`.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tcvit::{Condensation, Context, Model, SessionOptions, VitConfig};

@@ -1,8 +1,8 @@
-"""What NVIDIA's driver made of tcvit's kernels: reads the pipelines that a run kept, and prints their inner loops.
+"""Prints the inner loops of the kernels that NVIDIA's driver compiled, from the pipelines that a run kept.
 
-A kept pipelines.bin (in the folder that TCVIT_CACHE names, or a result of scripts/gpu) holds a zstd frame for each pipeline, in
-which the machine code lies at 16 bytes an instruction. Where it begins and ends is found by trying. Needs zstandard, and
-nvdisasm (of CUDA, or of Triton's wheel: triton/backends/nvidia/bin).
+A kept pipelines.bin (in the folder that TCVIT_CACHE names, or a result of scripts/gpu) holds one zstd frame for each
+pipeline. The frame contains machine code with 16 bytes per instruction. Its start and end are found by trial. Needs
+zstandard, and nvdisasm (of CUDA, or of Triton's wheel: triton/backends/nvidia/bin).
 
     machine_code.py pipelines.bin                 # a line for each loop that multiplies matrices
     machine_code.py pipelines.bin --code 5        # the instructions of pipeline 5
@@ -23,10 +23,10 @@ import zstandard
 
 MAGIC = b"\x28\xb5\x2f\xfd"
 BYTES = 16
-# The low twelve bits of HMMA, LDG and STG; code is eight bytes off.
+# The low twelve bits of HMMA, LDG and STG. Code starts at an offset of eight bytes.
 OPCODES = (0x23C, 0x981, 0x986)
 OFFSET = 8
-# Products of matrices in a loop worth a line.
+# The fewest matrix products in a loop that is printed.
 FEWEST = 8
 
 
@@ -36,7 +36,7 @@ def frames(data: bytes) -> list[bytes]:
         try:
             found.append(zstandard.ZstdDecompressor().decompressobj().decompress(data[match.start() :]))
         except zstandard.ZstdError:
-            pass  # Four bytes that only look like the start of a frame.
+            pass  # The four bytes were not the start of a frame.
     return found
 
 
@@ -50,7 +50,7 @@ class Disassembler:
         self.program, self.architecture = program, architecture
 
     def of(self, code: bytes) -> str | None:
-        """Its text, or nothing where some of it is no instruction."""
+        """The disassembly of `code`, or None if some of it is not an instruction."""
         with tempfile.NamedTemporaryFile(suffix=".bin") as file:
             file.write(code)
             file.flush()
@@ -60,7 +60,7 @@ class Disassembler:
         return run.stdout if run.returncode == 0 and not run.stderr.strip() else None
 
     def around(self, blob: bytes) -> list[tuple[int, str]]:
-        """Addresses and instructions of a pipeline's code: as far as they go from one that is surely there."""
+        """Addresses and instructions of a pipeline's code, extended both ways from a place that is surely code."""
         places = [places_of(blob, opcode) for opcode in OPCODES]
         known = next((at for at in sum(places, []) if self.of(blob[at : at + BYTES]) is not None), None)
         if known is None:
@@ -72,7 +72,7 @@ class Disassembler:
         return [(int(line[1], 16), line[2]) for line in lines]
 
     def furthest(self, blob: bytes, at: int, unit: int) -> int:
-        """The furthest place from `at` in steps of `unit` that instructions reach, by halving steps."""
+        """The furthest place from `at`, in steps of `unit`, that instructions reach, found with halving steps."""
         step = 256
         while step:
             to = at + step * unit
@@ -89,7 +89,7 @@ def operation(instruction: str) -> str:
 
 
 def loops(code: list[tuple[int, str]]) -> list[list[str]]:
-    """The bodies of what branches back over products of matrices."""
+    """The bodies of loops that contain matrix products."""
     found = []
     for at, instruction in code:
         branch = re.search(r"\bBRA\b.*0x([0-9a-f]+)", instruction)
@@ -117,7 +117,7 @@ def main() -> None:
         return
     print(f"{len(blobs)} pipelines")
     multiplying = [index for index, blob in enumerate(blobs) if len(places_of(blob, OPCODES[0])) >= FEWEST]
-    # Each is some fifty runs of the disassembler.
+    # Each pipeline takes about fifty runs of the disassembler.
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         codes = threads.map(lambda index: disassembler.around(blobs[index]), multiplying)
         found = [(index, body) for index, code in zip(multiplying, codes) for body in loops(code)]

@@ -1,5 +1,6 @@
-//! An application with its own device: a texture that it rendered goes in, a buffer of logits stays on the GPU, and
-//! everything between is recorded into the application's own command encoder. One submission, one read-back, at the end.
+//! An application with its own device. It renders a texture, which is the input of the network; the logits stay in a
+//! buffer on the GPU. Everything between is recorded into the application's own command encoder, with one submission
+//! and one read-back at the end.
 //!
 //! `cargo run --release --example bring_your_device`
 
@@ -7,12 +8,12 @@ use std::path::Path;
 
 use tcvit::{Condensation, Context, Model, SessionOptions};
 
-/// What the application draws: a sky over a sea, one triangle over the whole target.
+/// The scene that the application draws, a sky over a sea, with one triangle over the whole target.
 const SCENE: &str = include_str!("scene.wgsl");
 const SIZE: wgpu::Extent3d = wgpu::Extent3d { width: 640, height: 360, depth_or_array_layers: 1 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The application's own device, opened without any thought of tcvit.
+    // The application's own device, opened without anything specific to tcvit.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))?;
     let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))?;
@@ -34,8 +35,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::load(&gpu, Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models/vit_cifar10_32"))?;
     let session = model.session(SessionOptions::new().condense(Condensation::training_free().drop(5)))?;
 
-    // One encoder: the application renders, tcvit reads the texture and runs the network, the application takes the
-    // logits wherever it wants them; here, into a buffer that it maps.
+    // One encoder: the application renders, tcvit reads the texture and runs the network, and the application copies
+    // the logits, here into a buffer that it maps.
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     draw(&mut encoder, &view, &scene);
     session.record_texture_into(&mut encoder, &view, 0)?;

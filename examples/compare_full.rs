@@ -1,6 +1,8 @@
-//! How much faster is the condensed model, here? Runs both on one batch, in turns, and prints medians and the ratio.
+//! Measures how much faster the condensed model is on this device. Runs both models on one batch, in turns, and prints
+//! medians and the ratio.
 //!
-//! `cargo run --release --example compare_full -- deit_tiny 14 8`: model preset, R, batch.
+//! `cargo run --release --example compare_full -- deit_tiny 14 8`, with a model preset, R and the batch size. A fourth
+//! argument names the condensation's preset.
 
 use tcvit::cost::Cost;
 use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
@@ -17,7 +19,7 @@ fn main() -> tcvit::Result<()> {
 
     let gpu = Context::blocking()?;
     let config = VitConfig::preset(&preset)?;
-    // Time does not depend on the weights' values, so random ones do.
+    // Time does not depend on the weights' values, so random ones suffice.
     let model = Model::random(&gpu, &config, 1)?;
     let full = model.session(SessionOptions::new().batch(batch))?;
     let condensed = model.session(SessionOptions::new().batch(batch).condense(condensation))?;

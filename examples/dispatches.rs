@@ -1,5 +1,5 @@
-//! Lists the dispatches of a session on this device: for every dispatch the part of the network, the key of its pipeline (kernel, types,
-//! constants) and its workgroup counts. To compare two builds, or two devices:
+//! Lists the dispatches of a session on this device: for every dispatch, the part of the network, the key of its
+//! pipeline (kernel, types, constants) and its workgroup counts. Use it to compare two builds or two devices:
 //!
 //! ```sh
 //! cargo run --release --example dispatches -- deit_tiny f16 8 paper 14 > paper.txt

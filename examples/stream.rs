@@ -1,5 +1,5 @@
-//! What overlapping buys here: the same photographs one batch after the other, and as a stream, prepared on the CPU and on
-//! the GPU, in turns.
+//! Measures what overlapping gains on this device: classifies the same photographs batch after batch, and as a stream
+//! prepared on the CPU or on the GPU, in turns.
 //!
 //! `cargo run --release --example stream -- MODEL BATCH PHOTO...`
 
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
             let same = way()? == expected;
             seconds.push(start.elapsed().as_secs_f64());
             if !same {
-                println!("{name}: other answers");
+                println!("{name}: the answers differ");
             }
         }
     }
@@ -50,7 +50,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Decoded, then prepared, then computed, batch by batch.
+/// Decodes, prepares and computes one batch after the other.
 fn in_turns(session: &Session, photos: &[PathBuf], batch: usize) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::new();
     for photos in photos.chunks(batch) {
