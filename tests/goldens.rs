@@ -1,5 +1,5 @@
-//! Whole networks against timm (full) and against an independent Python implementation of condensation, on weights that
-//! both sides make from a seed, and on the bundled model. Run with `--nocapture` for the figures.
+//! Compares whole networks with timm (full) and with an independent Python implementation of condensation, on weights
+//! that both sides generate from a seed, and on the bundled model. Run with `--nocapture` for the figures.
 
 mod support;
 
@@ -8,24 +8,25 @@ use tcvit::{SessionOptions, Wanted};
 
 const EVERYTHING: Wanted = Wanted { features: true, pooled: true, blocks: true };
 
-/// How far outputs of a full network may be from the golden ones, relative to the largest.
+/// The largest error of a full network's outputs, relative to the largest golden output.
 const FULL: f64 = 3e-5;
 
-/// The same for outputs of a condensed network.
+/// The largest relative error of a condensed network's outputs.
 const CONDENSED: f64 = 2e-4;
 
-/// The same for the scores of the first block that drops tokens. Newton's iteration amplifies rounding most: 2e-4.
+/// The largest relative error of the scores in the first block that drops tokens. Newton's iteration amplifies rounding
+/// most, to 2e-4.
 const SCORES: f64 = 1e-3;
 
-/// A condensed case of which less is true.
+/// A condensed case with weaker bounds.
 struct Exception {
     /// The golden file and the case in it.
     case: (&'static str, &'static str),
-    /// How far outputs may be.
+    /// The largest relative error of the outputs.
     outputs: f64,
     /// Whether tokens have equal scores, so that the order of sums decides which of them are kept.
     has_ties: bool,
-    /// Why.
+    /// The reason for the exception.
     reason: &'static str,
 }
 
@@ -34,7 +35,7 @@ const EXCEPTIONS: [Exception; 2] = [
         case: ("deit_tiny", "literal"),
         outputs: 1.2e-3,
         has_ties: false,
-        reason: "the paper's formulae amplify rounding: f32 and f64 part by 8e-4 in Python, too",
+        reason: "the paper's formulae amplify rounding: in Python, too, f32 and f64 differ by 8e-4",
     },
     Exception {
         case: ("deit_tiny", "dot_k2"),
@@ -118,7 +119,7 @@ fn check_case(name: &str, fixture: &Fixture, case: &Case, exception: Option<&Exc
     }
 }
 
-/// Two kept sets may differ only in tokens whose scores tie with the threshold within rounding.
+/// Two kept sets may differ only in tokens whose scores equal the threshold within rounding.
 fn assert_same_but_for_ties(label: &str, score: &[f32], got: &[u32], expected: &[u32]) {
     let threshold = expected.iter().map(|&i| score[i as usize]).fold(f32::INFINITY, f32::min);
     let (low, high) = score.iter().fold((f32::MAX, f32::MIN), |(low, high), &s| (low.min(s), high.max(s)));
@@ -153,7 +154,7 @@ golden! {
     bundled_condensed: check_condensed("bundled");
 }
 
-/// The comparison itself can fail: one logit off by a thousandth of the largest is seen, and so is NaN.
+/// The comparison can fail: it detects one logit that is off by a thousandth of the largest, and NaN.
 #[test]
 fn a_perturbed_output_is_seen() {
     let expected = Fixture::load("bundled").floats("full/logits").unwrap();

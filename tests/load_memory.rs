@@ -1,5 +1,5 @@
-//! How much memory loading takes: the file is mapped and its tensors go to the device one by one, so the peak stays below
-//! 1.3 times the file. One test is run at a time here, since a process has one peak.
+//! Measures the memory that loading takes. The file is mapped and its tensors go to the device one by one, so the peak
+//! stays below 1.3 times the file. Tests here must run one at a time, since a process has only one peak.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -11,7 +11,7 @@ use serde_json::{Map, json};
 use tcvit::random::Random;
 use tcvit::{Model, Precision, VitConfig};
 
-/// What the kernel says of this process, in bytes.
+/// A field of the kernel's status of this process, in bytes.
 fn status(field: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap();
@@ -44,7 +44,8 @@ fn tensors(config: &VitConfig) -> Vec<(String, Vec<usize>)> {
     all
 }
 
-/// Writes a checkpoint of random f32 tensor by tensor, which keeps this process small. Returns its bytes.
+/// Writes a checkpoint of random f32 values, tensor by tensor so that this process stays small. Returns the file's
+/// bytes.
 fn write(path: &Path, config: &VitConfig) -> u64 {
     let tensors = tensors(config);
     let (mut header, mut end) = (Map::new(), 0);
@@ -65,25 +66,25 @@ fn write(path: &Path, config: &VitConfig) -> u64 {
     std::fs::metadata(path).unwrap().len()
 }
 
-/// Loads a model of this shape and checks what it took until all of it had arrived on the device.
+/// Loads a model of this preset and checks the memory that it took until all of it had arrived on the device.
 fn check(preset: &str) {
     const MIB: f64 = (1 << 20) as f64;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let file = write(&path, &VitConfig::preset(preset).unwrap());
     let gpu = support::gpu();
-    // 5 makes the highest that which is now.
+    // Writing 5 resets the peak to the present size.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = status("VmRSS");
     let start = std::time::Instant::now();
     let model = Model::load_with(gpu, &path, &support::stored_in(Precision::F32)).unwrap();
-    // What wgpu holds beyond the weights, which are f32 here as in the file: copies on their way.
+    // Memory that wgpu holds beyond the weights, which are f32 here as in the file: staging copies.
     let staged = gpu.device().generate_allocator_report().unwrap().total_allocated_bytes.saturating_sub(file);
     gpu.queue().submit([]);
     gpu.wait("load").unwrap();
     let (highest, seconds) = (status("VmHWM"), start.elapsed().as_secs_f64());
     assert_eq!(model.config().width, VitConfig::preset(preset).unwrap().width);
-    // On a software adapter the weights on the device are resident too.
+    // On a software adapter, the weights on the device are in this process's memory too.
     let weights = if gpu.info().device_type == wgpu::DeviceType::Cpu { file } else { 0 };
     let host = highest - before - weights;
     println!(

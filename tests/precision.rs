@@ -1,4 +1,5 @@
-//! f16 storage against f32: what it costs in accuracy, on the golden networks. Run with `--nocapture` for the figures.
+//! Compares f16 storage with f32: the error that it adds on the golden networks. Run with `--nocapture` for the
+//! figures.
 
 mod support;
 
@@ -6,19 +7,21 @@ use support::{Fixture, relative};
 use tcvit::condensation::Schedule;
 use tcvit::{Condensation, Precision, SessionOptions, Trace, Wanted};
 
-/// What f16 may change, relative to the largest logit (or feature, of a network without a head).
+/// The largest changes that f16 may make, relative to the largest logit (or feature, in a network without a head).
 struct Budget {
     full: f64,
-    /// Where tokens that nearly tie may go in one and stay in the other. `None` where nothing can be said: in a network
-    /// that never learnt anything one such token changes everything.
+    /// The bound for condensed networks, in which a token with nearly the threshold's score may be dropped in one
+    /// precision and kept in the other. `None` if no bound holds: in an untrained network, one such token changes
+    /// everything.
     condensed: Option<f64>,
-    /// The share of kept tokens that both keep, up to the block in which an image's differ for the first time.
+    /// The smallest share of kept tokens that both precisions keep, up to the first block in which an image's kept
+    /// tokens differ.
     kept: f64,
 }
 
-/// Of trained weights: what README states.
+/// For trained weights, as the README states.
 const TRAINED: Budget = Budget { full: 2e-3, condensed: Some(5e-3), kept: 0.995 };
-/// Of random weights, which amplify whatever is put in: PyTorch's own f16 is 4e-2 off on such a DeiT.
+/// For random weights, which amplify every error: PyTorch's own f16 is off by 4e-2 on such a DeiT.
 const RANDOM: Budget = Budget { full: 4e-2, condensed: None, kept: 0.99 };
 
 fn run(name: &str, precision: Precision, condensation: Option<&Condensation>) -> Trace {
@@ -30,14 +33,14 @@ fn run(name: &str, precision: Precision, condensation: Option<&Condensation>) ->
     session.run(fixture.images(images), Wanted { features: true, pooled: true, blocks: true }).unwrap()
 }
 
-/// At about two thirds of the full model's multiply-adds.
+/// The condensation at 65 % of the full model's multiply-adds.
 fn cheaper(mut condensation: Condensation) -> Condensation {
     condensation.schedule = Schedule::Share(0.65);
     condensation
 }
 
-/// The share of kept tokens that both traces have, of each image as far as they are of the same tokens: once another one
-/// is kept, indices of the next block are of other tokens, and equal ones say nothing.
+/// The share of kept tokens that both traces have. For each image, blocks are compared up to the first whose kept
+/// tokens differ: in later blocks, equal indices no longer mean equal tokens.
 fn kept_alike(a: &Trace, b: &Trace) -> f64 {
     let (mut same, mut all) = (0, 0);
     let images = a.blocks.first().map_or(0, |block| block.kept.len() / block.kept_count);
@@ -67,7 +70,7 @@ fn check(name: &str, budget: &Budget) {
             false => (&half.logits, &exact.logits),
         };
         let error = relative(got, expected);
-        // A network that f16 did not change at all was not stored in f16.
+        // If f16 changed nothing, the network was not stored in f16.
         assert!(error > 0.0, "{name} {label}: not a bit differs");
         let (most, alike) = match condensation {
             None => (Some(budget.full), 1.0),
@@ -104,7 +107,7 @@ fn the_bundled_network_is_within_the_budget() {
     check("bundled", &TRAINED);
 }
 
-/// Both presets rank by f32 numbers, so an f16 network is as deterministic as an f32 one.
+/// Scores are f32 numbers, so an f16 network is as deterministic as an f32 one.
 #[test]
 fn two_runs_in_f16_give_the_same_bits() {
     let condensation = cheaper(Condensation::training_free());
@@ -113,7 +116,7 @@ fn two_runs_in_f16_give_the_same_bits() {
     assert_eq!(bits(&a.logits), bits(&b.logits));
 }
 
-/// The comparison can fail.
+/// The comparison can fail: it detects other kept tokens.
 #[test]
 fn a_trace_that_keeps_others_is_seen() {
     let condensation = cheaper(Condensation::paper());

@@ -1,4 +1,4 @@
-//! What is kept on disk: whole or not there, for the right adapter, and never a reason to fail.
+//! The files that are kept on disk: they are whole or absent, belong to one adapter, and never cause a failure.
 
 mod support;
 
@@ -35,7 +35,7 @@ fn context(keep: Keep) -> Context {
 }
 
 fn logits(context: &Context) -> Vec<f32> {
-    // In f32, which devices without f16 have too.
+    // In f32, which every device supports.
     let model = Model::random_with(context, &config(), 3, &support::stored_in(Precision::F32)).unwrap();
     model.session(SessionOptions::new()).unwrap().logits(&pixels(&config(), 1, 1)).unwrap()
 }
@@ -56,12 +56,12 @@ fn documents_come_back_and_others_do_not() {
     assert!(kept.write("tiles", &tiles(1)) && kept.write("tiles", &tiles(2)) && kept.write("../tiles", &tiles(3)));
     let again = store(folder.path());
     assert_eq!((again.read("tiles"), again.read("../tiles")), (Some(tiles(2)), Some(tiles(3))));
-    // Of another form.
+    // A document of another type is not read.
     assert_eq!(again.read::<Vec<u32>>("tiles"), None);
-    // All of them are in the folder, and nothing but them.
+    // The folder holds both documents and nothing else.
     assert_eq!(files(folder.path()).len(), 2);
     assert!(files(folder.path()).iter().all(|file| file.parent() == kept.folder()));
-    // Another driver or adapter has others.
+    // Another driver or adapter has its own documents.
     for change in [
         |info: &mut wgpu::AdapterInfo| info.driver_info.push('2'),
         |info: &mut wgpu::AdapterInfo| info.name.push('2'),
@@ -91,7 +91,7 @@ fn damaged_documents_are_none() {
 #[test]
 fn where_nothing_can_be_kept_nothing_fails() {
     let folder = tempfile::tempdir().unwrap();
-    // A file where the folder should be, which no permission of root's overcomes.
+    // There is a file where the folder should be, so that even root cannot write.
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     for keep in [Keep::In(file.join("below")), Keep::In(file), Keep::Nothing] {
@@ -121,7 +121,7 @@ fn readers_see_whole_documents_while_writers_write() {
     assert_eq!(files(folder.path()).len(), 1, "no part of a file is left");
 }
 
-/// Compiled pipelines are kept where the device can, and a file that is not what was written does no harm.
+/// Compiled pipelines are kept if the device supports it, and a damaged file does no harm.
 #[test]
 fn pipelines_are_kept_and_damaged_ones_are_made_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -138,22 +138,22 @@ fn pipelines_are_kept_and_damaged_ones_are_made_again() {
     let kept = std::fs::read(&file).unwrap();
     assert!(kept.len() > 100, "{} bytes", kept.len());
     assert_eq!(logits(&context(keep())), expected);
-    // Beside the pipelines is what was found out about the kernels; nothing else.
+    // Besides the pipelines, only the choices of ways are kept.
     assert_eq!(files(folder.path()), [file.with_file_name("choices.json"), file.clone()]);
     let flipped: Vec<u8> = kept.iter().enumerate().map(|(at, byte)| byte ^ u8::from(at == kept.len() / 2)).collect();
-    // Garbage under a right hash, as another program or version might have left it: wgpu's own check refuses that.
+    // Garbage with a correct hash, as another program or version might have left it. wgpu's own check refuses it.
     let foreign = [b"tcvitpc1".as_slice(), &fnv(b"garbage").to_le_bytes(), b"garbage"].concat();
     for damaged in [&flipped, &kept[..kept.len() / 2], b"", b"garbage", &foreign] {
         std::fs::write(&file, damaged).unwrap();
         assert_eq!(logits(&context(keep())), expected);
         assert!(std::fs::read(&file).unwrap().len() > 100, "it is written again");
     }
-    // The application's own device, with the feature and without.
+    // An application's own device, with the feature and without.
     for features in [wgpu::Features::PIPELINE_CACHE, wgpu::Features::empty()] {
         std::fs::remove_file(&file).ok();
         let (device, queue) = device(features);
         let own = Context::from_device_with(device, queue, &keep());
-        // Other kernels run there.
+        // Other ways run there, so results differ by rounding.
         assert!(support::relative(&logits(&own), &expected) <= 1e-5);
         assert_eq!(file.exists(), !features.is_empty());
         assert!(own.store().write("tiles", &tiles(1)));
@@ -166,7 +166,7 @@ fn fnv(bytes: &[u8]) -> u64 {
 
 fn device(features: wgpu::Features) -> (wgpu::Device, wgpu::Queue) {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // As the library does, for tests that run beside this one.
+    // As in the library, for the sake of tests that run at the same time.
     descriptor.flags.remove(wgpu::InstanceFlags::DEBUG);
     let instance = wgpu::Instance::new(descriptor.with_env());
     pollster::block_on(async {

@@ -1,4 +1,4 @@
-//! The thin path makes the rows of C that the dense path makes, element by element: both on the GPU, from one W.
+//! The thin path gives the same rows of C as the dense path, element by element, both on the GPU and from the same W.
 
 mod support;
 
@@ -9,7 +9,7 @@ use tcvit::gpu::{Recorder, download, empty, upload};
 use tcvit::kernels::connectivity::{Bindings, Params, Part, record};
 use tcvit::random::Random;
 
-/// Rows of a softmax, cut to sum to less than 1, as the prefix tokens' share leaves them.
+/// Rows of a softmax, scaled to sum to less than 1, as if prefix tokens had the rest.
 fn connectivity(patches: usize, seed: u64) -> Vec<f32> {
     let mut random = Random::named("w", seed);
     let mut w = Vec::new();
@@ -38,7 +38,7 @@ fn thin(w: &[f32], patches: usize, chain: Chain, part: Part) -> Vec<f32> {
     download(gpu(), &result, len).unwrap()
 }
 
-/// Largest difference of two rows relative to the row's largest magnitude.
+/// The largest difference of two rows, relative to the row's largest magnitude.
 fn difference(got: &[f32], expected: &[f32]) -> f32 {
     support::relative(got, expected) as f32
 }

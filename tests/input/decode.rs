@@ -1,4 +1,4 @@
-//! Files and bytes that are images, are damaged, or are none.
+//! Decoding of files and bytes that are images, are damaged, or are not images.
 
 use std::io::Cursor;
 
@@ -14,7 +14,7 @@ const FORMATS: [ImageFormat; 6] =
 
 fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let (image, mut bytes) = (image.into(), Vec::new());
-    // The GIF encoder wants alpha.
+    // The GIF encoder needs alpha.
     let image = if format == ImageFormat::Gif { image.into_rgba8().into() } else { image };
     image.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
     bytes
@@ -28,7 +28,7 @@ where
     encode(ImageBuffer::from_fn(pixels.len() as u32, 1, |x, _| pixels[x as usize]), ImageFormat::Png)
 }
 
-/// A PNG of `chunks` with their checksums.
+/// A PNG file of `chunks`, with their checksums.
 fn png_of_chunks(chunks: &[(&[u8; 4], &[u8])]) -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     for (kind, data) in chunks {
@@ -68,7 +68,7 @@ fn every_format_decodes_by_content_whatever_its_name() {
 fn grey_alpha_and_16_bits_become_rgb() {
     let decode = |bytes: Vec<u8>| row(&decode_image(&bytes, "test").unwrap());
     assert_eq!(decode(png(&[Luma([7u8]), Luma([250])])), [[7; 3], [250; 3]]);
-    // Alpha is dropped, not blended: what Pillow's convert("RGB") does.
+    // Alpha is dropped, not blended, as in Pillow's convert("RGB").
     assert_eq!(decode(png(&[LumaA([200u8, 0]), LumaA([10, 128])])), [[200; 3], [10; 3]]);
     assert_eq!(decode(png(&[Rgba([200u8, 100, 50, 0]), Rgba([10, 20, 30, 128])])), [[200, 100, 50], [10, 20, 30]]);
     // v / 257, rounded.
@@ -81,7 +81,7 @@ fn grey_alpha_and_16_bits_become_rgb() {
 
 #[test]
 fn a_palette_is_looked_up_transparent_or_not() {
-    // 4 pixels of 2 bits, made by Pillow: deflate of a filter byte and 0b00_01_10_11.
+    // Four pixels of 2 bits, compressed by Pillow: deflate of a filter byte and 0b00_01_10_11.
     let header = png_header(4, 1, 2, 3);
     let palette = [10, 20, 30, 200, 100, 50, 255, 0, 0, 1, 2, 3];
     let data = [120, 156, 99, 144, 6, 0, 0, 29, 0, 28];
@@ -110,7 +110,7 @@ fn what_is_no_image_is_refused() {
     );
     assert!(refused(b"hello, world", "a.jpg").ends_with("got 12 bytes of something else"));
     assert!(refused(&[0; 1000], "zeros").ends_with("got 1000 bytes of something else"));
-    // A format that is known but not built in.
+    // A known format whose decoder is not built in.
     assert!(refused(b"qoif\0\0\0\x01\0\0\0\x01\x03\0", "a.qoi").contains("expected a JPEG, PNG"));
 }
 
@@ -122,7 +122,7 @@ fn an_image_cut_short_anywhere_is_refused_or_whole() {
         for length in 0..bytes.len() {
             match decode_image(&bytes[..length], "cut") {
                 Err(error) => assert!(matches!(error, Error::Image { .. }), "{error:?}"),
-                // Only what follows the pixels was missing.
+                // Only data after the pixels was missing.
                 Ok(image) => assert!(image == whole && format != ImageFormat::Jpeg, "{format:?} cut at {length}"),
             }
         }

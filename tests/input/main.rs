@@ -1,4 +1,4 @@
-//! Images to pixels: the bytes are Pillow's, and nothing that an image or an option holds makes it panic.
+//! Images to pixels: the bytes equal Pillow's, and no image or option causes a panic.
 
 mod decode;
 mod pillow;
@@ -11,7 +11,7 @@ use tcvit::input::{Filter, Preprocess};
 pub const FILTERS: [Filter; 6] =
     [Filter::Nearest, Filter::Box, Filter::Bilinear, Filter::Hamming, Filter::Bicubic, Filter::Lanczos];
 
-/// An image whose every byte tells where it is.
+/// An image whose bytes depend on their position.
 pub fn pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7 + y * 13) as u8, (x ^ y) as u8, (x * y / 3) as u8]))
 }
@@ -53,7 +53,7 @@ fn placement_maps_the_square_onto_the_photograph() {
         let got = map.transform_point2(point.into()).to_array();
         assert!(got.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{point:?}: {got:?}, not {expected:?}");
     }
-    // The whole of a square, where nothing is cropped.
+    // Without a crop, the square covers a whole square image.
     let map = Preprocess { crop: 1.0, ..Preprocess::imagenet(32) }.placement(320, 320).unwrap();
     assert_eq!(map.transform_point2([32.0, 32.0].into()).to_array(), [320.0, 320.0]);
 }
@@ -62,7 +62,7 @@ fn placement_maps_the_square_onto_the_photograph() {
 fn an_extreme_shape_costs_no_more_than_the_part_that_is_kept() {
     for (width, height) in [(1, 5000), (5000, 1), (1, 65_535), (65_535, 1)] {
         let photo = pattern(width, height);
-        // Less than one source pixel fills the square, so that what is far from the middle has no part in it.
+        // Less than one source pixel fills the square, so pixels far from the middle do not contribute.
         let most = |length: u32| length.min(100 + length % 2);
         let (left, top) = ((width - most(width)) / 2, (height - most(height)) / 2);
         let middle = photo.view(left, top, most(width), most(height)).to_image();

@@ -1,4 +1,4 @@
-//! Against Pillow 13: `scripts/goldens/pillow_sheet.py` and `scripts/goldens` make what is compared.
+//! Comparison with Pillow 13. `scripts/goldens/pillow_sheet.py` and `scripts/goldens` write the expected images.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use tcvit::input::{Preprocess, open_image};
 
 use crate::FILTERS;
 
-/// The tables of `scripts/goldens/pillow_sheet.py`: width, height and crop.
+/// The table of `scripts/goldens/pillow_sheet.py`: width, height and crop.
 const TILE: u32 = 32;
 const SOURCES: [(u32, u32, f64); 14] = [
     (1, 1, 1.0),
@@ -30,7 +30,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
 }
 
-/// How many bytes differ, the largest difference, and the mean one.
+/// The number of bytes that differ, the largest difference, and the mean difference.
 fn difference(a: &RgbImage, b: &RgbImage) -> (usize, u8, f64) {
     assert_eq!(a.dimensions(), b.dimensions());
     let apart: Vec<u8> = a.iter().zip(b.iter()).map(|(a, b)| a.abs_diff(*b)).collect();
@@ -53,14 +53,14 @@ fn every_filter_gives_pillows_bytes_for_every_shape() {
             assert_eq!(count, 0, "{width} x {height}, crop {crop}, {filter}: {count} bytes differ, by up to {most}");
         }
     }
-    // The comparison sees another filter, and a crop that is off by one.
+    // The comparison detects another filter, and a crop that is slightly off.
     let tile = |crop, filter| Preprocess { crop, filter, ..Preprocess::imagenet(32) }.crop_resized(&photo).unwrap();
     assert!(difference(&tile(0.9, FILTERS[4]), &tile(0.9, FILTERS[5])).0 > 1000);
     assert!(difference(&tile(0.9, FILTERS[4]), &tile(0.93, FILTERS[4])).0 > 1000);
 }
 
-/// From JPEG files the bytes are not all equal: the decoder here is not Pillow's libjpeg, and the standard leaves the
-/// rounding of the inverse transform open. Resized from the same decoded bytes, all would be.
+/// From JPEG files, not all bytes are equal: the decoder here is not Pillow's libjpeg, and the standard does not fix
+/// the rounding of the inverse transform. Resizing the same decoded bytes would give equal bytes.
 #[test]
 fn photographs_come_out_as_pillows_but_for_the_jpeg_decoder() {
     for (photo, side, crop) in

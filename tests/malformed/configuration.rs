@@ -1,4 +1,4 @@
-//! `config.json` beside a checkpoint: broken, of the wrong form, or in contradiction to the tensors.
+//! A `config.json` that is broken, has the wrong format, or contradicts the tensors.
 
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ fn one_that_fits_is_taken() {
     assert_eq!((config.heads, config.crop, config.mean, config.classes), (2, 0.875, [0.5; 3], CLASSES));
     let labels = ["a", "b", "c", "d", "e"];
     assert_eq!(with("/label_names", json!(labels)).unwrap().config().labels, labels);
-    // What nobody here needs may be anything.
+    // A field that is not used may hold anything.
     with("/training_notes", json!({ "epochs": [1, 2] })).unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Paths that lead nowhere, or to something else.
+//! Paths to missing files, or to files that are not checkpoints.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::support::checkpoint::{Tiny, config_json};
 use crate::support::gpu;
 use crate::support::small::refused;
 
-/// Both ways to a configuration say the same.
+/// Loading a model and reading its configuration give the same error.
 fn refuse(path: &Path, variant: &str, texts: &[&str]) {
     let text = refused(Model::load(gpu(), path), variant, texts);
     assert_eq!(text, refused(Model::config_of(path), variant, texts));
@@ -23,7 +23,7 @@ fn what_is_no_file_is_named() {
     refuse(&path("missing.safetensors"), "File", &["missing.safetensors"]);
     refuse(&path("missing/model.safetensors"), "File", &["missing/model.safetensors"]);
     refuse(Path::new(""), "File", &["a .safetensors file or a folder"]);
-    // A folder without a model, and one whose model is a folder.
+    // A folder without a model, and one in which the model's name is a folder.
     refuse(folder.path(), "File", &["a folder with model.safetensors", name]);
     std::fs::create_dir(path("model.safetensors")).unwrap();
     refuse(folder.path(), "File", &["a folder with model.safetensors", name]);
@@ -56,7 +56,7 @@ fn a_folder_loads_with_its_configuration() {
         assert_eq!(Model::load(gpu(), path).unwrap().config().heads, 2);
         assert_eq!(Model::config_of(path).unwrap(), *Model::load(gpu(), path).unwrap().config());
     }
-    // A broken configuration is not passed over as if there were none.
+    // A broken configuration is an error, not treated as missing.
     std::fs::write(&config, "").unwrap();
     refuse(folder.path(), "Weights", &["config.json"]);
     std::fs::write(&config, [0xFF, 0xFE, 0x00]).unwrap();
@@ -77,7 +77,7 @@ fn a_broken_checkpoint_in_a_file_is_named() {
     refused(Model::load(gpu(), &path), "Weights", &["half.safetensors", "left over: extra"]);
 }
 
-/// A file is mapped a tensor at a time, so one that shrinks between opening and loading is an error, not a signal.
+/// A file is mapped one tensor at a time, so a file that shrinks between opening and loading is an error, not a signal.
 #[test]
 fn a_checkpoint_that_is_cut_short_after_it_was_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -88,10 +88,10 @@ fn a_checkpoint_that_is_cut_short_after_it_was_opened_is_named() {
     let load = |checkpoint| Model::from_checkpoint(gpu(), checkpoint, Some(&config_json().to_string()));
     load(open()).unwrap();
     let checkpoint = open();
-    // Windows does not let it be cut while it is mapped, but nothing is mapped now.
+    // Windows refuses to cut a mapped file, but nothing is mapped at this point.
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(bytes.len() as u64 / 2).unwrap();
     refused(load(checkpoint), "File", &["shrinking.safetensors", "load tensor", "cut short"]);
-    // Replaced by renaming, the checkpoint that was opened stays what it was.
+    // If the file is replaced by renaming, the opened checkpoint is unaffected.
     std::fs::write(&path, &bytes).unwrap();
     let checkpoint = open();
     let other = folder.path().join("other.safetensors");

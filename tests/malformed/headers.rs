@@ -1,4 +1,4 @@
-//! Safetensors headers that are cut short, lie, or are noise.
+//! Safetensors headers that are cut short, contradict the file, or are noise.
 
 use std::cell::Cell;
 
@@ -14,7 +14,7 @@ fn parse(bytes: Vec<u8>) -> tcvit::Result<Checkpoint> {
     Checkpoint::from_bytes(bytes, "tiny.safetensors")
 }
 
-/// The valid header, changed.
+/// The bytes of the valid checkpoint with a changed header.
 fn bent(change: impl Fn(&mut Value)) -> Vec<u8> {
     let tiny = Tiny::valid();
     let mut header = tiny.header();
@@ -40,7 +40,7 @@ fn every_truncation_is_refused() {
     refused(parse(Vec::new()), "Weights", &["tiny.safetensors", "0 bytes"]);
     refused(parse(bytes[..7].to_vec()), "Weights", &["tiny.safetensors", "7 bytes"]);
     refused(parse(bytes[..bytes.len() - 1].to_vec()), "Weights", &["tiny.safetensors", "a whole safetensors file"]);
-    // One byte too many is no better: nobody can say whose it is.
+    // One byte too many is refused as well, since it belongs to no tensor.
     refused(parse([&bytes[..], &[0]].concat()), "Weights", &["tiny.safetensors"]);
 }
 
@@ -58,13 +58,13 @@ fn a_header_length_that_lies_is_refused() {
 #[test]
 fn offsets_that_lie_are_refused() {
     let offsets = |begin: u64, end: u64| bent(move |header| header["head.bias"]["data_offsets"] = json!([begin, end]));
-    // Over another tensor, backwards, empty, past the end, past everything.
+    // In turn: over another tensor, backwards, empty, past the end, and at the end of the address space.
     for (begin, end) in [(0, 20), (40, 20), (20, 20), (1 << 40, (1 << 40) + 20), (0, u64::MAX), (u64::MAX, u64::MAX)] {
         refused(parse(offsets(begin, end)), "Weights", &["tiny.safetensors"]);
     }
 }
 
-/// Each tensor is as large as its offsets say, but together they fill the address space.
+/// Each tensor has the length that its offsets give, but together they overflow the address space.
 #[test]
 fn lengths_whose_sum_overflows_are_refused() {
     let each = (1u64 << 61) - 1;
@@ -100,7 +100,7 @@ fn a_header_that_is_not_json_is_refused() {
     refused(parse(bytes), "Weights", &["tiny.safetensors", "utf-8"]);
 }
 
-/// Any bytes of the header replaced by any others: an error or a model, never a panic.
+/// Replacing bytes of the header by random ones gives an error or a model, never a panic.
 #[test]
 fn noise_in_the_header_never_panics() {
     let bytes = Tiny::valid().bytes();
@@ -120,10 +120,10 @@ fn noise_in_the_header_never_panics() {
         })
         .unwrap();
     let loaded = loaded.get();
-    assert!(loaded < 1500 / 2, "most noise is seen, but {loaded} of 1500 loaded");
+    assert!(loaded < 1500 / 2, "most noise must be refused, but {loaded} of 1500 loaded");
 }
 
-/// As noise, but of the kind that a random byte rarely makes: digits for digits, so that the JSON stays whole.
+/// Replaces digits by digits, which random bytes rarely do, so that the JSON stays valid.
 #[test]
 fn other_digits_in_the_header_never_panic() {
     let bytes = Tiny::valid().bytes();

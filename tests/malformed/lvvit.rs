@@ -1,4 +1,4 @@
-//! LV-ViT's own tensors: what must be there, what may, and what they do.
+//! LV-ViT's own tensors: which are required, which are optional, and that each has an effect.
 
 use safetensors::Dtype;
 use serde_json::json;
@@ -45,7 +45,7 @@ fn a_wrong_shape_is_named() {
     for name in Tiny::lvvit().0.into_keys().filter(|name| name.starts_with("patch_embed.") && !counts(name)) {
         let mut shape = Tiny::lvvit().0[&name].shape.clone();
         *shape.last_mut().unwrap() += 4;
-        // Its first side decides the patch's.
+        // The first side of this tensor decides the patch's side.
         let text = if name == "patch_embed.proj.weight" { "[16, 4, 2, 6]" } else { &name };
         refused(Tiny::lvvit().with(&name, &shape).load(None), "Weights", &[text]);
         refused(Tiny::lvvit().with(&name, &[]).load(None), "Weights", &[&name]);

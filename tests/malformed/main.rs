@@ -1,4 +1,4 @@
-//! What is broken is refused with a text that names the culprit: never a panic, never a wrong answer.
+//! Broken files and options are refused with an error that names the cause. They never cause a panic or a wrong answer.
 
 mod configuration;
 mod files;

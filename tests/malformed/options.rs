@@ -1,4 +1,4 @@
-//! Pixels and options that cannot be honoured.
+//! Pixels and options that must be refused, and extreme ones that must work.
 
 use image::RgbImage;
 use tcvit::condensation::{Condensation, Method, Score};
@@ -30,7 +30,7 @@ fn pixels_that_are_no_numbers_are_refused() {
             refused(session.run(&images, Wanted::default()), "NotFinite", &texts);
         }
     }
-    // Huge but finite: layer norm brings it back, or the result is refused; it is never NaN.
+    // Huge but finite pixels: the layer norm brings them back, or the result is refused. It is never NaN.
     match session.logits(&vec![1e30; 3072]) {
         Ok(logits) => assert!(logits.iter().all(|logit| logit.is_finite())),
         Err(error) => assert!(matches!(error, tcvit::Error::NotFinite { .. }), "{error}"),
@@ -38,7 +38,7 @@ fn pixels_that_are_no_numbers_are_refused() {
     session.logits(&pixels(&config(), 2, 3)).unwrap();
 }
 
-/// All tokens alike: scores tie, sums of connectivity cancel, and still there is an answer.
+/// When all tokens are equal, scores are equal and sums of connectivity cancel. There must be an answer nevertheless.
 #[test]
 fn constant_images_are_answered() {
     for (name, condensation) in condensations() {

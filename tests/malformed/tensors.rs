@@ -1,4 +1,4 @@
-//! Whole files whose tensors are not those of a ViT.
+//! Intact files whose tensors are not those of a ViT.
 
 use safetensors::Dtype;
 use tcvit::random::Random;
@@ -16,7 +16,7 @@ fn logits(model: &Model) -> Vec<f32> {
 #[test]
 fn a_missing_tensor_is_named() {
     for name in Tiny::valid().0.into_keys() {
-        // Both of these may be absent, but then from the whole model.
+        // Each of these may be absent, but then together with its counterparts.
         let texts: &[&str] = match name.as_str() {
             "head.weight" => &["left over", "head.bias"],
             "blocks.0.attn.qkv.bias" => &["left over", "blocks.1.attn.qkv.bias"],
@@ -47,7 +47,7 @@ fn a_wrong_shape_is_named_with_both_shapes() {
         let mut shape = tensor.shape.clone();
         shape[0] += 4;
         let result = Tiny::valid().with(&name, &shape).load(None);
-        // Where the shape decides the model's size, another tensor is the one that does not fit.
+        // If the shape decides a size of the model, another tensor is the one that does not fit.
         let decides = ["patch_embed.proj.weight", "head.weight", "blocks.0.mlp.fc1.weight"].contains(&name.as_str());
         match decides {
             true => drop(refused(result, "Weights", &["load tensor", "shape"])),
@@ -84,7 +84,7 @@ fn a_weight_that_is_no_number_is_named() {
     refused(half.load(None), "Weights", &["head.bias", "inf at element 2"]);
 }
 
-/// Finite weights, but results that f32 cannot hold.
+/// The weights are finite, but f32 cannot hold the results.
 #[test]
 fn a_result_that_is_no_number_is_refused() {
     let tiny = (0..WIDTH).fold(Tiny::valid(), |tiny, at| tiny.with_value("head.weight", at, 3e38));
@@ -103,7 +103,7 @@ fn a_position_embedding_that_is_no_square_is_refused() {
     refused(Tiny::valid().with("pos_embed", &[WIDTH]).load(None), "Weights", &["pos_embed", "[16]"]);
 }
 
-/// Shapes that no memory holds but a header can say, since a factor of 0 makes them empty.
+/// Shapes that exceed any memory, but that a header can contain, since a factor of 0 makes the tensors empty.
 #[test]
 fn empty_tensors_of_huge_shapes_never_panic() {
     let huge = 1 << 62;
@@ -166,7 +166,8 @@ fn half_precision_gives_nearly_the_same() {
     }
 }
 
-/// Heads and every block take part: what the comparison above would not see if they did not.
+/// Every tensor and the number of heads affect the result. Without this, the comparison above would prove nothing about
+/// those that do not.
 #[test]
 fn every_tensor_matters() {
     let config = config_json().to_string();

@@ -1,4 +1,4 @@
-//! Every route of attention: the same decisions and, to rounding, the same results.
+//! Every route of attention gives the same decisions and, within rounding, the same results.
 
 use tcvit::config::Head;
 use tcvit::{Attention, Condensation, Context, LoadOptions, Model, Precision, Session, SessionOptions, VitConfig};
@@ -27,7 +27,7 @@ fn runs(attention: Attention) -> bool {
     opened.is_ok()
 }
 
-/// Those that run here in f32, the plainest first; cooperative matrices are of f16.
+/// The routes that run here in f32, starting with the stored one. Cooperative matrices need f16.
 fn routes() -> impl Iterator<Item = Attention> {
     Attention::ALL.into_iter().filter(|&attention| attention != Attention::Cooperative && runs(attention))
 }
@@ -45,8 +45,9 @@ fn compare(model: &Model, images: &[f32], batch: usize, condensation: Option<&Co
 
 #[test]
 fn every_route_decides_the_same() {
-    // Not of seed 51: Newton's iteration (`literal`) amplifies rounding by ten times more there than on a dozen others, so
-    // that the features of two routes were 0.7e-4 or 1.1e-4 apart, by how the norms are rounded; on these at most 2.9e-5.
+    // Seed 51 is left out: Newton's iteration (`literal`) amplifies rounding ten times more there than with a dozen
+    // other seeds. The features of two routes differed by 0.7e-4 or 1.1e-4, depending on how the norms are rounded;
+    // with these seeds they differ by at most 2.9e-5.
     for seed in 52..55 {
         let images = pixels(&config(), 2, seed);
         compare(small(), &images, 2, None, "full");
@@ -79,7 +80,8 @@ fn cooperative_attention_agrees_in_f16_and_is_refused_elsewhere() {
     }
 }
 
-/// A distillation token, so that what is cut from P is not one row and column, and sizes in the logits.
+/// With a distillation token, the part that is cut from P is not one row and column. Proportional attention adds sizes
+/// to the logits.
 #[test]
 fn every_route_decides_the_same_with_two_prefix_tokens() {
     let mut config = VitConfig::new(48, 8, 60, 2, 3, 10);

@@ -1,4 +1,4 @@
-//! What a condensation decides: how many stay, which, and what is refused before anything runs.
+//! The decisions of a condensation: how many tokens are kept, which ones, and what is refused before anything runs.
 
 use tcvit::condensation::{Condensation, Reducer};
 use tcvit::config::{Head, Stem};
@@ -8,7 +8,7 @@ use tcvit::{Model, Precision, SessionOptions, Trace, VitConfig};
 use crate::support::small::{EVERYTHING, bundled, condensations, config, open, photographs, pixels, refused, small};
 use crate::support::{gpu, stored_in};
 
-/// One image's rows of a block.
+/// Kept, assigned and scores of one image in a block.
 fn rows(block: &BlockTrace, image: usize) -> (&[u32], &[u32], &[f32]) {
     let (n, k) = (block.patches, block.kept_count);
     (
@@ -18,7 +18,7 @@ fn rows(block: &BlockTrace, image: usize) -> (&[u32], &[u32], &[f32]) {
     )
 }
 
-/// How many of the image's patches each token stands for after the last block, and how many were pruned.
+/// The number of the image's patches that each token stands for after the last block, and the number that were pruned.
 fn sizes(trace: &Trace, image: usize) -> (Vec<usize>, usize) {
     let patches = trace.blocks[0].patches;
     let mut place: Vec<Option<usize>> = (0..patches).map(Some).collect();
@@ -44,7 +44,8 @@ fn check_invariants(label: &str, trace: &Trace, condensation: &Condensation) {
         assert_eq!(block.score.len(), trace.images * block.patches, "{label}");
         for image in 0..trace.images {
             let (kept, assigned, score) = rows(block, image);
-            // ToMe lists the rest of its first set before its second; the class token makes odd patches the first.
+            // ToMe lists the rest of its first set before its second set. Since the class token comes first, the first
+            // set has the odd patches.
             let place = |token: &u32| (tome && token.is_multiple_of(2), *token);
             assert!(kept.is_sorted_by(|a, b| place(a) < place(b)), "{label}: kept is not in order: {kept:?}");
             assert!(kept.iter().all(|&token| (token as usize) < block.patches), "{label}: {kept:?}");
@@ -59,7 +60,7 @@ fn check_invariants(label: &str, trace: &Trace, condensation: &Condensation) {
                     _ => assert!((place as usize) < block.kept_count, "{label}: token {token} went to {place}"),
                 }
             }
-            // The ranking: by score, equal scores by the lower index.
+            // Tokens are ranked by score, and equal scores by the lower index.
             let mut ranked: Vec<usize> = (0..block.patches).collect();
             ranked.sort_by(|&a, &b| score[b].partial_cmp(&score[a]).unwrap().then(a.cmp(&b)));
             let mut expected: Vec<u32> = ranked[..block.kept_count].iter().map(|&token| token as u32).collect();
@@ -96,7 +97,7 @@ fn traces_of_the_bundled_model_are_consistent() {
     }
 }
 
-/// The checks can fail: each way of spoiling a trace is seen.
+/// The checks can fail: each of these changes to a trace is detected.
 #[test]
 fn a_spoilt_trace_is_seen() {
     let condensation = Condensation::training_free().drop(4);
@@ -180,7 +181,7 @@ fn features_have_the_shape_that_the_plan_says() {
     }
 }
 
-/// As many patch tokens as can be ranked, near enough: 45 by 45.
+/// 45 by 45 patch tokens, nearly as many as can be ranked.
 #[test]
 fn two_thousand_tokens_condense() {
     let config = VitConfig::new(180, 4, 32, 2, 1, 5);

@@ -1,4 +1,4 @@
-//! The same image gives the same bits: in another session, run, slot, batch size or thread.
+//! The same image gives the same bits in another session, run, slot, batch size or thread.
 
 use tcvit::{Condensation, Wanted};
 
@@ -14,7 +14,7 @@ fn sessions_and_runs_repeat_to_the_bit() {
         let (first, second) = (open(small(), 3, Some(&condensation)), open(small(), 3, Some(&condensation)));
         let trace = first.run(&pixels, EVERYTHING).unwrap();
         assert_eq!(trace.blocks.len(), 3);
-        // Something else in between, so that a result that was merely left in the buffers would show.
+        // Run other images in between, so that a result left in the buffers would be detected.
         first.logits(&crate::support::small::pixels(&config(), 3, 2)).unwrap();
         assert_same_bits(&format!("{name}, second run"), &first.run(&pixels, EVERYTHING).unwrap(), &trace);
         assert_same_bits(&format!("{name}, second session"), &second.run(&pixels, EVERYTHING).unwrap(), &trace);
@@ -30,7 +30,7 @@ fn an_image_gives_the_same_bits_in_every_slot() {
     for (name, condensation) in condensations() {
         let trace = open(small(), 4, Some(&condensation)).run(&four, EVERYTHING).unwrap();
         assert_same_bits(name, &slice(&trace, 3, 4), &slice(&trace, 0, 1));
-        // The comparison can fail: another image is not the same.
+        // The comparison can fail: another image gives other logits.
         assert!(relative(&slice(&trace, 1, 2).logits, &slice(&trace, 0, 1).logits) > 1e-3);
         let alone = open(small(), 1, Some(&condensation)).run(&images[..each], EVERYTHING).unwrap();
         assert_same_bits(&format!("{name}, alone"), &slice(&trace, 3, 4), &alone);
@@ -54,7 +54,7 @@ fn any_number_of_images_goes_through_one_session() {
     let condensation = Condensation::training_free();
     let all = open(small(), 9, Some(&condensation)).run(&images, EVERYTHING).unwrap();
     let session = open(small(), 4, Some(&condensation));
-    // Nine first: what one image gives afterwards must not have anything of them.
+    // Nine images run first: later results must not contain anything of them.
     for count in [9, 1, 3, 4, 5, 8] {
         let trace = session.run(&images[..count * each], EVERYTHING).unwrap();
         assert_eq!(trace.images, count);

@@ -1,4 +1,4 @@
-//! A device that goes away in the middle: an error that says so, neither a panic nor a wait for ever.
+//! A device that is lost during use gives an error that says so, not a panic and not an endless wait.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use crate::splitting::own_device;
 use crate::support::gpu;
 use crate::support::small::{EVERYTHING, config, open, pixels, refused};
 
-/// Runs `work` on a thread of its own and fails if it takes long or panics.
+/// Runs `work` on a thread of its own, and fails if it takes more than a minute or panics.
 pub fn promptly(work: impl FnOnce() + Send + 'static) {
     let (done, wait) = channel();
     let worker = std::thread::spawn(move || {
         work();
-        // The receiver has given up if this fails.
+        // Sending fails if the receiver has given up.
         let _ = done.send(());
     });
     match wait.recv_timeout(Duration::from_secs(60)) {
@@ -23,7 +23,7 @@ pub fn promptly(work: impl FnOnce() + Send + 'static) {
     }
 }
 
-/// Everything that can be asked of a destroyed device.
+/// Every request to a destroyed device is an error.
 fn check_destroyed(context: &Context) {
     let images = pixels(&config(), 1, 61);
     let model = Model::random(context, &config(), 3).unwrap();

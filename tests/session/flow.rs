@@ -1,4 +1,5 @@
-//! Several batches in flight: the same answers in the same order, errors in their place, and nothing left behind.
+//! With several batches in flight, answers are the same and in the same order, errors are in their place, and nothing
+//! is left behind.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use crate::device::promptly;
 use crate::support::gpu;
 use crate::support::small::{EVERYTHING, assert_same_bits, config, open, pixels, refused, slice, small};
 
-/// Images that no two of are alike, of several sizes.
+/// Images of several sizes, all different.
 fn images(count: u32) -> Vec<RgbImage> {
     let image = |n: u32| {
         RgbImage::from_fn(20 + n % 7, 20 + n % 5, |x, y| {
@@ -20,7 +21,7 @@ fn images(count: u32) -> Vec<RgbImage> {
     (0..count).map(image).collect()
 }
 
-/// Each image alone, in a session of its own.
+/// The answers when each image runs alone, in a session for one image.
 fn one_by_one(images: &[RgbImage]) -> Vec<Prediction> {
     let session = open(small(), 1, None);
     images.iter().map(|image| session.classify(std::slice::from_ref(image)).unwrap().remove(0)).collect()
@@ -52,7 +53,7 @@ fn a_broken_image_is_an_error_in_its_place() {
         .iter()
         .enumerate()
         .map(|(n, image)| match n {
-            // Neither what cannot be opened nor what has no pixels stops the others.
+            // An image that cannot be opened and one without pixels do not stop the others.
             0 | 6 => tcvit::input::open_image("no/such/file.jpg".as_ref()),
             n if broken(n) => Ok(RgbImage::new(0, 3)),
             _ => Ok(image.clone()),
@@ -68,7 +69,7 @@ fn a_broken_image_is_an_error_in_its_place() {
             }
         }
     }
-    // Of a slice, the first one is the error, by its number, before anything runs.
+    // For a slice, the first broken image is the error, named by its number, before anything runs.
     let mut images = images;
     images[7] = RgbImage::new(0, 3);
     refused(session.classify(&images), "Image", &["image 7 of the batch", "0 x 3"]);
@@ -84,7 +85,7 @@ fn a_stream_takes_paths() {
     assert!(got == one_by_one(&photos));
 }
 
-/// Counts how many are alive.
+/// An image that counts how many of its kind are alive.
 struct Counted(Arc<AtomicUsize>, RgbImage);
 
 impl Counted {
@@ -122,23 +123,23 @@ fn a_stream_takes_little_ahead_and_a_dropped_one_lets_go() {
         let mut stream = session.stream(endless).unwrap();
         for taken in 1..=10 {
             stream.next().unwrap().unwrap();
-            // Two batches that are computed, two that are prepared, and what each thread holds.
+            // Two batches are being computed, two are prepared, and each thread holds some images.
             let threads = std::thread::available_parallelism().map_or(1, usize::from);
             let ahead = begun.load(Ordering::SeqCst) - taken;
             assert!(ahead <= 4 * 3 + 2 * threads, "{ahead} images ahead");
         }
         drop(stream);
-        // The threads end after the image they are at.
+        // The threads end after the image that they are preparing.
         while alive.load(Ordering::SeqCst) > 0 {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
-        // The session is as good as new.
+        // The session still works.
         assert_eq!(session.classify(&images(5)).unwrap(), one_by_one(&images(5)));
     });
 }
 
-/// An image that comes only after the one before was answered would wait for ever in a batch of two; in batches of one it
-/// does not, since nothing that holds a lock waits for the caller's iterator.
+/// The source sends an image only after the answer to an earlier one. In batches of two, this would wait for ever. In
+/// batches of one it must not, since nothing that holds a lock waits for the caller's iterator.
 #[test]
 fn answers_do_not_wait_for_an_iterator_that_waits() {
     promptly(|| {
@@ -147,7 +148,7 @@ fn answers_do_not_wait_for_an_iterator_that_waits() {
         let session = open(small(), 1, None);
         let all = images(6);
         let mut stream = session.stream(std::iter::from_fn(move || receive.lock().unwrap().recv().ok())).unwrap();
-        // Two in flight, so two more than are answered must be there.
+        // Two batches are in flight, so the source must be two images ahead of the answers.
         all[..2].iter().for_each(|image| send.send(image.clone()).unwrap());
         for image in &all[2..] {
             stream.next().unwrap().unwrap();
@@ -166,16 +167,16 @@ fn pending_batches_keep_their_own_results() {
         let expected = [&a, &b, &c].map(|pixels| session.run(pixels, EVERYTHING).unwrap());
         for wanted in [EVERYTHING, Wanted::default()] {
             let pending = [&a, &b, &c].map(|pixels| session.submit(pixels, wanted).unwrap());
-            // Dropped without being waited for, its results are nobody's.
+            // The results of a batch that is dropped without being awaited are discarded.
             drop(session.submit(&b, EVERYTHING).unwrap());
             let [first, second, third] = pending;
-            // In another order than they were submitted.
+            // Wait in another order than that of submission.
             for (pending, expected) in [(second, &expected[1]), (third, &expected[2]), (first, &expected[0])] {
                 let got = pending.wait().unwrap();
                 assert_eq!(got.images, expected.images);
                 match wanted == EVERYTHING {
                     true => assert_same_bits("in flight", &got, expected),
-                    // Only what was asked for.
+                    // Only the requested outputs are read back.
                     false => {
                         assert_eq!(got.logits, expected.logits);
                         assert!(got.features.is_empty() && got.blocks.is_empty());
@@ -191,12 +192,12 @@ fn pending_batches_keep_their_own_results() {
     }
 }
 
-/// A batch that is not a number is an error of its own; those before and after it are not touched.
+/// A batch whose result is not finite is an error of that batch. The batches before and after it are not affected.
 #[test]
 fn a_result_that_is_no_number_is_the_error_of_its_batch() {
     let session = open(small(), 2, None);
     let good = pixels(&config(), 2, 74);
-    // Finite, but the sums in the first layer are not.
+    // The pixels are finite, but the sums in the first layer are not.
     let bad: Vec<f32> = good.iter().map(|value| value.signum() * f32::MAX).collect();
     let expected = session.logits(&good).unwrap();
     let pending = [&good, &bad, &good].map(|pixels| session.submit(pixels, Wanted::default()).unwrap());
@@ -207,7 +208,7 @@ fn a_result_that_is_no_number_is_the_error_of_its_batch() {
     let mut nan = good.clone();
     nan[5] = f32::NAN;
     refused(session.submit(&nan, Wanted::default()).map(drop), "NotFinite", &["input pixels", "at 5"]);
-    // Pixels are looked at as they go up, a run at a time; the place is told among all of them.
+    // Pixels are checked while they are uploaded, one run at a time. The error gives the place among all of them.
     let mut later = [good.clone(), good.clone(), good.clone()].concat();
     let at = 2 * good.len() + 7;
     later[at] = f32::INFINITY;
@@ -241,7 +242,7 @@ fn a_device_that_is_lost_in_the_middle_ends_a_stream_with_an_error() {
         let pending = session.submit(&pixels(&config(), 2, 75), Wanted::default()).unwrap();
         stream.next().unwrap().unwrap();
         context.device().destroy();
-        // What was computed before may still come, then one error, then nothing.
+        // Answers that were already computed may still come, then one error, then nothing.
         let rest: Vec<_> = stream.by_ref().collect();
         let errors = rest.iter().filter(|answer| answer.is_err()).count();
         assert!(errors == 1 && rest.len() < 39, "{errors} errors among {}", rest.len());
@@ -261,7 +262,7 @@ fn a_model_without_a_head_does_not_classify() {
     let session = Model::random(gpu(), &config, 3).unwrap().session(SessionOptions::new()).unwrap();
     refused(session.classify(&images(1)), "Config", &["classification head"]);
     refused(session.stream(images(1)).map(drop), "Config", &["classification head"]);
-    // But it has features.
+    // It has features.
     let trace = session.run_images(&images(2), Wanted { features: true, ..Wanted::default() }).unwrap();
     assert_eq!((trace.images, trace.logits.len()), (2, 0));
 }

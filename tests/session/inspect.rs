@@ -1,4 +1,4 @@
-//! W of every block, kept on request.
+//! The W of every block, which is kept on request.
 
 use tcvit::condensation::{Condensation, Metric, Path, Score};
 use tcvit::{Session, SessionOptions, Trace};
@@ -12,7 +12,7 @@ fn inspected(condensation: &Condensation) -> Session {
     small().session(SessionOptions::new().batch(BATCH).condense(condensation.clone()).inspect()).unwrap()
 }
 
-/// Mean over rows of W [N, N], divided by its sum, negated: the score of K = 1 without dominance.
+/// The negated mean over rows of W [N, N], divided by its sum: the score for K = 1 without dominance.
 fn score_of(w: &[f32], patches: usize) -> Vec<f32> {
     let column = |j: usize| w.iter().skip(j).step_by(patches).map(|&v| f64::from(v)).sum::<f64>();
     let sums: Vec<f64> = (0..patches).map(column).collect();

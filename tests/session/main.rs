@@ -1,5 +1,4 @@
-//! Sessions: the same bits every time, both paths of connectivity, batches that do not fit, traces, and what a device that
-//! fails does.
+//! Sessions: the same bits every time, both paths of connectivity, batches that do not fit, traces, and lost devices.
 
 mod attention;
 mod decisions;

@@ -1,5 +1,5 @@
-//! The thin path of connectivity, which is what runs, against the dense one, which forms all of C; and both methods
-//! against each other where Newton converges.
+//! Compares the thin path of connectivity, which is the default, with the dense path, which computes all of C; and the
+//! two methods with each other where Newton converges.
 
 use tcvit::condensation::{Condensation, Method, Metric, Path, Score};
 use tcvit::{Model, Precision, Trace, VitConfig};
@@ -16,7 +16,7 @@ fn run(model: &Model, images: &[f32], condensation: &Condensation) -> Trace {
     open(model, batch, Some(condensation)).run(images, EVERYTHING).unwrap()
 }
 
-/// Same kept sets, same assignments, logits within 1e-4.
+/// Compares both paths: the same kept sets and assignments, and logits within 1e-4.
 fn compare(model: &Model, images: &[f32], metric: Metric, chains: &[(Method, u32, f32)]) {
     for &(method, order, alpha) in chains {
         let mut thin = Condensation::paper();
@@ -30,7 +30,7 @@ fn compare(model: &Model, images: &[f32], metric: Metric, chains: &[(Method, u32
         for (got, expected) in got.blocks.iter().zip(&expected.blocks) {
             let block = expected.block;
             let score = relative(&got.score, &expected.score);
-            // A diverging Newton cancels large numbers, so that its scores agree less.
+            // When Newton diverges, large numbers cancel, so the scores agree less.
             assert!(
                 method != Method::PowerSum || score <= 1e-4,
                 "{label}: scores of block {block} differ by {score:e}"
@@ -42,8 +42,8 @@ fn compare(model: &Model, images: &[f32], metric: Metric, chains: &[(Method, u32
     }
 }
 
-/// Every method with every order, and every order where none of them outweighs the others: with a = 500 the normalised
-/// score hardly sees any but the last.
+/// Every method with every order; and every order with an a at which no order outweighs the others. With a = 500, the
+/// last order dominates the normalised score.
 fn grid() -> Vec<(Method, u32, f32)> {
     let all = METHODS.iter().flat_map(|&method| ORDERS.map(|order| (method, order, 500.0)));
     all.chain(ORDERS.map(|order| (Method::PowerSum, order, 1.5))).collect()
@@ -57,7 +57,7 @@ fn diagonal() -> Vec<(Method, u32, f32)> {
 
 #[test]
 fn paths_agree() {
-    // Two blocks, so that the second works on tokens that the first fused.
+    // Two blocks, so that the second runs on tokens that the first has fused.
     let config = VitConfig::new(32, 8, 32, 2, 2, 10);
     let model = Model::random_with(gpu(), &config, 7, &stored_in(Precision::F32)).unwrap();
     for metric in [Metric::Attention, Metric::KeyCosine] {
@@ -71,7 +71,7 @@ fn paths_agree_on_the_bundled_model() {
     compare(bundled(), &photographs(&["rocket"]), Metric::KeyCosine, &diagonal());
 }
 
-/// Eq. 9 is eq. 8 rewritten: with a small a, where Newton converges, both give the same decisions; with the paper's a
+/// Eq. 9 is eq. 8 rewritten. With a small a, for which Newton converges, both give the same scores. With the paper's a
 /// they do not, so the test can fail.
 #[test]
 fn newton_is_the_power_sum_where_it_converges() {
@@ -92,7 +92,7 @@ fn newton_is_the_power_sum_where_it_converges() {
     }
 }
 
-/// K and the method matter: what is compared above is not the same thing 35 times.
+/// K and the method change the scores, so the 35 comparisons above differ.
 #[test]
 fn orders_and_methods_differ() {
     let images = pixels(&config(), 2, 24);

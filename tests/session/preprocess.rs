@@ -1,4 +1,4 @@
-//! Photographs prepared on the GPU: the same pixels, and so the same answers, to the bit.
+//! Photographs prepared on the GPU give the same pixels, and therefore the same answers, to the bit.
 
 use image::RgbImage;
 use tcvit::input::Filter;
@@ -34,7 +34,7 @@ fn both_ways_give_the_same_bits() {
         let expected = cpu.run(&pixels, EVERYTHING).unwrap();
         assert_same_bits("cpu", &cpu.run_images(&photos, EVERYTHING).unwrap(), &expected);
         assert_same_bits("gpu", &on_gpu.run_images(&photos, EVERYTHING).unwrap(), &expected);
-        // Smaller photographs after larger ones, then larger ones again.
+        // Smaller photographs follow larger ones, then larger ones again.
         for _ in 0..2 {
             let few = on_gpu.run_images(&photos[3..5], Wanted::default()).unwrap();
             assert_eq!(few.logits, expected.logits[3 * 10..5 * 10]);
@@ -47,7 +47,7 @@ fn both_ways_give_the_same_bits() {
     }
 }
 
-/// 5 photographs of 21 MB are more than go up at once, and each more than a small device binds.
+/// Five photographs of 21 MB are more than are uploaded at once, and each is more than a small device can bind.
 #[test]
 fn a_batch_of_large_photographs_goes_up_in_parts() {
     let large = |n: u32, width, height| {
@@ -77,7 +77,7 @@ fn what_cannot_be_prepared_is_named_before_anything_runs() {
     assert!(matches!(on_gpu.stream(photos).unwrap().nth(5), Some(Err(tcvit::Error::Image { .. }))));
 }
 
-/// Filters that textures do not have.
+/// Filters that input from a texture does not support.
 #[test]
 fn every_filter_works() {
     for filter in [Filter::Nearest, Filter::Box, Filter::Lanczos, Filter::Hamming] {

@@ -1,4 +1,4 @@
-//! Batches that do not fit, devices that are the application's, encoders that are its own.
+//! Batches that do not fit the device, and devices and encoders that belong to the application.
 
 use std::sync::OnceLock;
 
@@ -24,7 +24,7 @@ fn limited_to(bytes: u64, texels: u32) -> Context {
     pollster::block_on(Context::with_options(options)).unwrap()
 }
 
-/// [`config`] on a device that takes three of its images at once: an image's hidden layer has 17 x 256 numbers. The
+/// [`config`] on a device that takes three images at once: the hidden layer of an image has 17 x 256 elements. The
 /// largest weight, 64 x 256, fits.
 fn narrow() -> &'static Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
@@ -46,27 +46,27 @@ fn a_batch_that_does_not_fit_is_split_without_a_trace() {
 
 #[test]
 fn runs_are_even() {
-    // Four images in two runs are two and two, not three and one.
+    // Four images in two runs are split into two and two, not three and one.
     assert_eq!(open(narrow(), 4, None).run_size(), 2);
     assert_eq!(open(narrow(), 3, None).run_size(), 3);
 }
 
 #[test]
 fn an_image_that_does_not_fit_names_its_buffer() {
-    // 257 tokens: 2 heads of 257 x 260 probabilities, 534,560 bytes; every weight is smaller than 50,000.
+    // 257 tokens have 2 heads of 257 x 260 probabilities, 534,560 bytes. Every weight is smaller than 50,000 bytes.
     let config = VitConfig::new(64, 4, 16, 1, 2, 10);
     let model = Model::random_with(&limited(100_000), &config, 1, &stored_in(Precision::F32)).unwrap();
     let texts = ["attention probabilities", "534560", "100000"];
     let stored = || SessionOptions::new().attention(Attention::Stored);
     refused(model.session(stored()), "Limit", &texts);
     refused(model.session(stored().condense(Condensation::paper())), "Limit", &texts);
-    // What is not stored need not fit.
+    // Probabilities that are not stored need not fit.
     model.session(SessionOptions::new().attention(Attention::Fused)).unwrap();
 }
 
 #[test]
 fn a_weight_that_does_not_fit_is_named() {
-    // Nor into a texture, where a CPU that emulates a GPU has it.
+    // It fits neither a buffer nor a texture, which is where a software adapter keeps weights.
     refused(
         Model::random_with(&limited_to(60_000, 8), &config(), 1, &stored_in(Precision::F32)),
         "Limit",
@@ -88,7 +88,7 @@ fn a_batch_that_is_split_cannot_be_recorded_into_an_encoder() {
     let session = open(narrow(), 7, None);
     let mut encoder = narrow().context().device().create_command_encoder(&Default::default());
     refused(session.record_into(&mut encoder), "Limit", &["record into encoder", "at most 3", "7"]);
-    // The encoder is still the application's.
+    // The application can still use its encoder.
     narrow().context().queue().submit([encoder.finish()]);
 }
 
@@ -97,7 +97,7 @@ fn an_encoder_of_ones_own_gives_the_same() {
     let images = pixels(&config(), 2, 33);
     let session = open(small(), 2, Some(&Condensation::training_free()));
     let expected = session.run(&images, EVERYTHING).unwrap();
-    // Other results in the buffers, which the recorded forward has to replace.
+    // Leaves other results in the buffers, which the recorded forward must replace.
     session.logits(&pixels(&config(), 2, 34)).unwrap();
     let (device, queue) = (gpu().device(), gpu().queue());
     queue.write_buffer(session.input(), 0, bytemuck::cast_slice(&images));
@@ -126,10 +126,10 @@ fn a_device_of_ones_own_gives_the_same() {
     refused(open(&model, 1, None).profile(), "Device", &["TIMESTAMP_QUERY"]);
 }
 
-/// A device as an application makes it, not through this crate.
+/// A device opened as an application would, not through this crate.
 pub fn own_device() -> (wgpu::Device, wgpu::Queue) {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    // As the library does, for tests that run beside this one.
+    // As in the library, for the sake of tests that run at the same time.
     descriptor.flags.remove(wgpu::InstanceFlags::DEBUG);
     let instance = wgpu::Instance::new(descriptor.with_env());
     pollster::block_on(async {
@@ -138,7 +138,7 @@ pub fn own_device() -> (wgpu::Device, wgpu::Queue) {
     })
 }
 
-/// LV-ViT's stem, and the logits of all its tokens, are larger than anything that other models hold.
+/// LV-ViT's stem and the logits of its tokens are larger than any buffer of other models.
 #[test]
 fn a_stem_and_logits_of_tokens_are_split_without_a_trace() {
     for (classes, name, each) in [(10, "convolutional stem", 16 * 32 * 32), (1000, "logits of tokens", 65 * 1000)] {

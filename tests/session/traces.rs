@@ -72,7 +72,7 @@ fn a_trace_of_a_model_without_a_head_has_no_logits() {
     assert_eq!(found, ["features", "pooled"]);
 }
 
-/// A trace without the features that were not asked for is not written as a file that nobody can read.
+/// A trace without features, since they were not requested, is either refused or written as a readable file.
 #[test]
 fn a_trace_without_features_is_refused_or_readable() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ fn a_trace_that_cannot_be_written_leaves_nothing() {
     refused(trace.save(folder.path()), "File", &[folder.path().to_str().unwrap()]);
     refused(trace.save(Path::new("/")), "File", &["\"/\""]);
     assert!(names(folder.path()).is_empty());
-    // Nor beside the folder, where the part file of a folder's name would be.
+    // Nothing is left beside the folder either, where the partial file of a folder's name would be.
     let beside = names(folder.path().parent().unwrap());
     assert!(!beside.iter().any(|name| name.contains(".part") && name.contains(&std::process::id().to_string())));
 }

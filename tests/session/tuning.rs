@@ -1,4 +1,4 @@
-//! Which ways are used where: found by a search, remembered, and never one that was wrong on the device.
+//! Which ways are used: those found by a search are remembered, and a way that was wrong on the device is never used.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use tcvit::{Condensation, Context, LoadOptions, Model, Precision, SessionOptions
 
 use crate::support::small::{config, pixels};
 
-/// Remembers nothing that earlier runs or other tests found.
+/// A context without the choices of earlier runs or other tests.
 fn open(mut options: ContextOptions) -> Context {
     options.keep = Keep::Nothing;
     pollster::block_on(Context::with_options(options)).unwrap()
@@ -34,7 +34,8 @@ fn a_search_is_made_once_and_changes_no_result() {
     let chosen = |start: &'static str| {
         found.iter().filter(move |(name, _)| name.starts_with(start)).map(|(_, found)| found.as_str())
     };
-    // A search needs two ways that are worth trying: where loads are dear, weights lie where one way reads them.
+    // A search needs two ways that are worth trying. When loads are dear, weights lie in a home that only one way
+    // reads.
     if !tuned.traits().loads_are_dear {
         assert!(chosen("fastest linear").count() >= 4, "{found:?}");
     }
@@ -60,10 +61,10 @@ fn what_a_gpu_would_run_changes_no_result_and_is_not_kept() {
     assert!(!as_gpu.traits().loads_are_dear);
     let got = logits(&as_gpu);
     assert!(!as_gpu.choices().all().is_empty());
-    assert!(open_in(false).choices().all().is_empty(), "what was found of a GPU's ways was kept");
+    assert!(open_in(false).choices().all().is_empty(), "the choices for a GPU were kept");
     let expected = logits(&plain);
     assert!(!open_in(false).choices().all().is_empty(), "nothing is ever kept");
-    assert!(open_in(true).choices().all().is_empty(), "what was found of a CPU's ways was believed");
+    assert!(open_in(true).choices().all().is_empty(), "the choices for a CPU were used for a GPU");
     let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!(expected.iter().zip(&got).all(|(a, b)| (a - b).abs() <= 1e-5 * most), "{expected:?} {got:?}");
 }
@@ -87,7 +88,7 @@ fn what_was_chosen_is_used() {
     }
 }
 
-/// Whether each pipeline of `kernel` that was compared is right, by its key.
+/// For each pipeline of `kernel` that was compared, its key and whether its results were right.
 fn verdicts<'a>(found: &'a BTreeMap<String, String>, kernel: &str) -> Vec<(&'a str, bool)> {
     let start = format!("verification of {kernel} ");
     found
@@ -97,7 +98,7 @@ fn verdicts<'a>(found: &'a BTreeMap<String, String>, kernel: &str) -> Vec<(&'a s
         .collect()
 }
 
-/// A context whose shaders are `spoil`ed.
+/// A context whose shaders are changed by `spoil`.
 fn with_shaders(folder: &std::path::Path, tune: bool, spoil: impl Fn(&str, &str) -> String) -> Context {
     for (path, text) in SHADERS {
         let file = folder.join(path);
@@ -119,7 +120,7 @@ fn a_kernel_that_is_wrong_here_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let expected = logits(&Context::blocking().unwrap());
     for tune in [false, true] {
-        // A slip in every way to make a product but the plain one.
+        // A mistake in every way of a product but the plain one.
         let context = with_shaders(folder.path(), tune, |path, text| match path {
             "cpu/attention_subgroup.wgsl" => text.replace("    shrink(sums, softmax, 5u);\n", ""),
             "block/query_key_subgroup.wgsl" => text.replace("key + i >= query", "key + i > query"),
@@ -131,7 +132,7 @@ fn a_kernel_that_is_wrong_here_is_not_used() {
         for kernel in ["linear_tiled", "linear_subgroup", "attention_subgroup", "query_key_subgroup"] {
             let verdicts = verdicts(&found, kernel);
             assert!(verdicts.iter().all(|(_, right)| !right), "{found:?}");
-            // These are for CPUs, where a subgroup's size is known.
+            // These ways are for CPUs, where the size of a subgroup is known.
             let is_tried = context.traits().loads_are_dear && context.traits().has_octets() && kernel != "linear_tiled";
             assert!(!verdicts.is_empty() || !is_tried || cfg!(not(feature = "software")), "{kernel}: {found:?}");
         }
@@ -146,7 +147,7 @@ fn a_form_that_is_wrong_here_is_not_used() {
     let model = Model::random_with(&context, &config(), 3, &LoadOptions::new().precision(Precision::F32)).unwrap();
     let session = model.session(SessionOptions::new().batch(2).condense(Condensation::training_free().drop(2)));
     match session {
-        // Weights in buffers: another kernel makes the products.
+        // Weights in buffers: another kernel computes the products.
         Ok(session) => {
             let expected = logits(&Context::blocking().unwrap());
             assert_close(&session.logits(&pixels(&config(), 2, 1)).unwrap(), &expected);
@@ -183,18 +184,18 @@ fn attention_that_was_found_to_be_fastest_is_used_if_it_is_right() {
     let found = of_attention(&context.choices().all());
     let [(name, best)] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((name.contains("Connectivity"), best.parse::<Attention>().unwrap()), (true, searched));
-    // Whatever is remembered is used, for batches of a like size, with and without time to search.
+    // The remembered route is used, for batches of a similar size, with and without time to search.
     for route in Attention::ALL {
         context.choices().set(name.clone(), route.name());
         let got = attention(2, Some(Condensation::paper().drop(2)));
         let opened = model.session(SessionOptions::new().attention(route));
-        // The plain fused kernel is not worth it where loads are dear, though it runs.
+        // When loads are dear, the plain fused kernel is not chosen, though it runs.
         let is_worth_it = opened.is_ok() && (route != Attention::Fused || got == route);
         assert!(got == route || !is_worth_it, "{route}: {got}");
     }
     context.choices().set(name.clone(), "nonsense");
     assert!(Attention::ALL.contains(&attention(2, Some(Condensation::paper().drop(2)))));
-    // What condensing takes from attention, and how many images there are, is searched for by itself.
+    // A search is made for each set of results that condensing reads from attention, and for each number of images.
     attention(2, Some(Condensation::training_free().drop(2)));
     attention(2, None);
     attention(8, None);

@@ -30,7 +30,7 @@ fn check(kind: &str, stored: &VitConfig, sides: &[usize]) {
 #[test]
 fn other_image_sizes_are_timms() {
     check("class", &stored(), &[160, 224, 256, 288, 720, 736]);
-    // 45 * 45 patches can be condensed, 46 * 46 cannot.
+    // A model with 45 * 45 patches can be condensed, one with 46 * 46 cannot.
     let condensed = |side| {
         let options = SessionOptions::new().condense(Condensation::training_free().drop(100));
         resized(&stored(), side).session(options)
@@ -39,7 +39,7 @@ fn other_image_sizes_are_timms() {
     assert!(condensed(736).err().unwrap().to_string().contains("2048"));
 }
 
-/// A position embedding with no row for the prefix, and with two.
+/// Position embeddings without rows for the prefix, and with two.
 #[test]
 fn rows_of_the_prefix_stay() {
     let mut registers = stored();
@@ -50,7 +50,7 @@ fn rows_of_the_prefix_stay() {
     check("distilled", &distilled, &[256]);
 }
 
-/// What the comparison would not see if the position embedding were resized some other way.
+/// A differently resized position embedding gives clearly different results, so the comparison above would detect it.
 #[test]
 fn positions_matter() {
     let resized = resized(&stored(), 160).session(SessionOptions::new()).unwrap().logits(&pixels(1, 160)).unwrap();
@@ -74,7 +74,7 @@ fn image_sizes_that_do_not_fit_are_refused() {
     }
 }
 
-/// What is loaded from files: the sizes are right, and the checkpoint's own size changes nothing.
+/// Models loaded from files: the sizes are right, and requesting the checkpoint's own size changes nothing.
 #[test]
 fn a_checkpoint_is_resized_too() {
     let load =

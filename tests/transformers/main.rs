@@ -1,5 +1,6 @@
-//! Models as Hugging Face transformers saves them, against transformers' own forward, and image sizes other than the
-//! checkpoint's, against timm's (`scripts/goldens/transformers_models.py` makes both). Run with `--nocapture` for the figures.
+//! Compares models saved by Hugging Face transformers with transformers' own forward, and image sizes other than the
+//! checkpoint's with timm's. `scripts/goldens/transformers_models.py` writes both. Run with `--nocapture` for the
+//! figures.
 
 mod image_size;
 mod refusals;
@@ -67,7 +68,7 @@ fn vit() {
     assert!(model.preprocess().squash);
 }
 
-/// What transformers' processors, as their files describe them, make of a photograph that is not square.
+/// The pixels that transformers' processors, configured by their files, give for a photograph that is not square.
 #[test]
 fn photographs_become_the_processors_pixels() {
     let photo = tcvit::input::open_image(&repository("assets/photos/chelsea.jpg")).unwrap();
@@ -86,7 +87,7 @@ fn photographs_become_the_processors_pixels() {
         let (most, mean) = in_bytes(model.preprocess());
         println!("{name}: at most {most:.1} of 255, {mean:.2} on average");
         assert!(most <= 5.0 && mean <= 0.5, "{name}: {most}, {mean}");
-        // Another shape, or a crop that is a little off, is seen.
+        // The comparison detects another aspect ratio, and a crop that is slightly off.
         let other = Preprocess { squash: !model.preprocess().squash, ..model.preprocess().clone() };
         assert!(in_bytes(&other).1 > 2.0);
         let other = Preprocess { crop: model.preprocess().crop * 0.97, ..model.preprocess().clone() };
@@ -94,7 +95,8 @@ fn photographs_become_the_processors_pixels() {
     }
 }
 
-/// In the names that transformers 5 has in memory, with a pooler that is left out, and a config of a model with a head.
+/// A checkpoint with the names that transformers 5 uses in memory, with a pooler that is not loaded, and with the
+/// configuration of a model with a head.
 #[test]
 fn vit_without_head() {
     let model = check("vit_features");
@@ -123,7 +125,7 @@ fn dinov2_with_a_head() {
     let model = check("dinov2");
     let config = model.config();
     assert_eq!((config.head, config.heads, config.epsilon, config.layer_scale), (Head::ClassAndMean, 8, 1e-6, true));
-    // Condensed tokens count by their sizes in the mean: nothing dropped, nothing changed.
+    // Condensed tokens are weighted by their sizes in the mean. If nothing is dropped, nothing changes.
     let session = |condensation| {
         let session = model.session(SessionOptions::new().batch(BATCH).condensation(condensation)).unwrap();
         session.logits(&pixels(BATCH, 64)).unwrap()
@@ -197,7 +199,7 @@ fn timms_names_give_the_same() {
     let error = relative(&logits(serialize(&timm), &config), &theirs);
     println!("timm's names: {error:.1e}");
     assert!(error <= 1e-5, "{error:e}");
-    // Half of the heads, and the comparison sees it.
+    // The comparison detects half the number of heads.
     let wrong = json!({ "num_classes": 7, "model_args": { "num_heads": 2 } });
     assert!(relative(&logits(serialize(&timm), &wrong), &theirs) > 1e-3);
 }

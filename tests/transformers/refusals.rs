@@ -1,4 +1,4 @@
-//! Checkpoints of transformers' that are broken or contradict their configuration.
+//! Checkpoints in transformers' format that are broken or contradict their configuration.
 
 use serde_json::{Value, json};
 use tcvit::weights::Checkpoint;
@@ -7,7 +7,8 @@ use tcvit::{Model, Result};
 use crate::support::gpu;
 use crate::{Tensors, config_json, serialize, tensors};
 
-/// Loads folder `name` with changed tensors and configuration; must be refused, with all of `texts`.
+/// Loads folder `name` with changed tensors and configuration. It must be refused with an error that contains all of
+/// `texts`.
 #[track_caller]
 fn refused(name: &str, change: impl FnOnce(&mut Tensors, &mut Value), texts: &[&str]) {
     let (mut tensors, mut config) = (tensors(name), config_json(name));
