@@ -1,31 +1,31 @@
-"""Makes the golden files under tests/goldens: what timm and an independent condensation say.
+"""Makes the golden files under tests/goldens: outputs of timm and of an independent condensation.
 
 One safetensors file per model, NAME.safetensors, with
   full/logits    [B, classes]  timm's own float32 forward (absent without a classifier); for LV-ViT,
-                               which timm does not have, lvvit.py's in float64,
+                               which timm does not have, the float64 forward of lvvit.py,
   full/features  [B, 6, D]     the first six tokens of timm's forward_features,
   CASE/...                     outputs of a condensed forward, computed here in float64 from the
-                               semantics in the design (section 2), densely and without shortcuts:
+                               definitions, densely and without shortcuts:
     CASE/logits            [B, classes] f32 (CASE/features [B, 6, D] without a classifier)
     CASE/block.I.kept      [B, N - R] u32, CASE/block.I.assigned [B, N] u32, where R > 0
     CASE/block.0.score     [B, N] f32
 and a metadata entry `golden`: JSON with the seed, batch, configuration and the list of cases.
-The weights are not stored: they come from the name of each tensor and the seed (`random_tensor`).
+The weights are not stored: they follow from the name of each tensor and the seed (`random_tensor`).
 `bundled` is the trained model from the assets, run on the four photographs. Its seed is null, and
 the file holds the preprocessed `pixels`.
 
 Also pillow_PHOTO_SIZE.png: Pillow's bicubic resize and centre crop of a photograph.
 
-Run from anywhere, with the packages of requirements.txt (CPU builds of torch will do):
+Run from any folder, with the packages of requirements.txt (a CPU build of torch suffices):
   python scripts/goldens                      everything, half a minute on two cores
   python scripts/goldens --only deit_tiny     one model, or `pillow` for the pictures
 
-What the table printed per case says: `gap` is the distance between the last kept and the first
-dropped score over the range of the scores (block 0, then the smallest of all blocks); `margin` is
-how much the best match beats the second best, relative to the best, the smallest of all blocks;
-`f32` is the same code in float32: the first block whose kept set differs (- for none), the smallest
-overlap of kept sets, the smallest share of equal `assigned`, and the largest difference of the
-logits relative to the largest logit.
+The columns of the table printed for each case: `gap` is the distance between the last kept and the
+first dropped score over the range of the scores (in block 0, then the smallest of all blocks).
+`margin` is the distance between the best and the second-best match, relative to the best (the
+smallest of all blocks). `f32` compares the same code in float32: the first block whose kept set
+differs (- for none), the smallest overlap of kept sets, the smallest share of equal `assigned`, and
+the largest difference of the logits relative to the largest logit.
 """
 
 import argparse
@@ -59,8 +59,8 @@ def output(trace: Trace) -> Tensor:
 
 @torch.no_grad()
 def check_full(model: VisionTransformer, pixels: Tensor) -> float:
-    """Largest difference of the block loop without condensation from the model's own forward (timm's,
-    or our LV-ViT's), both in float64."""
+    """The largest difference between the block loop without condensation and the model's own forward (timm's, or that
+    of our LV-ViT), both in float64."""
     own = forward(model, pixels, None)
     difference = float((own.features - model.forward_features(pixels)).abs().max())
     if own.logits is not None:
@@ -71,14 +71,14 @@ def check_full(model: VisionTransformer, pixels: Tensor) -> float:
 
 @torch.no_grad()
 def check_tome(directory: Path, model: VisionTransformer, pixels: Tensor, case: Case) -> float:
-    """Largest difference of a ToMe case from the public implementation checked out in a directory
-    (github.com/facebookresearch/ToMe), on the same weights, relative to the largest logit."""
+    """The largest difference between a ToMe case and the public implementation in `directory` (a checkout of
+    github.com/facebookresearch/ToMe), on the same weights, relative to the largest logit."""
     sys.path.insert(0, str(directory))
     from tome.patch.timm import apply_patch
 
     public = copy.deepcopy(model)
     for block in public.blocks:
-        # The public patch predates timm's split of these.
+        # The public patch predates timm's fused attention.
         block.attn.fused_attn = False
     apply_patch(public, prop_attn=case.proportional_attention)
     public._tome_info["distill_token"] = hasattr(model, "head_dist")
@@ -90,7 +90,7 @@ def check_tome(directory: Path, model: VisionTransformer, pixels: Tensor, case: 
 
 
 def check_block(case: Case, block: Condensed, drop: int) -> None:
-    """`kept` ascends; `assigned` sends kept tokens to their own place, others to a valid one."""
+    """Checks that `kept` ascends, and that `assigned` gives kept tokens their own place and others a valid one."""
     batch, count = block.assigned.shape
     assert block.kept.shape == (batch, count - drop)
     assert case.reducer == "tome" or (np.diff(block.kept, axis=1) > 0).all()
@@ -104,7 +104,7 @@ def check_block(case: Case, block: Condensed, drop: int) -> None:
 
 
 def float32_columns(exact: Trace, rounded: Trace) -> str:
-    """How the float32 forward's kept sets and outputs compare with the float64 one's."""
+    """The columns that compare the kept sets and outputs of the float32 forward with those of the float64 one."""
     differs, overlap, assigned = "-", 1.0, 1.0
     for i, block in exact.blocks.items():
         other = rounded.blocks[i]
@@ -121,7 +121,7 @@ def float32_columns(exact: Trace, rounded: Trace) -> str:
 
 
 def case_tensors(case: Case, trace: Trace) -> dict[str, np.ndarray]:
-    """The tensors that a case stores."""
+    """The tensors that are stored for a case."""
     kind = "features" if trace.logits is None else "logits"
     tensors = {f"{case.name}/{kind}": output(trace).float().numpy()}
     for i, block in trace.blocks.items():
@@ -134,7 +134,7 @@ def case_tensors(case: Case, trace: Trace) -> dict[str, np.ndarray]:
 
 @torch.no_grad()
 def full_tensors(network: Network) -> dict[str, np.ndarray]:
-    """The tensors of timm's own float32 forward, or of our LV-ViT in float64."""
+    """The outputs of timm's own float32 forward, or of our LV-ViT in float64."""
     model, pixels = network.model, network.pixels
     if isinstance(model, LvVit):
         model, pixels = copy.deepcopy(model).double(), pixels.double()
@@ -146,7 +146,7 @@ def full_tensors(network: Network) -> dict[str, np.ndarray]:
 
 
 def make_network(network: Network, out: Path, tome_directory: Path | None) -> None:
-    """Runs every case of a network, checks and prints, and writes its file."""
+    """Runs and checks every case of a network, prints the comparison, and writes the network's file."""
     tensors = full_tensors(network) | {k: v.numpy() for k, v in network.extra.items()}
     rounded_model = network.model
     model = copy.deepcopy(rounded_model).double()
@@ -186,7 +186,7 @@ def make_network(network: Network, out: Path, tome_directory: Path | None) -> No
 
 
 def main() -> None:
-    """Reads the arguments and makes what they ask for."""
+    """Reads the arguments and makes the requested files."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

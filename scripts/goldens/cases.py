@@ -6,7 +6,7 @@ from functools import partial
 
 @dataclass(frozen=True)
 class Case:
-    """One condensation; the defaults are the `paper` preset. `drop` has one R per block."""
+    """One condensation. The defaults are those of the `paper` preset. `drop` holds R for each block."""
 
     name: str
     drop: list[int]
@@ -43,9 +43,9 @@ tome = partial(Case, reducer="tome", proportional_attention=True)
 def deit_tiny_cases() -> list[Case]:
     """Every option once, on twelve blocks of 196 patch tokens.
 
-    On these attention graphs Newton diverges and C has both signs, so fusion weights that nearly
-    cancel amplify rounding until a float32 forward keeps other tokens than a float64 one. Those
-    cases condense in the first blocks only, where both still agree.
+    On these attention matrices, Newton diverges and C has both signs. Fusion weights nearly cancel and amplify
+    rounding, until a float32 forward keeps other tokens than a float64 one. The Newton cases of which this is true
+    condense in the first blocks only, where both still agree.
     """
     r14 = [14] * 12
     first_four = [14] * 4 + [0] * 8

@@ -1,5 +1,5 @@
-"""Condensation, section 2 of the design, and the reducers it is compared with: dense, without shortcuts, written to be
-read. Independent of the Rust side, which is checked against it."""
+"""Condensation and the reducers that it is compared with: dense, without shortcuts, and written to be read. Independent
+of the Rust side, which is compared with it."""
 
 import math
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from cases import Case
 from random_weights import splitmix
 from torch import Tensor
 
-GONE = 0xFFFFFFFF  # `assigned` of a token that was dropped without being fused
-TEMPERATURE = 0.1  # of the softmax over cosines
+GONE = 0xFFFFFFFF  # the value in `assigned` of a token that was dropped without being fused
+TEMPERATURE = 0.1  # divides cosines before the softmax
 
 
 def cosines(x: Tensor) -> Tensor:
@@ -21,8 +21,8 @@ def cosines(x: Tensor) -> Tensor:
 
 
 def token_graph(case: Case, x: Tensor, probs: Tensor, keys: Tensor, prefix: int) -> Tensor:
-    """W [B, N, N] of 2.1, from patch tokens [B, N, D] after attention's residual, P [B, H, T, T]
-    and the head-averaged patch keys [B, N, Dh]."""
+    """W [B, N, N], from patch tokens [B, N, D] after attention's residual, P [B, H, T, T] and the head-averaged patch
+    keys [B, N, Dh]."""
     if case.metric == "cosine":
         return (cosines(x) / TEMPERATURE).softmax(dim=-1)
     if case.metric == "dot":
@@ -59,10 +59,10 @@ def newton(w: Tensor, order: int, alpha: float, steps: int) -> Tensor:
 
 
 def connectivity(case: Case, w: Tensor) -> Tensor:
-    """C [B, N, N] of 2.3.
+    """C [B, N, N].
 
-    When the score normalises, the power sum is computed at 1 / a^(K-1) of its scale, which changes
-    nothing below and keeps the float32 comparison finite at K = 32.
+    When c is normalised, the power sum is computed at 1 / a^(K-1) of its scale. This changes no result below, and keeps
+    the float32 comparison finite at K = 32.
     """
     if case.method == "newton":
         return newton(w, case.order, case.alpha, case.steps)
@@ -71,8 +71,8 @@ def connectivity(case: Case, w: Tensor) -> Tensor:
 
 
 def redundancy(dominance: Tensor, compared: Tensor) -> Tensor:
-    """u [B, N] of 2.5: the largest cosine to a token that outranks in dominance, else -1. What is
-    compared [B, N, ...] are tokens with the metric `cosine`, head-averaged keys otherwise."""
+    """u [B, N]: the largest cosine to a token with more dominance (or, if equal, a lower index), or -1 if there is
+    none. `compared` [B, N, ...] are tokens with the metric `cosine`, and head-averaged keys otherwise."""
     index = torch.arange(dominance.shape[1])
     mine, other = dominance[:, :, None], dominance[:, None, :]
     outranked = (other > mine) | ((other == mine) & (index[None, :] < index[:, None]))
@@ -82,7 +82,7 @@ def redundancy(dominance: Tensor, compared: Tensor) -> Tensor:
 def scores(
     case: Case, c: Tensor, dominance: Tensor, compared: Tensor, sizes: Tensor
 ) -> Tensor:
-    """S [B, N] of 2.4 and 2.5."""
+    """The score S [B, N]."""
     mean = c.mean(dim=1 if case.mean == "column" else 2)
     if case.normalise:
         mean = mean / mean.sum(dim=1, keepdim=True)
@@ -99,13 +99,13 @@ def scores(
 
 
 def rank(score: np.ndarray) -> np.ndarray:
-    """Indices of [N] scores, best first: ties to the lower index, NaN last."""
+    """Indices of scores [N], best first. Equal scores are ordered by index, and NaN comes last."""
     nan = np.isnan(score)
     return np.lexsort((np.arange(len(score)), -np.where(nan, 0.0, score), nan))
 
 
 def best_match(row: np.ndarray, kept: np.ndarray) -> int:
-    """Position in `kept` of the largest C[q, p]; ties to the lower index, NaN last."""
+    """Position in `kept` of the largest C[q, p]. Of equal ones, the lower index; NaN comes last."""
     return int(rank(row[kept])[0])
 
 
@@ -118,7 +118,8 @@ def fuse(
     kept: int,
     matched: list[int],
 ) -> Tensor:
-    """Equation 12, or what other reducers have in its place, for one kept token and the (ascending) dropped tokens matched to it."""
+    """Equation 12, or the sum or mean that another reducer uses, for one kept token and the dropped tokens (ascending)
+    that are matched with it."""
     members = [kept, *matched]
     if case.reducer == "evit":
         return (x[members] * dominance[members, None]).sum(dim=0)
@@ -136,7 +137,7 @@ def fuse(
 
 @dataclass
 class Condensed:
-    """What condensing one block gave, for the whole batch."""
+    """The result of condensing one block, for the whole batch."""
 
     score: np.ndarray  # [B, N]
     kept: np.ndarray  # [B, N - R]
@@ -146,12 +147,13 @@ class Condensed:
 
 
 def threshold_gap(score: np.ndarray, order: np.ndarray, keep: int) -> float:
-    """How far from a tie the selection is, relative to the range of the scores [N]."""
+    """The distance of the selection from a tie, relative to the range of the scores [N]."""
     return float((score[order[keep - 1]] - score[order[keep]]) / np.ptp(score))
 
 
 def match_margin(row: np.ndarray) -> float:
-    """How far from a tie a match is: C[q, kept] [N - R], relative to its best."""
+    """The distance of a match from a tie: the difference of the two largest C[q, kept] [N - R], relative to the
+    largest."""
     if len(row) < 2:
         return math.inf
     second, first = np.sort(row)[-2:]
@@ -161,26 +163,26 @@ def match_margin(row: np.ndarray) -> float:
 def baseline_score(
     case: Case, cosine: Tensor, dominance: Tensor, block: int, prefix: int
 ) -> Tensor:
-    """S [B, N] of the reducers that are not ours. ToMe's second set, which stays, scores 2."""
+    """S [B, N] of the reducers from other papers. With ToMe, tokens of the second set, which are all kept, score 2."""
     batch, count = dominance.shape
     if case.reducer in ("evit", "prune"):
         return dominance
     if case.reducer == "random":
         score = splitmix(f"block.{block}.random", count, case.random_seed)
         return torch.from_numpy(score).to(dominance.dtype).expand(batch, count)
-    # The tokens at even places, prefix included, look for their nearest among those at odd ones.
+    # Tokens at even places, counting the prefix, search their nearest token among those at odd places.
     first = (torch.arange(count) + prefix) % 2 == 0
     nearest = cosine[:, :, ~first].amax(dim=2)
     return torch.where(first, -nearest, torch.full_like(nearest, 2.0))
 
 
 def candidates(case: Case, kept: np.ndarray, prefix: int) -> np.ndarray:
-    """Which of the kept tokens dropped ones may be matched with."""
+    """The kept tokens with which dropped ones may be matched, as a mask."""
     return (kept + prefix) % 2 == 1 if case.reducer == "tome" else np.ones(len(kept), dtype=bool)
 
 
 def listed(case: Case, kept: np.ndarray, prefix: int) -> np.ndarray:
-    """Kept tokens in the order in which they go on: ToMe has its first set before its second."""
+    """Kept tokens in the order in which they leave the block. ToMe lists its first set before its second."""
     if case.reducer != "tome":
         return np.sort(kept)
     return kept[np.lexsort((kept, (kept + prefix) % 2))]
@@ -189,10 +191,10 @@ def listed(case: Case, kept: np.ndarray, prefix: int) -> np.ndarray:
 def condense_image(
     case: Case, x: Tensor, c: Tensor, score: np.ndarray, sizes: Tensor, drop: int, prefix: int
 ) -> tuple[Tensor, Tensor, np.ndarray, np.ndarray, float, float]:
-    """Select, match and fuse (2.6 to 2.9) for one image.
+    """Selects, matches and fuses the tokens of one image.
 
-    Takes patch tokens [N, D], C [N, N], scores [N] and sizes [N]; returns tokens [N - R, D], sizes
-    [N - R], kept [N - R], assigned [N] and the two distances from a tie.
+    Takes patch tokens [N, D], C [N, N], scores [N] and sizes [N]. Returns tokens [N - R, D], sizes [N - R], kept [N -
+    R], assigned [N], and the distances of selection and matches from a tie.
     """
     keep = len(score) - drop
     order = rank(score)
@@ -230,7 +232,7 @@ def condense(
     drop: int,
     block: int,
 ) -> tuple[Tensor, Tensor, Condensed]:
-    """Condenses tokens [B, T, D] by `drop` patch tokens; also returns their sizes and the record.
+    """Condenses tokens [B, T, D] by `drop` patch tokens. Also returns their sizes and the record.
 
     `probs` [B, H, T, T] and `keys` [B, T, Dh] (averaged over heads) are this block's attention.
     """

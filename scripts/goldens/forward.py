@@ -14,7 +14,7 @@ from condense import Condensed, condense
 
 @dataclass
 class Trace:
-    """Outputs of a forward, and what each condensing block did."""
+    """Outputs of a forward, and the record of each block that condenses."""
 
     logits: Tensor | None  # [B, classes]
     features: Tensor  # [B, T, D], after the final norm
@@ -42,7 +42,7 @@ def attention(
 
 
 def classify(model: VisionTransformer, x: Tensor, sizes: Tensor) -> Tensor | None:
-    """The head, on tokens [B, T, D] after the final norm and patch token sizes [B, N]."""
+    """Logits [B, classes], from tokens [B, T, D] after the final norm and sizes of the patch tokens [B, N]."""
     if model.num_classes == 0:
         return None
     if isinstance(model, LvVit):
@@ -58,7 +58,7 @@ def classify(model: VisionTransformer, x: Tensor, sizes: Tensor) -> Tensor | Non
 
 @torch.no_grad()
 def forward(model: VisionTransformer, pixels: Tensor, case: Case | None) -> Trace:
-    """The network's block loop on timm's weights, condensing as `case` says."""
+    """Runs the network's block loop on timm's weights, with the condensation of `case`."""
     x = model._pos_embed(model.patch_embed(pixels))
     prefix = model.num_prefix_tokens
     sizes = torch.ones(len(x), x.shape[1] - prefix, dtype=x.dtype)

@@ -1,7 +1,7 @@
 """LV-ViT in plain PyTorch for the golden files, written from the published description.
 
-A class with the attributes that `goldens.forward` reads of timm's VisionTransformer, so that the
-same block loop condenses both. Inference only: no dropout, no token labelling.
+The class has the attributes of timm's VisionTransformer that `forward.py` reads, so that the same block loop condenses
+both. For inference only: no dropout, no token labelling.
 """
 
 import torch
@@ -32,7 +32,7 @@ class FrozenBatchNorm(nn.Module):
 
 
 class Stem(nn.Module):
-    """Pixels [B, 3, S, S] to tokens [B, N, D]: three convolutions, then patches of what they give."""
+    """Pixels [B, 3, S, S] to tokens [B, N, D]: three convolutions, then patches of their output."""
 
     def __init__(self, image: int, channels: int, width: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Stem(nn.Module):
 
 
 class Attention(nn.Module):
-    """The layers of self-attention; whoever calls them does the mixing."""
+    """Self-attention. The block loop of `forward.py` uses its layers and mixes by itself."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class Mlp(nn.Module):
 
 
 class Divide(nn.Module):
-    """A residual branch's divisor, skip_lam, where timm's blocks have LayerScale."""
+    """The divisor of a residual branch, skip_lam, in the place of LayerScale in timm's blocks."""
 
     def __init__(self, divisor: float) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class LvVit(nn.Module):
         return self.classify(self.forward_features(pixels))
 
     def configuration(self) -> dict:
-        """What `goldens.configuration` cannot read off timm's attributes."""
+        """The values that `networks.configuration` cannot read from timm's attributes."""
         return {
             "stem_channels": self.patch_embed.conv1.out_channels,
             "token_max": True,

@@ -19,7 +19,7 @@ from torch import Tensor
 
 @dataclass
 class Network:
-    """A model with its input and its cases. Without a seed the weights are the trained ones."""
+    """A model with its input and its cases. Without a seed, the weights are trained ones."""
 
     name: str
     model: VisionTransformer
@@ -65,7 +65,7 @@ def bundled_network(directory: Path, photos: Path) -> Network:
 
 
 def networks(bundled: Path, photos: Path) -> dict[str, Callable[[], Network]]:
-    """The networks by name, each built when it is asked for."""
+    """The networks by name, each built when it is requested."""
     small = [paper("paper_r16", [16] * 12), training_free("training_free_r16", [16] * 12)]
     distilled = [
         paper("paper_r14", [14] * 12),
@@ -96,8 +96,7 @@ def networks(bundled: Path, photos: Path) -> dict[str, Callable[[], Network]]:
         global_pool="avg",
         fc_norm=True,
     )
-    # Name, builder, seed, batch, cases. The seeds are those of a few dozen that keep the selections
-    # furthest from ties.
+    # Name, builder, seed, batch, cases. Each seed is the one of a few dozen whose selections are furthest from ties.
     table = [
         ("deit_tiny", deit_tiny, 6, 2, deit_tiny_cases()),
         ("deit_small", deit_small, 2, 1, small),
@@ -117,7 +116,7 @@ def networks(bundled: Path, photos: Path) -> dict[str, Callable[[], Network]]:
 
 
 def configuration(model: VisionTransformer) -> dict:
-    """What the Rust side needs to build the same model."""
+    """The values that the Rust side needs to build the same model."""
     block = model.blocks[0]
     return {
         "image": model.patch_embed.img_size[0],

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Pillow's resize and centre crop with every filter, of sources of awkward shapes, as one picture.
+"""Pillow's resize and centre crop with every filter, for sources of unusual shapes, as one picture.
 
-Writes tests/goldens/pillow_sheet.png: one column of tiles per filter, one row per source. The sources are cut from the
-top left corner of tests/goldens/pillow_chelsea_224.png, which every decoder reads alike. tests/input.rs holds the same
-tables. Needs pillow, in the version of goldens/requirements.txt: the order in which tall images are resized changed
-in 13.0.
+Writes tests/goldens/pillow_sheet.png, with one column of tiles per filter and one row per source. The sources are cut
+from the top left corner of tests/goldens/pillow_chelsea_224.png, which every decoder reads identically.
+tests/input/pillow.rs holds the same table. Needs pillow in the version of goldens/requirements.txt: version 13.0
+changed the order in which tall images are resized.
 """
 
 import math
@@ -34,7 +34,7 @@ SOURCES = [
 
 
 def tile(source: Image.Image, crop: float, resample: Image.Resampling) -> Image.Image:
-    """What timm's evaluation transform shows the network."""
+    """The image that timm's evaluation transform gives to the network."""
     short = math.floor(TILE / crop)
     width, height = source.size
     if width <= height:

@@ -1,4 +1,4 @@
-"""Photographs as timm and Pillow prepare them."""
+"""Prepares photographs with timm and Pillow."""
 
 import math
 from pathlib import Path
@@ -25,8 +25,8 @@ def resize_and_crop(photo: Path, size: int, crop_pct: float) -> Image.Image:
 
 
 def preprocess(photo: Path, config: dict) -> Tensor:
-    """Normalised pixels [3, H, W] by timm's evaluation transform, after checking that
-    `resize_and_crop` gives the same."""
+    """Normalised pixels [3, H, W] by timm's evaluation transform, after checking that `resize_and_crop` gives the same
+    pixels."""
     size = config["input_size"][-1]
     transform = create_transform(
         input_size=tuple(config["input_size"]),

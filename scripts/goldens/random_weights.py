@@ -1,4 +1,4 @@
-"""Weights and inputs from names and seeds: the same numbers here and in src/weights/random.rs."""
+"""Weights and inputs from names and seeds, with the same numbers as in src/weights/random.rs."""
 
 import math
 
@@ -20,7 +20,7 @@ def fnv1a64(name: str) -> int:
 
 
 def offset_and_scale(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Centre and half-width of the uniform distribution that a tensor is drawn from."""
+    """Centre and half width of the uniform distribution from which a tensor is drawn."""
     if name == "pixels":
         return 0.0, 1.5
     if name.endswith(".gamma"):
@@ -58,6 +58,6 @@ def random_tensor(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def randomise(model: VisionTransformer, seed: int) -> None:
-    """Replaces every tensor of a model by its deterministic random one."""
+    """Replaces every tensor of a model by the random one of its name and the seed."""
     state = model.state_dict()
     model.load_state_dict({k: random_tensor(k, tuple(v.shape), seed) for k, v in state.items()})

@@ -1,16 +1,16 @@
 """Makes tests/goldens/transformers/: small models of transformers' own classes with random weights,
-as `save_pretrained` writes them, and what transformers' float32 forward makes of them; and
-tests/goldens/resized.safetensors: a ViT of timm's on other image sizes than its weights are for.
+as `save_pretrained` writes them, and the outputs of transformers' float32 forward; and
+tests/goldens/resized.safetensors: timm's ViTs on other image sizes than those of their weights.
 
-NAME/model.safetensors, NAME/config.json   the model (weights in float16: folders stay small)
-NAME/preprocessor_config.json              where the model has one
+NAME/model.safetensors, NAME/config.json   the model (weights in float16, to keep folders small)
+NAME/preprocessor_config.json              if the model has an image processor
 NAME/golden.safetensors                    `logits` [B, classes] or, without a head, `features`
-                                           [B, 6, D], of the pixels of that name and the seed 5;
-                                           `chelsea` [3, H, W], what the processor makes of a photo
-resized.safetensors                        `PREFIX/SIDE/logits` [1, classes], weights of that seed,
-                                           made for 224 pixels, on such pixels of SIDE
+                                           [B, 6, D], for the random tensor `pixels` of seed 5;
+                                           `chelsea` [3, H, W], the processor's pixels of a photo
+resized.safetensors                        `PREFIX/SIDE/logits` [1, classes], for weights of seed 5
+                                           and 224 pixels, on the tensor `pixels` at SIDE
 
-Run from anywhere, with the packages of goldens/requirements.txt:
+Run from any folder, with the packages of goldens/requirements.txt:
   python scripts/goldens/transformers_models.py
 """
 
@@ -39,19 +39,21 @@ RESIZED_SIDES = [160, 224, 256, 288, 720, 736]
 
 
 def theirs(name: str, shape: tuple[int, ...]) -> torch.Tensor:
-    """Random weights that are far from what initialisation gives, so that every tensor matters."""
+    """Random weights that differ from initial ones enough for every tensor to matter."""
     plain = name.replace("layernorm_before", "norm1").replace("layernorm_after", "norm2")
     plain = plain.replace("layernorm", "norm").replace("lambda1", "gamma")
     tensor = random_tensor(plain, shape, SEED)
-    # random_weights.py gives tokens and positions half a unit; by these names it would go by their shape.
+    # random_weights.py gives tokens and positions values up to 0.5. It does not know transformers' names for them and
+    # would scale them by their shapes.
     if "embeddings." in plain and "projection" not in plain:
         tensor = tensor / tensor.abs().max() * 0.5
-    # Queries and keys large enough that attention is not uniform.
+    # Larger queries and keys, so that attention is not uniform.
     return tensor * 2.0 if "query" in name or "key" in name else tensor
 
 
 def models() -> dict[str, PreTrainedModel]:
-    """The models by the names of their folders: epsilons, head counts and heads differ."""
+    """The models by the names of their folders. They differ in epsilons, numbers of attention heads, and
+    classifiers."""
     common = {
         "num_hidden_layers": 3,
         "image_size": 64,
@@ -62,7 +64,7 @@ def models() -> dict[str, PreTrainedModel]:
     vit = transformers.ViTConfig(
         hidden_size=64, intermediate_size=192, num_attention_heads=4, **common
     )
-    # An epsilon that is seen: with the wrong one outputs differ by far more than rounding.
+    # This epsilon is so large that a wrong one changes outputs by far more than rounding.
     deit = transformers.DeiTConfig(
         hidden_size=64, intermediate_size=256, num_attention_heads=2, layer_norm_eps=1e-2, **common
     )
@@ -80,7 +82,7 @@ def models() -> dict[str, PreTrainedModel]:
 
 
 def processors() -> dict[str, transformers.BaseImageProcessor]:
-    """The image processors of the models that get one."""
+    """The image processors, by the names of the models that get one."""
     return {
         "vit": transformers.ViTImageProcessor(size={"height": 64, "width": 64}),
         "deit_teacher": transformers.DeiTImageProcessor(
@@ -100,11 +102,11 @@ def processors() -> dict[str, transformers.BaseImageProcessor]:
 
 @torch.no_grad()
 def make_model(name: str, model: PreTrainedModel, out: Path) -> None:
-    """Writes one folder."""
+    """Writes the folder of one model."""
     folder = out / name
     folder.mkdir(parents=True, exist_ok=True)
     state = model.state_dict()
-    # Through float16 and back: the forward sees the very numbers that are stored.
+    # Convert to float16 and back, so that the forward uses the numbers that are stored.
     state = {k: theirs(k, tuple(v.shape)).half().float() for k, v in state.items()}
     model.load_state_dict(state)
     model.half().save_pretrained(folder, save_original_format=name != "vit_features")
@@ -130,7 +132,7 @@ def make_model(name: str, model: PreTrainedModel, out: Path) -> None:
 
 @torch.no_grad()
 def make_resized(path: Path) -> None:
-    """Writes the logits of ViTs on other sides, their position embeddings resized by timm."""
+    """Writes the logits of ViTs at other image sizes, with position embeddings resized by timm."""
     arguments = {"patch_size": 16, "embed_dim": 96, "depth": 3, "num_heads": 3, "num_classes": 10}
     # The prefix has one row of the position embedding, none, or two.
     kinds = {
@@ -146,7 +148,7 @@ def make_resized(path: Path) -> None:
         stored = build(img_size=224).eval()
         randomise(stored, SEED)
         for side in sides:
-            # As `create_model(..., img_size=side)` does: the checkpoint's filter resizes.
+            # As in `create_model(..., img_size=side)`, the checkpoint's filter resizes the position embedding.
             model = build(img_size=side).eval()
             model.load_state_dict(checkpoint_filter_fn(dict(stored.state_dict()), model))
             pixels = random_tensor("pixels", (1, 3, side, side), SEED)
