@@ -1,12 +1,12 @@
-"""Fine-tunes variants of a condensation from the same start, with the same recipe, and tabulates them.
+"""Fine-tunes several condensations from the same start with the same recipe, and tabulates the results.
 
     python -m tcvit_training.ablate ablations/small.json ../assets/models/vit_cifar10_32 cifar10/train \\
         --test cifar10/test --out runs/small
 
-The JSON file has `seeds`, `arguments` of finetune that all variants share, and `variants`: each a `name`, `options` of
-a condensation, `arguments` of its own, and the `tables` of the paper that it belongs to. Arguments after `--` go to
-every run, past those of the file. Results go to --out/results.csv; what is there already is not run again, and a run
-that was cut short goes on from its checkpoint.
+The JSON file has `seeds`, the `arguments` of finetune that all runs have in common, and `variants`. Each variant has a
+`name`, `options` of a condensation, its own `arguments`, and the `tables` of the paper that it belongs to. Arguments
+after `--` are appended to those of every run. Results are written to --out/results.csv. A run that is in this file
+already is not repeated, and an interrupted run continues from its checkpoint.
 """
 
 import argparse
@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 def read_plan(path: Path) -> dict:
-    """The file, after checking every variant: a mistake in the last is found before the first has run."""
+    """Reads the file and checks every variant, so that a mistake in the last one is found before the first has run."""
     try:
         plan = json.loads(path.read_text(encoding="utf-8"))
         variants = plan["variants"]
@@ -49,7 +49,7 @@ def read_plan(path: Path) -> dict:
 
 
 def read_results(path: Path) -> list[dict[str, str]]:
-    """Rows of results.csv; none yet where there is no file."""
+    """The rows of results.csv; empty if there is no file yet."""
     if not path.exists():
         return []
     with path.open(encoding="utf-8", newline="") as file:
@@ -61,7 +61,7 @@ def read_results(path: Path) -> list[dict[str, str]]:
 
 
 def write_results(path: Path, rows: list[dict]) -> None:
-    """All rows, whole."""
+    """Writes all rows, never a partial file."""
 
     def write(beside: Path) -> None:
         with beside.open("w", encoding="utf-8", newline="") as file:
@@ -73,9 +73,9 @@ def write_results(path: Path, rows: list[dict]) -> None:
 
 
 def command(variant: dict, seed: int, shared: list[str], arguments: argparse.Namespace, out: Path) -> list[str]:
-    """The arguments of finetune."""
+    """The arguments of finetune for one run."""
     options = dict(variant.get("options", {}))
-    # As `Condensation.from_options` reads them.
+    # Options without a preset mean `paper`, as in `Condensation.from_options`.
     preset = ["--preset", options.pop("preset", "paper")] if options else []
     own = [*preset, *(part for name, value in options.items() for part in ("--set", f"{name}={value}"))]
     fixed = [str(arguments.model), str(arguments.data), "--test", str(arguments.test), "--out", str(out)]
@@ -84,7 +84,8 @@ def command(variant: dict, seed: int, shared: list[str], arguments: argparse.Nam
 
 
 def summary(variant: dict, seed: int, out: Path, before: dict) -> dict:
-    """A row from the log of a run that ended; `before` is that of the variant's first seed, where this one has none."""
+    """A row from the log of a finished run. `before` holds the measurement before training of the variant's first seed,
+    for a run without one."""
     log = read_log(out)
     epochs = [line for line in log[1:] if "epoch" in line]
     first = next((line for line in epochs if line["epoch"] == 0), None)
@@ -107,7 +108,7 @@ def summary(variant: dict, seed: int, out: Path, before: dict) -> dict:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Runs what is not in the table yet: the first seed of every variant, then the second."""
+    """Makes the runs that are not in the table yet: the first seed of every variant, then the second, and so on."""
     plan = read_plan(arguments.plan)
     path = arguments.out / "results.csv"
     rows = read_results(path)
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace) -> None:
                 continue
             print(f"== {variant['name']}, seed {seed}", flush=True)
             out = arguments.out / f"{variant['name'].replace(' ', '_').replace(',', '')}.{seed}"
-            # Before any training the seed changes nothing: one measurement does for all of them.
+            # Before training the seed changes nothing, so one measurement suffices for all seeds.
             skip = ["--skip-before"] if mine else []
             status = finetune.main(command(variant, seed, plan.get("arguments", []), arguments, out) + skip)
             if status != 0:

@@ -1,4 +1,4 @@
-"""Arguments that several programs have."""
+"""Arguments that several programs have in common."""
 
 import argparse
 from pathlib import Path
@@ -12,7 +12,8 @@ from .errors import TrainingError
 
 
 def add_condensation(parser: argparse.ArgumentParser, preset: str | None) -> None:
-    """--preset, --drop and --set; without a default preset, none of them means what the checkpoint says."""
+    """Adds --preset, --drop and --set. Without a default preset, if none of them is given, the condensation is the one
+    that the checkpoint records."""
     group = parser.add_argument_group("condensation")
     group.add_argument(
         "--preset",
@@ -30,7 +31,7 @@ def add_condensation(parser: argparse.ArgumentParser, preset: str | None) -> Non
 
 
 def condensation_of(arguments: argparse.Namespace, recorded: Condensation | None = None) -> Condensation | None:
-    """What the arguments say, starting from the preset or, without one, from what is recorded."""
+    """The condensation of the arguments: changes to the preset or, without one, to the recorded condensation."""
     changes = [("drop", arguments.drop)] if arguments.drop is not None else []
     for item in arguments.set:
         name, sign, value = item.partition("=")
@@ -49,14 +50,14 @@ def condensation_of(arguments: argparse.Namespace, recorded: Condensation | None
         condensation = Condensation.preset(arguments.preset)
     else:
         condensation = recorded if recorded is not None else Condensation.training_free()
-    # The score first: it decides which other options there are.
+    # The score first, since it decides which other options apply.
     for name, value in sorted(changes, key=lambda change: change[0] != "score"):
         condensation = condensation.set(name, value)
     return condensation.validate()
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """What is loaded, and how."""
+    """Adds the options of which images are loaded, and how."""
     group = parser.add_argument_group("data")
     group.add_argument("--limit", type=int, metavar="N", help="use N images, evenly over the classes")
     group.add_argument("--seed", type=int, default=0, help="of everything that is random (default: %(default)s)")
@@ -76,7 +77,7 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
-    """Where it runs."""
+    """Adds the options of the machine."""
     group = parser.add_argument_group("machine")
     group.add_argument("--device", default="auto", help="cpu, cuda, cuda:1; auto takes a GPU where there is one")
     group.add_argument("--threads", type=int, default=default_threads(), help="on the CPU (default: %(default)s)")
@@ -84,7 +85,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_recipe(parser: argparse.ArgumentParser, epochs: int, lr: float, **defaults) -> None:
-    """How a model is optimised."""
+    """Adds the options of the recipe."""
     group = parser.add_argument_group("recipe")
 
     def add(name: str, default, text: str) -> None:
@@ -111,7 +112,7 @@ def add_recipe(parser: argparse.ArgumentParser, epochs: int, lr: float, **defaul
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Where a run's files go and how it goes on."""
+    """Adds the options of a run: its files, its test images, and how it is resumed."""
     group = parser.add_argument_group("run")
     group.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="checkpoint, log and exported model")
     group.add_argument("--test", type=Path, metavar="FOLDER", help="images to measure accuracy on")
@@ -125,13 +126,13 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def device_of(arguments: argparse.Namespace) -> torch.device:
-    """The device, after setting the number of threads and checking what numbers must be positive."""
+    """The device. Also sets the number of threads, and checks the numbers that must be positive."""
     for name in ("threads", "batch", "limit", "test_limit", "epochs", "stop_after", "evaluate_every"):
         value = getattr(arguments, name, None)
         if value is not None and value < 1:
             raise TrainingError(f"--{name.replace('_', '-')}: expected at least 1, got {value}")
     torch.set_num_threads(arguments.threads)
-    # Softmax over distances leaves many denormals, which slow a CPU down to half.
+    # A softmax over distances gives many denormals, which halve the speed of a CPU.
     torch.set_flush_denormal(True)
     wanted = arguments.device
     if wanted == "auto":

@@ -1,4 +1,5 @@
-"""Augmentation of whole batches on their device. Random numbers come from the CPU: every device sees the same."""
+"""Augmentation of whole batches on their device. Random numbers come from the CPU, so that they are the same on every
+device."""
 
 from dataclasses import dataclass
 
@@ -21,16 +22,17 @@ class Augmentation:
 
 
 def uniform(generator: Generator, count: int, low: float, high: float, like: Tensor) -> Tensor:
-    """[count, 1, 1, 1] numbers on the device of `like`."""
+    """Uniform random numbers [count, 1, 1, 1] from `low` to `high`, on the device of `like`."""
     values = torch.rand(count, 1, 1, 1, generator=generator) * (high - low) + low
     return values.to(like.device, non_blocking=True)
 
 
 def crop_and_flip(pixels: Tensor, generator: Generator) -> Tensor:
-    """[B, 3, S, S] shifted by up to an eighth, zeros where nothing was, and half of them mirrored."""
+    """Shifts images [B, 3, S, S] by up to an eighth of their side, filled with zeros, and mirrors half of them."""
     batch, _, side, _ = pixels.shape
     margin = max(side // 8, 1)
-    # For each image a row and a column of source indices into the padded image; mirrored ones count down.
+    # For each image, the row and column indices of its pixels in the padded image. For a mirrored image, columns count
+    # down.
     steps = torch.arange(side)
     top = torch.randint(0, 2 * margin + 1, (batch, 1), generator=generator)
     left = torch.randint(0, 2 * margin + 1, (batch, 1), generator=generator)
@@ -44,7 +46,8 @@ def crop_and_flip(pixels: Tensor, generator: Generator) -> Tensor:
 
 
 def rotate_and_shear(x: Tensor, generator: Generator) -> Tensor:
-    """Every other image or so, by up to 20 degrees and a shear of 0.2, with a scale of 0.8 to 1.2."""
+    """Rotates and shears about half of the images, by up to 20 degrees and a shear of 0.2, with a scale of 0.8 to
+    1.2."""
     batch = len(x)
     some = (torch.rand(batch, generator=generator) < 0.5).float()
     angle = (torch.rand(batch, generator=generator) * 2.0 - 1.0) * 0.35 * some
@@ -57,7 +60,7 @@ def rotate_and_shear(x: Tensor, generator: Generator) -> Tensor:
 
 
 def recolour(x: Tensor, generator: Generator) -> Tensor:
-    """Contrast and saturation by a factor of 0.6 to 1.4 each."""
+    """Changes contrast and saturation by a factor of 0.6 to 1.4 each."""
     grey = x.mean(dim=1, keepdim=True)
     x = grey + (x - grey) * uniform(generator, len(x), 0.6, 1.4, x)
     middle = x.mean(dim=(1, 2, 3), keepdim=True)
@@ -65,7 +68,7 @@ def recolour(x: Tensor, generator: Generator) -> Tensor:
 
 
 def rectangle(shape: torch.Size, area: Tensor, generator: Generator, device: torch.device) -> Tensor:
-    """A square of that share of the area [B, 1] at a random place in each image: a mask [B, 1, S, S]."""
+    """A mask [B, 1, S, S] of a square with the share `area` [B, 1] of each image, at a random place."""
     batch, _, side, _ = shape
     length = area.sqrt() * side
     corner = torch.rand(batch, 2, generator=generator) * (side - length)
@@ -75,7 +78,7 @@ def rectangle(shape: torch.Size, area: Tensor, generator: Generator, device: tor
 
 
 def augment(pixels: Tensor, augmentation: Augmentation, generator: Generator) -> Tensor:
-    """Pixels from 0 to 1 [B, 3, S, S], from uint8."""
+    """Augmented pixels from 0 to 1 [B, 3, S, S], from uint8."""
     if augmentation.level == "none":
         return pixels.float().div_(255.0)
     x = crop_and_flip(pixels, generator).float().div_(255.0)
@@ -90,13 +93,13 @@ def augment(pixels: Tensor, augmentation: Augmentation, generator: Generator) ->
 
 
 def mix(x: Tensor, targets: Tensor, augmentation: Augmentation, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Images [B, 3, S, S] and soft targets [B, classes], each mixed with another of the batch."""
+    """Mixes each image [B, 3, S, S] and its soft target [B, classes] with another one of the batch."""
     choices = [name for name in ("mixup", "cutmix") if getattr(augmentation, name) > 0.0]
     if not choices:
         return x, targets
     choice = choices[int(torch.randint(len(choices), (1,), generator=generator))]
     alpha = getattr(augmentation, choice)
-    # A beta distribution from two gammas: torch.distributions does not take a generator.
+    # Draws from a beta distribution by two gamma distributions, since torch.distributions takes no generator.
     first, second = (torch._standard_gamma(torch.tensor([alpha]), generator=generator) for _ in range(2))
     own = float(first / (first + second))
     other = torch.randperm(len(x), generator=generator).to(x.device)

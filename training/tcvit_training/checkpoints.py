@@ -1,4 +1,4 @@
-"""Resumable checkpoints of a run, and its log."""
+"""Checkpoints from which a run resumes, and its log."""
 
 import json
 import pickle
@@ -14,7 +14,7 @@ CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 
 
 def write(path: Path, saved: dict) -> None:
-    """Saves a run's state, whole or not at all."""
+    """Saves a run's state, never a partial file."""
     try:
         write_whole(path, lambda beside: torch.save({"format": FORMAT, **saved}, beside))
     except (OSError, RuntimeError) as error:
@@ -22,7 +22,7 @@ def write(path: Path, saved: dict) -> None:
 
 
 def read(path: Path) -> dict:
-    """A run's state; nothing in the file runs."""
+    """Reads a run's state. No code in the file runs."""
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -38,7 +38,8 @@ def read(path: Path) -> dict:
 
 
 def refuse_another_run(path: Path, saved: dict, expected: dict) -> None:
-    """Refuses to resume with other options than the run was started with: the result would be neither's."""
+    """Refuses to resume with other options than those with which the run was started, since the result would belong to
+    neither."""
     for name, value in expected.items():
         if saved["run"].get(name) != value:
             raise TrainingError(
@@ -48,13 +49,13 @@ def refuse_another_run(path: Path, saved: dict, expected: dict) -> None:
 
 
 def start_log(folder: Path, head: dict) -> None:
-    """A new log with its head."""
+    """Starts a new log with its head."""
     text = json.dumps(head) + "\n"
     write_whole(folder / LOG, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def append_log(folder: Path, entry: dict) -> None:
-    """One more line."""
+    """Appends a line to the log."""
     with (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 
@@ -65,7 +66,8 @@ def read_log(folder: Path) -> list[dict]:
 
 
 def rewind_log(folder: Path, epoch: int, entry: dict) -> None:
-    """Forgets epochs that the checkpoint has not, and notes where the run went on."""
+    """Removes epochs from the log that the checkpoint does not include, and appends `entry`, which notes the
+    resumption."""
     try:
         lines = [line for line in read_log(folder) if line.get("epoch", 0) <= epoch]
     except (OSError, ValueError):

@@ -1,11 +1,12 @@
-"""Runs the same model on the same pixels here and in `tcvit`, and says where the two part.
+"""Runs the same model on the same pixels here and in `tcvit`, and reports where the results differ.
 
     python -m tcvit_training.compare ../assets/models/vit_cifar10_32 cifar10/test --preset paper --drop 5 \\
         --tcvit ../target/release/tcvit
 
-Full and condensed: top-1 of both sides, the largest difference of logits, images that are classified otherwise, and
-kept sets block by block. Where a kept set differs for the first time in an image, `gap` is how far apart the scores of
-the tokens were that changed places, as a share of the scores' range in that image: a near-tie has a small one.
+For the full and the condensed model: top-1 of both sides, the largest difference of logits, images that are classified
+differently, and kept sets block by block. For the first block in which an image's kept sets differ, `gap` is the
+distance between the scores of the tokens that only one side keeps, as a share of the range of scores in that image.
+Near a tie it is small.
 """
 
 import argparse
@@ -30,13 +31,13 @@ from .errors import TrainingError, exit_status
 from .evaluate import choose
 from .patch import condense_model
 
-# As Python's evaluation computes.
+# The same arithmetic as Python's evaluation.
 FIXED = ["--precision", "f32", "--no-tune"]
 
 
 @dataclass
 class Tally:
-    """What was seen of one way of running the model."""
+    """Counts of the comparison for the full or the condensed model."""
 
     images: int = 0
     right_here: int = 0
@@ -46,23 +47,23 @@ class Tally:
     largest_logit: float = 0.0
     block_sets: int = 0
     equal_sets: int = 0
-    gaps: list[float] = field(default_factory=list)  # of each image whose kept sets differ, in the first such block
+    gaps: list[float] = field(default_factory=list)  # for each image whose kept sets differ, in the first such block
 
     def add_logits(self, here: Tensor, there: Tensor, labels: Tensor) -> None:
-        """Logits [n, classes] of both sides."""
+        """Adds the logits [n, classes] of both sides."""
         mine, other = here.argmax(dim=1), there.argmax(dim=1)
         self.images += len(labels)
         self.right_here += int((mine == labels).sum())
         self.right_there += int((other == labels).sum())
         self.otherwise += int((mine != other).sum())
         difference = float((here - there).abs().max())
-        # NaN is larger than anything, and stays.
+        # NaN counts as larger than any number.
         if math.isnan(difference) or difference > self.largest_difference:
             self.largest_difference = difference
         self.largest_logit = max(self.largest_logit, float(here.abs().max()))
 
     def add_kept(self, here: dict[int, Tensor], scores: dict[int, Tensor], there: dict[str, Tensor]) -> None:
-        """Kept [n, N - R] and scores [n, N] by block of this side, and the trace of the other."""
+        """Adds kept [n, N - R] and scores [n, N] of this side by block, and the trace of the other side."""
         apart: set[int] = set()
         for block, kept in sorted(here.items()):
             other = there[f"block.{block}.kept"].to(torch.int64)
@@ -75,7 +76,7 @@ class Tally:
                     self.gaps.append(gap(kept[image], other[image], scores[block][image]))
 
     def report(self) -> dict[str, float]:
-        """Shares in per cent."""
+        """The results, with shares in per cent."""
         report: dict[str, float] = {
             "images": self.images,
             "top1": round(100.0 * self.right_here / self.images, 2),
@@ -95,7 +96,8 @@ class Tally:
 
 
 def gap(mine: Tensor, other: Tensor, score: Tensor) -> float:
-    """How far apart the scores [N] of tokens are that only one side keeps, as a share of the range of all."""
+    """The distance between the scores [N] of the tokens that only one side keeps, as a share of the range of all
+    scores."""
     only = set(mine.tolist()) ^ set(other.tolist())
     values = score[sorted(only)]
     return float((values.max() - values.min()) / (score.max() - score.min()))

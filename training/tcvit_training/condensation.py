@@ -1,6 +1,7 @@
-"""What is condensed, how, and how much: the options, in the words and the JSON form of the Rust side.
+"""The options of a condensation, with the names and the JSON format of the Rust side.
 
-The JSON is what a checkpoint carries in its safetensors metadata under `METADATA`, for what it was tuned for.
+A checkpoint records the condensation that it was fine-tuned for as this JSON, in its safetensors metadata under
+`METADATA`.
 """
 
 import json
@@ -19,11 +20,11 @@ CHOICES = {
     "mean": ("column", "row"),
     "score": ("combined", "connectivity", "dominance", "uniqueness"),
     "weights": ("connectivity", "size", "none"),
-    # Whether all of C is formed: only a matter of speed, and here always only what is needed.
+    # Whether all of C is computed. This changes only the speed. Here it never is.
     "path": ("thin", "dense"),
 }
 SWITCHES = {"on": True, "off": False, "true": True, "false": False}
-# In the order in which JSON is read: `score` before the exponents that only one score has.
+# In the order in which options are read from JSON: `score` comes before the exponents, which only one score has.
 OPTIONS = (
     "metric",
     "method",
@@ -40,32 +41,32 @@ OPTIONS = (
     "proportional_attention",
 )
 SCHEDULES = ("drop", "schedule", "keep", "flops")
-# Reducers that the Rust side has for comparison; there is nothing of connectivity in them to train.
+# Reducers that the Rust side has for comparison. They have no connectivity that could be trained.
 INFERENCE_ONLY = ("tome", "evit", "prune", "random")
 
 
 def refuse(option: str, expected: str, got: object) -> TrainingError:
-    """An option's error, in the words of the Rust side."""
+    """The error for an option, with the text of the Rust side."""
     return TrainingError(f"condensation option {option}: expected {expected}, got {got}")
 
 
 @dataclass(frozen=True)
 class Condensation:
-    """Everything about a condensation; the defaults are the preset `paper`."""
+    """All options of a condensation. The defaults are those of the preset `paper`."""
 
-    metric: str = "attention"  # where W comes from
-    method: str = "power_sum"  # how C follows from W; newtonS has S steps of eq. 10
+    metric: str = "attention"  # how W is computed
+    method: str = "power_sum"  # how C is computed from W; newtonS makes S steps of eq. 10
     order: int = 2  # K
     alpha: float = 500.0
     beta: float = 3.5
-    normalise: bool = True  # c is divided by its own sum before it meets the dominance
+    normalise: bool = True  # c is divided by its own sum before it is combined with dominance
     mean: str = "column"
     score: str = "combined"
     exponent: float = 0.0  # g of `uniqueness`
     size_exponent: float = 0.5  # h of `uniqueness`
     weights: str = "connectivity"  # `none` prunes instead of fusing
     path: str = "thin"
-    proportional_attention: bool = False  # ln(size) of the key is added to attention logits
+    proportional_attention: bool = False  # ln(size) of each key's token is added to the attention logits
     schedule: Schedule = Schedule()
 
     @classmethod
@@ -80,12 +81,12 @@ class Condensation:
 
     @classmethod
     def training_free(cls) -> "Condensation":
-        """For models that were not tuned: uniqueness by the cosines of tokens, averages by size."""
+        """For models that were not fine-tuned: uniqueness by the cosines of tokens, averages weighted by size."""
         return cls(metric="cosine", order=1, score="uniqueness", weights="size", proportional_attention=True)
 
     @classmethod
     def preset(cls, name: str) -> "Condensation":
-        """A preset by name."""
+        """The preset called `name`."""
         known = {"paper": cls.paper, "literal": cls.literal, "training_free": cls.training_free}
         if name in INFERENCE_ONLY:
             raise TrainingError(
@@ -103,7 +104,8 @@ class Condensation:
 
     @property
     def log_scale(self) -> float:
-        """The logarithm of what C is divided by to stay within f32: s^(K-1), with Newton s^K, s = max(a, 1)."""
+        """The logarithm of the scale by which C is divided to stay within f32: s^(K-1), with Newton s^K, where s =
+        max(a, 1)."""
         power = self.order if self.newton_steps is not None else self.order - 1
         return power * math.log(max(self.alpha, 1.0))
 
@@ -119,12 +121,12 @@ class Condensation:
 
     @property
     def fuses(self) -> bool:
-        """Whether dropped tokens live on in others."""
+        """Whether dropped tokens are fused into kept ones."""
         return self.weights != "none"
 
     @property
     def connects(self) -> bool:
-        """Whether W is needed at all: pruning by dominance or uniqueness does without."""
+        """Whether W is needed. Pruning by dominance or uniqueness needs none."""
         return self.scores_connectivity or self.fuses
 
     @property
@@ -133,19 +135,21 @@ class Condensation:
         return self.proportional_attention or self.weights == "size" or self.score == "uniqueness"
 
     def drop(self, r: int) -> "Condensation":
-        """With `r` tokens dropped in every block."""
+        """The same condensation with `r` tokens dropped in every block."""
         return replace(self, schedule=Schedule("drop", (r,)))
 
     def drops(self, patches: int, depth: int) -> list[int]:
-        """R of each of `depth` blocks of a model with `patches` patch tokens; refuses what leaves a block empty."""
+        """R of each of `depth` blocks of a model with `patches` patch tokens. Refuses a schedule that leaves a block
+        without tokens."""
         return self.schedule.drops(patches, depth)
 
     def has(self, option: str) -> bool:
-        """Whether `option` means anything to this score."""
+        """Whether `option` applies to this score."""
         return option not in ("exponent", "size_exponent") or self.score == "uniqueness"
 
     def set(self, option: str, value: object) -> "Condensation":
-        """With one option changed, from text as the command line has it or from a JSON value."""
+        """The same condensation with one option changed, to a value given as text (as on the command line) or as a JSON
+        value."""
         text = text_of(value)
         if text is None:
             raise refuse(option, "a string, number, boolean or list", json.dumps(value))
@@ -172,7 +176,7 @@ class Condensation:
             raise refuse(option, name, text) from None
 
     def validate(self) -> "Condensation":
-        """Itself, after checking what can be checked without a model."""
+        """Returns itself, after checking everything that can be checked without a model."""
         if not 1 <= self.order <= 1024:
             raise refuse("order", "K from 1 to 1024", self.order)
         if not 0.0 < self.alpha <= 1e6:
@@ -192,7 +196,7 @@ class Condensation:
         return self
 
     def to_json(self) -> str:
-        """The object that both sides read: a preset, every option, then the schedule, all values as text."""
+        """The JSON object that both sides read: a preset, every option, then the schedule, with all values as text."""
         values = {option: text_of(getattr(self, option)) for option in OPTIONS if self.has(option)}
         for switch in ("normalise", "proportional_attention"):
             values[switch] = "on" if getattr(self, switch) else "off"
@@ -200,7 +204,8 @@ class Condensation:
 
     @classmethod
     def from_json(cls, text: str) -> "Condensation":
-        """A condensation from an object with a `preset` (`paper` where it is missing) and options to change in it."""
+        """Reads a condensation from a JSON object with a `preset` (`paper` if absent) and the options that differ from
+        it."""
         try:
             options = json.loads(text)
         except ValueError as error:
@@ -211,7 +216,7 @@ class Condensation:
 
     @classmethod
     def from_options(cls, options: dict) -> "Condensation":
-        """As `from_json`, from what it holds."""
+        """As `from_json`, from the parsed object."""
         known = ("preset", *OPTIONS, *SCHEDULES)
         for option in options:
             if option not in known:
@@ -223,7 +228,7 @@ class Condensation:
         return condensation.validate()
 
     def __str__(self) -> str:
-        """The nearest preset and what differs from it: `paper, metric dot, drop 5`."""
+        """The nearest preset and the options that differ from it: `paper, metric dot, drop 5`."""
         descriptions = []
         for name in ("paper", "literal", "training_free"):
             preset = Condensation.preset(name)
@@ -245,7 +250,7 @@ def number(value: float) -> str:
 
 
 def text_of(value: object) -> str | None:
-    """A JSON value as `set` takes it."""
+    """A JSON value as the text that `set` takes; None for a value that is no option's."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

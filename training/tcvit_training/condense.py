@@ -1,10 +1,11 @@
 """One condensation step in torch: differentiable, batched, without a loop over images.
 
-Which tokens go, and into which others, is decided on detached numbers: the decisions have no gradient. What is fused
-does: gradients flow through the tokens and, with weights by connectivity, through C to the attention of the block.
+Selection and matching use detached numbers, so decisions have no gradient. The fusion has one: gradients flow through
+the tokens and, with weights by connectivity, through C to the attention of the block.
 
-Nothing here forms C. Scores need its column (or row) sums, matching the rows of the dropped tokens, fusing the diagonal
-elements of their matches: all are vectors times W, K times. Scores and connectivity are f32 whatever the tokens are.
+C is never computed as a whole. Scores need its column (or row) sums, matching needs the rows of the dropped tokens, and
+fusing needs the diagonal elements of their matches. All of these are vectors times W, K times. Scores and connectivity
+are in f32, whatever the type of the tokens.
 """
 
 import math
@@ -15,13 +16,13 @@ from torch import Tensor
 
 from .condensation import Condensation
 
-GONE = 0xFFFFFFFF  # `assigned` of a token that was dropped without being fused
-TEMPERATURE = 0.1  # of the softmax over cosines
+GONE = 0xFFFFFFFF  # the value in `assigned` of a token that was dropped without being fused
+TEMPERATURE = 0.1  # divides cosines before the softmax
 
 
 @dataclass
 class Attended:
-    """What a block's attention leaves for condensing; what the options do not need is None.
+    """The results of a block's attention that condensing reads. Those that the options do not need are None.
 
     probs [B, H, T, T], dominance [B, N] (mean over heads of the class token's row), keys [B, N, Dh] (mean over heads).
     """
@@ -33,7 +34,7 @@ class Attended:
 
 @dataclass
 class Decision:
-    """What one block did: kept [B, N - R] ascending, assigned [B, N], score [B, N]."""
+    """The decisions of one block: kept [B, N - R] ascending, assigned [B, N], score [B, N]."""
 
     kept: Tensor
     assigned: Tensor
@@ -62,13 +63,13 @@ def token_graph(metric: str, patches: Tensor, attended: Attended, prefix: int) -
 def distances(x: Tensor) -> Tensor:
     """Euclidean distance of every pair of rows: [B, N, D] -> [B, N, N], from dot products.
 
-    Taking the mean off first leaves distances as they are and keeps rounding small; torch.cdist by differences is
+    Subtracting the mean first does not change distances and reduces rounding errors. torch.cdist by differences is
     exact, but its gradient costs more than the rest of a small model.
     """
     x = x - x.mean(dim=1, keepdim=True)
     squares = x.square().sum(dim=-1)
     squared = squares[:, :, None] + squares[:, None, :] - 2.0 * (x @ x.transpose(1, 2))
-    # Where two are the same, the root has no gradient: none is passed on.
+    # For equal tokens the root has no gradient, so none is passed on.
     apart = (squared > 0.0) & ~torch.eye(x.shape[1], dtype=torch.bool, device=x.device)
     return torch.where(apart, squared, 1.0).sqrt().where(apart, 0.0)
 
@@ -76,8 +77,8 @@ def distances(x: Tensor) -> Tensor:
 class Chain:
     """C from W [B, N, N], applied to rows from the left and to columns from the right.
 
-    C is divided by s^(K-1) (Newton: s^K), s = max(a, 1), which keeps K = 32 at a = 500 within f32. Matching and fusing
-    do not see the scale; a score that does multiplies it back.
+    C is divided by s^(K-1) (Newton: s^K), where s = max(a, 1), which keeps K = 32 at a = 500 within f32. Matching and
+    fusing do not depend on the scale. A score that does multiplies it back.
     """
 
     def __init__(self, condensation: Condensation, w: Tensor) -> None:
@@ -102,7 +103,8 @@ class Chain:
         return self._sum(self.w @ vectors, lambda v: self.w @ v)
 
     def _sum(self, first: Tensor, multiply) -> Tensor:
-        """Equation 8 from the vector times W, by Horner from the highest power: its factor is the largest."""
+        """Equation 8 from the vector times W, by Horner's method from the highest power, which has the largest
+        factor."""
         factors = [math.exp(k * math.log(self.alpha) - self.scale) for k in range(self.order)]
         total = first * factors[-1]
         for factor in reversed(factors[:-1]):
@@ -117,14 +119,14 @@ class Chain:
         return first * math.exp(-self.scale) - power
 
     def _inverse_left(self, rows: Tensor, steps: int) -> Tensor:
-        """v X after so many steps of equation 10, X' = X + X (I - A X) = 2 X - X A X."""
+        """v X after `steps` steps of equation 10, X' = X + X (I - A X) = 2 X - X A X."""
         if steps == 0:
             return rows * self.start[:, None, :]
         once = self._inverse_left(rows, steps - 1)
         return 2.0 * once - self._inverse_left(once - self.alpha * (once @ self.w), steps - 1)
 
     def _inverse_right(self, columns: Tensor, steps: int) -> Tensor:
-        """X v, likewise."""
+        """X v after `steps` steps of equation 10."""
         if steps == 0:
             return columns * self.start[:, :, None]
         once = self._inverse_right(columns, steps - 1)
@@ -140,7 +142,8 @@ def mean_connectivity(condensation: Condensation, chain: Chain) -> Tensor:
 
 
 def redundancy(dominance: Tensor, compared: Tensor) -> Tensor:
-    """u [B, N]: the largest cosine to a token that outranks in dominance (ties: the lower index), -1 without one."""
+    """u [B, N]: the largest cosine to a token with more dominance (or, if equal, a lower index); -1 if there is
+    none."""
     index = torch.arange(dominance.shape[1], device=dominance.device)
     mine, other = dominance[:, :, None], dominance[:, None, :]
     outranked = (other > mine) | ((other == mine) & (index[None, :] < index[:, None]))
@@ -151,7 +154,7 @@ def redundancy(dominance: Tensor, compared: Tensor) -> Tensor:
 def scores(
     condensation: Condensation, chain: Chain | None, attended: Attended, patches: Tensor, sizes: Tensor | None
 ) -> Tensor:
-    """S [B, N]: the highest stay."""
+    """The score S [B, N]. The tokens with the highest scores are kept."""
     dominance = attended.dominance
     if condensation.score == "dominance":
         return dominance
@@ -165,41 +168,45 @@ def scores(
 
 
 def select(score: Tensor, drop: int) -> tuple[Tensor, Tensor]:
-    """Kept [B, N - R] and dropped [B, R] indices, ascending. Ties go to the lower index, NaN ranks last."""
-    # Ascending by the negated score: a stable sort keeps equals in order and puts NaN at the end.
+    """Kept [B, N - R] and dropped [B, R] indices, ascending. Of equal scores, the lower index is kept; NaN ranks
+    last."""
+    # Sorted ascending by the negated score: a stable sort keeps equal scores in order and puts NaN at the end.
     order = (-score).argsort(dim=1, stable=True)
     keep = score.shape[1] - drop
     return order[:, :keep].sort(dim=1).values, order[:, keep:].sort(dim=1).values
 
 
 def pick(x: Tensor, index: Tensor) -> Tensor:
-    """Rows of each image: x [B, N, D] and index [B, M] -> [B, M, D]. Copies whole rows, as `gather` does not."""
+    """Rows of each image: x [B, N, D] and index [B, M] -> [B, M, D]. Copies whole rows, unlike `gather`."""
     batch, count, width = x.shape
     offset = torch.arange(batch, device=x.device)[:, None] * count
     return x.reshape(batch * count, width).index_select(0, (index + offset).flatten()).view(*index.shape, width)
 
 
 def match(rows: Tensor, kept: Tensor) -> Tensor:
-    """Slots [B, R] among the kept of the largest element of each row of C [B, R, N]; ties to the lower, NaN last."""
+    """For each row of C [B, R, N], the place among the kept tokens of its largest element [B, R]. Of equal ones, the
+    lower; NaN ranks last."""
     candidates = rows.detach().gather(2, kept[:, None, :].expand(-1, rows.shape[1], -1))
-    # argmax takes NaN for the largest, and the first of equals.
+    # argmax treats NaN as the largest, and returns the first of equal elements.
     return candidates.masked_fill(candidates.isnan(), -math.inf).argmax(dim=2)
 
 
 def shares(own: Tensor, others: Tensor, slots: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """What part of its fused token every kept token [B, N - R] and every dropped one [B, R] has.
+    """The share that every kept token [B, N - R] and every dropped token [B, R] has in its fused token.
 
-    `own` [B, R] is the weight of each dropped token's match, `others` [B, R] its own, `slots` [B, R] where it goes.
+    `own` [B, R] is the weight of each dropped token's match, `others` [B, R] that of the dropped token itself, and
+    `slots` [B, R] the place of its match among the kept tokens.
     """
     batch, _ = slots.shape
     zeros = own.new_zeros(batch, keep)
     ones = torch.ones_like(others)
     counts = zeros.scatter_add(1, slots, ones)
-    # Dropped tokens with one match each bring its weight: a part from each, or its gradient would count double.
+    # Dropped tokens with the same match each contribute a part of its weight, since its gradient would otherwise count
+    # several times.
     own = zeros.scatter_add(1, slots, own / counts.gather(1, slots))
     total = own + zeros.scatter_add(1, slots, others)
     plain = (total == 0.0) | ~total.isfinite()
-    # The plain mean where there is no weight to go by; a token without matches stays as it is.
+    # The plain mean if the weights sum to zero or are not finite. A token without matches does not change.
     divisor = torch.where(plain, torch.ones_like(total), total)
     stays = torch.where(plain, 1.0 / (1.0 + counts), own / divisor)
     stays = torch.where(counts == 0.0, torch.ones_like(stays), stays)
@@ -210,9 +217,9 @@ def shares(own: Tensor, others: Tensor, slots: Tensor, keep: int) -> tuple[Tenso
 
 
 def fuse(kept: Tensor, dropped: Tensor, stays: Tensor, moved: Tensor, slots: Tensor) -> Tensor:
-    """Equation 12 for kept [B, N - R, D] and dropped [B, R, D] tokens and their shares.
+    """Equation 12 for kept [B, N - R, D] and dropped [B, R, D] tokens with their shares.
 
-    A small matrix product rather than a scatter of rows: no float atomics on a GPU, so runs repeat exactly.
+    Uses a small matrix product instead of a scatter of rows: without float atomics on a GPU, runs repeat exactly.
     """
     batch, keep, _ = kept.shape
     mixing = moved.new_zeros(batch, keep, slots.shape[1]).scatter(1, slots[:, None, :], moved[:, None, :])
@@ -230,8 +237,8 @@ def condense(
 ) -> tuple[Tensor, Tensor | None, Decision | None]:
     """Condenses tokens [B, E + N, D] by `drop` patch tokens, 0 < drop < N.
 
-    Returns them [B, E + N - R, D], how many patches each patch token stands for [B, N - R], and the decision if asked.
-    `sizes` [B, N] is None where every token stands for one patch.
+    Returns the tokens [B, E + N - R, D], the number of patches that each patch token stands for [B, N - R], and, if
+    `tracing`, the decision. `sizes` [B, N] is None if every token stands for one patch.
     """
     with torch.autocast(x.device.type, enabled=False):
         return _condense(condensation, x, attended, sizes, prefix, drop, tracing)
@@ -281,7 +288,7 @@ def with_prefix(kept: Tensor, prefix: int) -> Tensor:
 
 
 def decision(score: Tensor, kept: Tensor, dropped: Tensor, slots: Tensor | None) -> Decision:
-    """The record of a block, in the form of the trace files of the Rust side."""
+    """The record of a block, in the format of the Rust side's trace files."""
     assigned = torch.full(score.shape, GONE, dtype=torch.int64, device=score.device)
     assigned.scatter_(1, kept, torch.arange(kept.shape[1], device=kept.device).expand_as(kept))
     if slots is not None:

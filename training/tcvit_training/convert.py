@@ -3,16 +3,16 @@
     python -m tcvit_training.convert lvvit_s-224-83.3.pth.tar lvvit_s/model.safetensors
     python -m tcvit_training.convert model.pth out/model.safetensors --half --classes imagenet.txt --heads 6
 
-The checkpoint is read with `weights_only`, so nothing in it runs. Weights are looked for under
-`state_dict_ema`, `state_dict` and `model` in that order (or named by --key), `module.` (from training
-on several GPUs) is stripped, and batch norm's `num_batches_tracked`, which inference has no use for,
-is dropped. Names stay as they are: timm's and LV-ViT's own are what tcvit reads.
+The checkpoint is read with `weights_only`, so no code in it runs. Weights are searched under
+`state_dict_ema`, `state_dict` and `model` in that order (or under --key). The prefix `module.` (from
+training on several GPUs) is removed, and batch norm's `num_batches_tracked`, which inference does not
+use, is dropped. Other names do not change, since tcvit reads timm's and LV-ViT's names.
 
-With --classes (one name per line), --heads or --skip-lam a `config.json` in timm's form is written
+With --classes (one name per line), --heads or --skip-lam, a `config.json` in timm's format is written
 beside the output. LV-ViT needs none for its published widths.
 
-Needs torch and safetensors. Files are written under another name first, then renamed: what is there
-afterwards is whole.
+Needs torch and safetensors. Files are written under another name first and then renamed, so that no
+partial file is left.
 """
 
 import argparse
@@ -32,11 +32,11 @@ WRAPPERS = ("state_dict_ema", "state_dict", "model")
 
 
 class ConversionError(Exception):
-    """Why a checkpoint cannot be converted, for the user to read."""
+    """An error that tells the user why a checkpoint cannot be converted."""
 
 
 def read_checkpoint(path: Path) -> object:
-    """What torch saved at `path`."""
+    """Reads the checkpoint that torch saved at `path`."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def read_checkpoint(path: Path) -> object:
 
 
 def state_dict(checkpoint: object, key: str | None) -> dict[str, Tensor]:
-    """The tensors by name, out of what wraps them."""
+    """The tensors by name, without the dictionaries around them."""
     if not isinstance(checkpoint, Mapping):
         raise ConversionError(f"expected a dictionary of tensors, got {type(checkpoint).__name__}")
     if key is not None and key not in checkpoint:
@@ -82,7 +82,7 @@ def convert(state: Mapping[str, Tensor], half: bool) -> dict[str, Tensor]:
         if not bool(torch.isfinite(values).all()):
             reason = "does not fit f16" if bool(torch.isfinite(tensor).all()) else "is not finite"
             raise ConversionError(f"{name} has a value that {reason}")
-        # A copy: tensors that share memory cannot be saved.
+        # Copied, since tensors that use the same memory cannot be saved.
         converted[name] = values.clone(memory_format=torch.contiguous_format)
     if "patch_embed.proj.weight" not in converted:
         raise ConversionError("not a ViT in timm's or LV-ViT's names: no patch_embed.proj.weight")
@@ -97,7 +97,7 @@ def class_count(weights: Mapping[str, Tensor]) -> int:
 def configuration(
     weights: Mapping[str, Tensor], labels: list[str] | None, heads: int | None, skip_lam: float | None
 ) -> dict | None:
-    """A config.json in timm's form, if there is anything to say in it."""
+    """A config.json in timm's format, or None if it would hold nothing that the weights do not tell."""
     classes = class_count(weights)
     if labels is not None and len(labels) != classes:
         raise ConversionError(f"{len(labels)} class names for a head of {classes} classes")
@@ -122,7 +122,7 @@ def read_labels(path: Path) -> list[str]:
 
 
 def run(arguments: argparse.Namespace) -> str:
-    """Converts; returns what was done."""
+    """Converts, and returns a line that describes the result."""
     labels = None if arguments.classes is None else read_labels(arguments.classes)
     state = state_dict(read_checkpoint(arguments.checkpoint), arguments.key)
     weights = convert(state, arguments.half)

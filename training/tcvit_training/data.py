@@ -1,7 +1,7 @@
 """Folders of images, one folder for each class, as uint8 tensors.
 
-Images are decoded once and kept where they fit in memory, optionally also in a cache file; else they are decoded batch
-by batch. Evaluation sees exactly what timm's evaluation transform gives (bicubic, crop_pct).
+Images that fit in memory are decoded once and kept, optionally also in a cache file. Others are decoded batch by batch.
+Evaluation pixels equal those of timm's evaluation transform (bicubic, crop_pct).
 """
 
 import hashlib
@@ -41,7 +41,7 @@ class Preparation:
 
     @classmethod
     def of(cls, config: dict, side: int) -> "Preparation":
-        """For a model with inputs of `side` pixels."""
+        """The preparation for a model with inputs of `side` pixels."""
         given = config.get("pretrained_cfg") or {}
         return cls(
             side,
@@ -52,17 +52,18 @@ class Preparation:
         )
 
     def geometry(self, side: int, crop: float) -> Compose:
-        """timm's resize and centre crop to `side`, without what it does after."""
+        """timm's resize and centre crop to `side`, without its later steps."""
         whole = create_transform((3, side, side), interpolation=self.interpolation, crop_pct=crop)
         ends = (MaybeToTensor, MaybePILToTensor)
         until = next(i for i, step in enumerate(whole.transforms) if isinstance(step, ends))
         return Compose(whole.transforms[:until])
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Model input [B, 3, side, side] from pixels [B, 3, S, S], uint8 or 0 to 1; smaller ones are enlarged first."""
+        """Model input [B, 3, side, side] from pixels [B, 3, S, S], as uint8 or from 0 to 1. Smaller images are enlarged
+        first."""
         x = pixels.float().div(255.0) if pixels.dtype == torch.uint8 else pixels
         if x.shape[-1] != self.side:
-            # Antialiased, which is Pillow's filter; on the device, because enlarged images do not fit in memory.
+            # Antialiased, as in Pillow's filter. On the device, because enlarged images would not fit in memory.
             x = F.interpolate(x, (self.side, self.side), mode="bicubic", antialias=True).clamp(0.0, 1.0)
         mean = torch.tensor(self.mean, device=x.device).view(1, 3, 1, 1)
         return x.sub(mean).div_(torch.tensor(self.std, device=x.device).view(1, 3, 1, 1))
@@ -79,7 +80,8 @@ class Listing:
 
 
 def scan(folder: Path, limit: int | None = None, seed: int = 0) -> Listing:
-    """The images under a folder with a folder for each class; with `limit`, so many, evenly over the classes."""
+    """The images in a folder that has a folder for each class. With `limit`, this number of images, evenly over the
+    classes."""
     if not folder.is_dir():
         raise TrainingError(f"{folder}: expected a folder with a folder of images for each class, got no folder")
     classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
@@ -99,7 +101,7 @@ def scan(folder: Path, limit: int | None = None, seed: int = 0) -> Listing:
 
 
 def choose(by_class: list[list[Path]], limit: int, seed: int) -> list[list[Path]]:
-    """`limit` paths, evenly over the classes and at random within them; the first classes get what does not divide."""
+    """`limit` paths, evenly over the classes and random within each. The first classes get the remainder."""
     if limit < len(by_class):
         raise TrainingError(f"--limit: expected at least one image for each of {len(by_class)} classes, got {limit}")
     generator = np.random.default_rng(seed)
@@ -112,7 +114,8 @@ def choose(by_class: list[list[Path]], limit: int, seed: int) -> list[list[Path]
 
 
 def align(listing: Listing, labels: list[str], classes: int, every: bool) -> Listing:
-    """With the labels in the model's order where it names its classes; `every` class must be there for training."""
+    """The listing with labels in the order of the model's class names, if it has names. With `every`, for training, all
+    classes must be present."""
     known = {name: label for label, name in enumerate(labels)}
     found = len(listing.classes)
     if set(listing.classes) <= set(known) and (found == classes or not every):
@@ -128,7 +131,7 @@ def align(listing: Listing, labels: list[str], classes: int, every: bool) -> Lis
 
 
 def decode(path: Path, geometry: Compose) -> Tensor:
-    """uint8 [3, S, S]."""
+    """The prepared image as uint8 [3, S, S]."""
     try:
         with Image.open(path) as image:
             prepared = geometry(image.convert("RGB"))
@@ -138,7 +141,7 @@ def decode(path: Path, geometry: Compose) -> Tensor:
 
 
 class Images:
-    """Images of one size with labels [n], in memory (`pixels` [n, 3, S, S] uint8) or decoded when asked for."""
+    """Images of one size with labels [n], in memory (`pixels` [n, 3, S, S] uint8) or decoded on request."""
 
     def __init__(self, listing: Listing, geometry: Compose, side: int, memory: float, cache: Path | None, threads: int):
         self.listing, self.geometry, self.side, self.threads = listing, geometry, side, max(threads, 1)
@@ -159,7 +162,7 @@ class Images:
             if pixels.shape == (len(self), 3, self.side, self.side):
                 return pixels
         except (SafetensorError, OSError, KeyError):
-            pass  # None yet, or damaged: it is made again.
+            pass  # The file is missing or damaged, so it is made again.
         pixels = self._decode_all()
         try:
             write_whole(path, lambda beside: save_file({"pixels": pixels}, beside))
@@ -177,7 +180,7 @@ class Images:
         return pixels
 
     def batches(self, order: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pixels [B, 3, S, S] uint8 and labels [B] for each tensor of indices; decodes one batch ahead."""
+        """Pixels [B, 3, S, S] uint8 and labels [B] for each tensor of indices. Decodes one batch ahead."""
         if self.pixels is not None:
             yield from ((self.pixels[index], self.labels[index]) for index in order)
             return
@@ -193,7 +196,7 @@ class Images:
 
 
 def fingerprint(listing: Listing, geometry: Compose) -> str:
-    """A name for what decoding these files gives, by their names, sizes and times, not by their contents."""
+    """A name for the decoded images of these files, by the files' names, sizes and times, not by their contents."""
     digest = hashlib.sha256(repr(geometry).encode())
     for path in listing.paths:
         status = path.stat()
@@ -202,14 +205,14 @@ def fingerprint(listing: Listing, geometry: Compose) -> str:
 
 
 def evaluation_images(listing: Listing, preparation: Preparation, memory=8.0, cache=None, threads=1) -> Images:
-    """As timm evaluates."""
+    """Images prepared as in timm's evaluation."""
     geometry = preparation.geometry(preparation.side, preparation.crop)
     return Images(listing, geometry, preparation.side, memory, cache, threads)
 
 
 def training_images(listing: Listing, preparation: Preparation, memory=8.0, cache=None, threads=1) -> Images:
-    """Whole squares, for augmentation to crop. Square images smaller than the input stay small until they are on the
-    device: CIFAR's 50,000 for a 224 px model are 150 MB instead of 7.5 GB."""
+    """Square images without a crop, which augmentation makes. Square images smaller than the input are enlarged only on
+    the device: the 50,000 images of CIFAR for a 224 px model take 150 MB instead of 7.5 GB."""
     try:
         with Image.open(listing.paths[0]) as image:
             width, height = image.size
@@ -220,5 +223,5 @@ def training_images(listing: Listing, preparation: Preparation, memory=8.0, cach
 
 
 def default_threads() -> int:
-    """Processors that this process may use."""
+    """The number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,15 +1,15 @@
-"""What a user can do wrong, said in one line."""
+"""Errors that are reported to the user in one line."""
 
 import sys
 from collections.abc import Callable
 
 
 class TrainingError(Exception):
-    """Why something cannot be done, for the user to read: what was expected, what was there, what to do."""
+    """An error for the user to read: what was expected, what was found, and what to do."""
 
 
 def exit_status(program: str, run: Callable[[], None]) -> int:
-    """Runs a program; 0, or 2 after one line about what is wrong (130 when interrupted)."""
+    """Runs a program. Returns 0, or 2 after printing one line about the error (130 when interrupted)."""
     try:
         run()
     except TrainingError as error:

@@ -1,9 +1,9 @@
-"""Top-1, top-5 and agreement with the full model on a folder of images.
+"""Measures top-1, top-5 and agreement with the full model on a folder of images.
 
     python -m tcvit_training.evaluate models/r5 cifar10/test
     python -m tcvit_training.evaluate models/r5 cifar10/test --drop 3 --limit 2000 --trace trace.safetensors
 
-Without options the condensation is what the checkpoint was tuned for, else none.
+Without options, the condensation is the one that the checkpoint was fine-tuned for, or none.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from .patch import condense_model
 
 @dataclass
 class Outcome:
-    """Logits [n, classes] of the condensed and the full model (where they were asked for), labels [n], and the trace's
+    """Logits [n, classes] of the condensed model and, if requested, of the full one, labels [n], and the trace's
     tensors."""
 
     labels: Tensor
@@ -40,7 +40,7 @@ class Outcome:
     trace: dict[str, Tensor]
 
     def measures(self) -> dict[str, float]:
-        """In per cent, but for the mean Kullback-Leibler divergence in nats."""
+        """The results in per cent, except for the mean Kullback-Leibler divergence in nats."""
         measures = {"images": len(self.labels), **accuracy(self.logits, self.labels)}
         if self.full is not None:
             measures |= {f"full_{name}": value for name, value in accuracy(self.full, self.labels).items()}
@@ -68,8 +68,8 @@ def evaluate(
     tracing: bool = False,
     cache: Path | None = None,
 ) -> Outcome:
-    """Runs a model over images in f32; with `compare` also as the full model, whose logits are kept in `cache`, with
-    `tracing` recording decisions."""
+    """Runs a model over images in f32. With `compare`, also runs it as the full model, whose logits are kept in
+    `cache`. With `tracing`, records decisions."""
     condenser, was_training = getattr(model, "condenser", None), model.training
     model.eval()
     logits, full, traces = [], [], []
@@ -105,12 +105,13 @@ def evaluate(
 
 
 def write_trace(path: Path, outcome: Outcome, preparation: Preparation, images: Images) -> None:
-    """The Rust side's trace form (without features), and what it was run on: pixels are not stored, paths are."""
+    """Writes the trace in the format of the Rust side, without features, and with the paths of the images instead of
+    their pixels."""
     tensors = {"logits": outcome.logits, "labels": outcome.labels.to(torch.int32)}
     if outcome.full is not None:
         tensors["full/logits"] = outcome.full
     for name, value in outcome.trace.items():
-        # torch's uint32 is no more than a name for the bits, which is all that is needed.
+        # torch supports few operations on uint32, but the conversion is all that is needed here.
         tensors[name] = value if value.is_floating_point() else value.to(torch.uint32)
     root = images.listing.folder
     metadata = {"images": json.dumps([str(path.relative_to(root)) for path in images.listing.paths])}
@@ -118,7 +119,7 @@ def write_trace(path: Path, outcome: Outcome, preparation: Preparation, images: 
 
 
 def write_csv(path: Path, outcome: Outcome, images: Images) -> None:
-    """One row for each image: its path, label, and the classes that were predicted."""
+    """Writes one row for each image: its path, its label, and the predicted classes."""
 
     def write(beside: Path) -> None:
         with beside.open("w", encoding="utf-8", newline="") as file:
@@ -136,7 +137,8 @@ def write_csv(path: Path, outcome: Outcome, images: Images) -> None:
 
 
 def choose(arguments: argparse.Namespace, tuned_for: Condensation | None) -> Condensation | None:
-    """What was asked for, else what the checkpoint was tuned for; says so where the two differ."""
+    """The requested condensation, or else the one that the checkpoint was fine-tuned for. Prints a warning if the two
+    differ."""
     chosen = condensation_of(arguments, tuned_for)
     if tuned_for is not None and chosen != tuned_for:
         print(f"warning: {arguments.model} was tuned for {tuned_for}, and runs {chosen or 'full'}", file=sys.stderr)

@@ -1,4 +1,5 @@
-"""Writes what the Rust side loads: `model.safetensors` with what it was tuned for, and `config.json` in timm's form.
+"""Writes a folder that the Rust side loads: `model.safetensors`, with the condensation that the model was fine-tuned
+for, and `config.json` in timm's format.
 
 python -m tcvit_training.export runs/r5/checkpoint.pt models/r5 --half
 """
@@ -20,7 +21,7 @@ from .models import CONFIG, WEIGHTS
 
 
 def converted(state: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
-    """Contiguous finite f32 or f16 tensors."""
+    """The tensors, contiguous and in f32 or f16. Refuses values that are not finite."""
     tensors = {}
     for name, tensor in state.items():
         values = tensor.detach().cpu().to(torch.float16 if half else torch.float32)
@@ -32,7 +33,7 @@ def converted(state: dict[str, Tensor], half: bool) -> dict[str, Tensor]:
 
 
 def refuse_unlike(model: nn.Module) -> None:
-    """Refuses what the Rust side, which sees tensors only, would take for another model."""
+    """Refuses a model that the Rust side would take for another one, since it sees tensors only."""
     if model.global_pool == "avg" and isinstance(model.fc_norm, nn.Identity):
         raise TrainingError(
             "export: expected a mean-pooled model to have fc_norm, by which it is told from one with a class token; "
@@ -41,7 +42,7 @@ def refuse_unlike(model: nn.Module) -> None:
 
 
 def completed(config: dict, state: dict[str, Tensor]) -> dict:
-    """A config.json that says what shapes do not: classes, width, pooling."""
+    """The config.json, completed with the classes, width and pooling of the weights."""
     config = dict(config)
     config["num_classes"] = state["head.weight"].shape[0] if "head.weight" in state else 0
     config["num_features"] = state["patch_embed.proj.weight"].shape[0]
@@ -52,7 +53,7 @@ def completed(config: dict, state: dict[str, Tensor]) -> dict:
 def export(
     folder: Path, state: dict[str, Tensor], config: dict, condensation: Condensation | None, half: bool = False
 ) -> None:
-    """Writes a checkpoint folder; without a condensation, of a model that was tuned for none."""
+    """Writes a checkpoint folder. Without a condensation, the folder records that the model was fine-tuned for none."""
     tensors = converted(state, half)
     metadata = {"format": "pt"} | ({} if condensation is None else {METADATA: condensation.to_json()})
     text = json.dumps(completed(config, state), indent=1, ensure_ascii=False) + "\n"

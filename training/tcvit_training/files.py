@@ -1,4 +1,4 @@
-"""Files that are whole or not there."""
+"""Writing files so that a reader never finds a partial one."""
 
 import os
 import tempfile
@@ -7,7 +7,8 @@ from pathlib import Path
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` fill a file beside `path`, then renames it: no half-written file is ever seen."""
+    """Lets `write` fill a file beside `path`, then renames that file to `path`, so that no partial file is ever
+    visible."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)

@@ -1,11 +1,11 @@
-"""Fine-tunes a model with condensation in place: the paper's recipe, with the condensation that won (docs/ACCURACY.md).
+"""Fine-tunes a model with condensation: the paper's recipe, with the condensation that was best (docs/ACCURACY.md).
 
     python -m tcvit_training.finetune ../assets/models/vit_cifar10_32 cifar10/train --test cifar10/test \\
         --drop 5 --out runs/r5
 
-`--preset paper` is the paper's condensation. AdamW at 1e-4 with a cosine, 30 epochs; the full model as it was is the
-teacher, whose divergence counts half. What comes out, in --out, is a checkpoint folder that `tcvit eval` and
-`tcvit classify` take, with the condensation recorded in it.
+`--preset paper` selects the paper's condensation. The recipe is AdamW at 1e-4 with a cosine for 30 epochs. The full
+model before fine-tuning is the teacher, whose divergence has a weight of 0.5. The result in --out is a checkpoint
+folder for `tcvit eval` and `tcvit classify`, in which the condensation is recorded.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
         data.scan(arguments.test, arguments.test_limit), checkpoint.labels, checkpoint.model.num_classes, every=False
     )
     model = checkpoint.model.to(device)
-    # A new head knows nothing to teach.
+    # An untrained head has nothing to teach.
     teaches = arguments.distillation > 0.0 and not arguments.new_head
     teacher = copy.deepcopy(model).eval().requires_grad_(False) if teaches else None
     if condensation is not None:

@@ -1,4 +1,4 @@
-"""Logits of a model that does not change, kept on disk: many runs ask the same teacher about the same images."""
+"""Logits of a fixed model, kept on disk, since many runs need the logits of the same teacher on the same images."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from .files import write_whole
 
 
 def name_of(model: nn.Module, **asked: object) -> str:
-    """A name for a model's weights and for what it is asked: everything that decides its answers has to be in it."""
+    """A name for a model's weights and its inputs. Everything that affects the logits must be part of it."""
     digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
@@ -24,7 +24,7 @@ def name_of(model: nn.Module, **asked: object) -> str:
 
 
 class KeptLogits:
-    """Answers to a series of batches. Without a folder nothing is kept and every one is computed."""
+    """Logits for a series of batches. Without a folder, nothing is kept and all of them are computed."""
 
     def __init__(self, folder: Path | None, name: str) -> None:
         self.path = None if folder is None else folder / f"logits-{name}.safetensors"
@@ -35,20 +35,20 @@ class KeptLogits:
                 saved = load_file(self.path)
                 self.known = [saved[str(step)] for step in range(len(saved))]
             except (SafetensorError, OSError, KeyError):
-                pass  # None yet, or damaged: they are made again.
+                pass  # The file is missing or damaged, so the logits are computed again.
 
     def get(self, step: int, batch: int, compute: Callable[[], Tensor], device: torch.device) -> Tensor:
-        """The answer [batch, classes] to one batch, f32. Steps come in order."""
+        """The logits [batch, classes] of one batch, in f32. Steps must come in order."""
         if step < len(self.known) and len(self.known[step]) == batch:
             return self.known[step].to(device, non_blocking=True)
         answer = compute().float()
         if self.path is not None:
-            # On its device: fetching it now would wait for it.
+            # Kept on its device, since fetching it now would wait for the device.
             self.new.append(answer.detach())
         return answer
 
     def keep(self) -> None:
-        """Writes them down, if they are new."""
+        """Writes the logits to disk, if they are new."""
         if self.path is None or not self.new:
             return
         tensors = {str(step): answer.cpu().contiguous() for step, answer in enumerate(self.new)}

@@ -1,4 +1,5 @@
-"""An epoch depends on the seed and its number alone: a resumed run ends like an uninterrupted one."""
+"""The training loop. An epoch depends only on the seed and its number, so that a resumed run ends like an uninterrupted
+one."""
 
 import math
 import time
@@ -40,7 +41,7 @@ class Recipe:
 
     @classmethod
     def of(cls, arguments, device: torch.device) -> "Recipe":
-        """From a program's arguments."""
+        """The recipe of a program's arguments."""
         precision = arguments.precision
         if precision == "auto":
             precision = "bf16" if device.type == "cuda" or multiplies_bf16() else "f32"
@@ -55,7 +56,7 @@ class Recipe:
         return cls(**values, precision=precision, augmentation=augmentation, distillation=distillation)
 
     def lr_at(self, epoch: float) -> float:
-        """Linear warm-up, then a cosine, at a fraction of an epoch."""
+        """The learning rate after `epoch` epochs, which may be a fraction: linear warm-up, then a cosine."""
         if epoch < self.warmup:
             return self.lr * epoch / self.warmup
         share = (epoch - self.warmup) / max(self.epochs - self.warmup, 1e-9)
@@ -63,7 +64,7 @@ class Recipe:
 
 
 def multiplies_bf16() -> bool:
-    """Whether this processor has instructions for products of bf16; without them it is slower than f32."""
+    """Whether this processor has instructions for products of bf16. Without them, bf16 is slower than f32."""
     known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in known)
 
@@ -82,19 +83,19 @@ class Run:
     preparation: Preparation
     device: torch.device
     teacher: nn.Module | None = None
-    cache: Path | None = None  # where the teacher's answers and the full model's are kept
+    cache: Path | None = None  # the folder of the logits of the teacher and the full model
     evaluate_every: int = 1
     before: bool = True  # whether accuracy is measured before the first epoch, too
     stop_after: int | None = None
 
     def identity(self) -> dict:
-        """What must be the same for the run to be resumed."""
+        """The values that must be the same for the run to be resumed."""
         condensation = None if self.condensation is None else self.condensation.to_json()
         return {**asdict(self.recipe), "condensation": condensation, "images": len(self.images)}
 
 
 def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
-    """AdamW; vectors and embeddings do not decay."""
+    """AdamW without weight decay for vectors and embeddings."""
     still = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     decays = [p.ndim > 1 and name not in still for name, p in named]
@@ -106,20 +107,21 @@ def optimiser_of(model: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
 
 
 def batches_of(count: int, batch: int, generator: Generator) -> list[Tensor]:
-    """All indices in random order, by batches; a remainder is left out unless it is all there is."""
+    """All indices in random order, in batches. A smaller last batch is left out, unless it is the only one."""
     order = list(torch.randperm(count, generator=generator).split(batch))
     return order[:-1] if len(order) > 1 and len(order[-1]) < batch else order
 
 
 def forward(run: Run, model: nn.Module, x: Tensor) -> Tensor:
-    """Logits at the run's precision."""
+    """Logits, computed in the run's precision."""
     autocast = run.recipe.precision == "bf16"
     with torch.autocast(run.device.type, torch.bfloat16) if autocast else nullcontext():
         return model(x)
 
 
 def teachers_answers(run: Run, epoch: int) -> KeptLogits:
-    """To an epoch's batches, which the seed and the number of the epoch decide together with what is named here."""
+    """The teacher's logits for an epoch's batches. The name holds everything that decides the batches and the
+    logits."""
     if run.teacher is None or run.cache is None:
         return KeptLogits(None, "")
     recipe = run.recipe
@@ -138,7 +140,7 @@ def teachers_answers(run: Run, epoch: int) -> KeptLogits:
 
 
 def loss_of(recipe: Recipe, logits: Tensor, targets: Tensor, taught: Tensor | None) -> Tensor:
-    """Cross-entropy, and beside it by its weight the divergence from the teacher's probabilities."""
+    """Cross-entropy plus, by its weight, the divergence from the teacher's probabilities."""
     logits = logits.float()
     loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
     if taught is None:
@@ -148,7 +150,8 @@ def loss_of(recipe: Recipe, logits: Tensor, targets: Tensor, taught: Tensor | No
 
 
 def train_epoch(run: Run, optimiser: torch.optim.Optimizer, epoch: int) -> tuple[float, float]:
-    """One epoch, from 1; its mean loss and last learning rate. Nothing in a step waits for the device."""
+    """Trains epoch `epoch`, counted from 1. Returns its mean loss and last learning rate. No step waits for the
+    device."""
     recipe = run.recipe
     seed = recipe.seed * 1_000_003 + epoch
     torch.manual_seed(seed)
@@ -189,8 +192,9 @@ def train_epoch(run: Run, optimiser: torch.optim.Optimizer, epoch: int) -> tuple
 
 
 def fit(run: Run, resume: bool, head: dict) -> bool:
-    """Trains to the last epoch, writing a checkpoint and a line of the log after each; whether it got there."""
-    # Before an hour is spent on it.
+    """Trains to the last epoch, writing a checkpoint and a line of the log after each one. Returns whether the last
+    epoch was reached."""
+    # Checked before training, which may take hours.
     refuse_unlike(run.model)
     recipe, path = run.recipe, run.out / checkpoints.CHECKPOINT
     optimiser = optimiser_of(run.model, recipe)

@@ -19,7 +19,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 
 @dataclass
 class Checkpoint:
-    """A model, what its config.json says, and what it was tuned for if that is recorded."""
+    """A model, its config.json, and the condensation that it was fine-tuned for, if one is recorded."""
 
     model: VisionTransformer
     config: dict = field(default_factory=dict)
@@ -27,12 +27,12 @@ class Checkpoint:
 
     @property
     def labels(self) -> list[str]:
-        """Class names, empty where the config has none."""
+        """Class names; empty if the config has none."""
         return self.config.get("label_names") or []
 
 
 def read_config(folder: Path) -> dict:
-    """What config.json holds."""
+    """Reads config.json."""
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -41,12 +41,12 @@ def read_config(folder: Path) -> dict:
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path}: not JSON: {error}") from None
     if not isinstance(config, dict) or "model_args" not in config and "architecture" not in config:
-        raise TrainingError(f"{path}: expected timm's form, with `architecture` or `model_args`")
+        raise TrainingError(f"{path}: expected timm's format, with `architecture` or `model_args`")
     return config
 
 
 def build(config: dict) -> VisionTransformer:
-    """A model with fresh weights, of a timm architecture or, where timm has none of that name, from `model_args`."""
+    """A model with new weights: of a timm architecture or, if timm has none of that name, from `model_args`."""
     architecture, arguments = config.get("architecture", ""), dict(config.get("model_args") or {})
     classes = config.get("num_classes", 1000)
     try:
@@ -58,7 +58,8 @@ def build(config: dict) -> VisionTransformer:
 
 
 def new_checkpoint(architecture: str, size: int | None, labels: list[str], arguments: dict) -> Checkpoint:
-    """An untrained model of timm, or `vit` with `embed_dim`, `depth`, `num_heads` and `patch_size` in `arguments`."""
+    """An untrained model of a timm architecture, or of `vit` with `embed_dim`, `depth`, `num_heads` and `patch_size` in
+    `arguments`."""
     arguments = dict(arguments) if size is None else {"img_size": size, **arguments}
     if architecture != "vit" and not timm.is_model(architecture):
         similar = ", ".join(timm.list_models(f"*{architecture}*")[:5] or timm.list_models("deit_*")[:5])
@@ -82,7 +83,7 @@ def new_checkpoint(architecture: str, size: int | None, labels: list[str], argum
 
 
 def load(folder: Path) -> Checkpoint:
-    """The checkpoint in a folder."""
+    """Loads the checkpoint in a folder."""
     path = folder / WEIGHTS
     if not folder.is_dir():
         raise TrainingError(f"{folder}: expected a checkpoint folder with {WEIGHTS} and {CONFIG}, got no folder")
@@ -110,7 +111,7 @@ def load(folder: Path) -> Checkpoint:
 
 
 def replace_head(checkpoint: Checkpoint, labels: list[str], seed: int) -> None:
-    """A new classifier for other classes, in place."""
+    """Replaces the classifier by a new one for other classes, in place."""
     torch.manual_seed(seed)
     checkpoint.model.reset_classifier(len(labels))
     for name in ("head", "head_dist"):

@@ -1,7 +1,8 @@
 """Condensation inside a timm VisionTransformer, in place: `condense_model` patches it, `restore` undoes it.
 
-The model keeps its class, parameters and state dictionary. A block that drops nothing before anything was dropped, and
-every block of a condenser that is switched off, runs timm's own forward: the numbers are those of the full model.
+The model keeps its class, parameters and state dictionary. timm's own forward runs in a block that drops nothing before
+any token was dropped, and in every block when the condenser is switched off. The numbers are then those of the full
+model.
 """
 
 from types import MethodType
@@ -18,10 +19,11 @@ from .errors import TrainingError
 
 
 class Condenser:
-    """The condensation of one model and what a forward of it leaves behind.
+    """The condensation of one model, and the decisions of its last forward.
 
-    `enabled = False` makes it the full model; `tracing = True` fills `trace`, block number -> `Decision`, in every
-    forward. `sizes` [B, N] is how many patches the last forward's patch tokens stand for, None for one each.
+    `enabled = False` makes the model the full one. `tracing = True` fills `trace` (block number -> `Decision`) in every
+    forward. `sizes` [B, N] is the number of patches that each patch token of the last forward stands for, or None if
+    each stands for one.
     """
 
     def __init__(self, model: VisionTransformer, condensation: Condensation) -> None:
@@ -34,16 +36,16 @@ class Condenser:
         self.sizes: Tensor | None = None
 
     def begin(self) -> None:
-        """Forgets the forward before."""
+        """Clears the results of the forward before."""
         self.sizes, self.trace = None, {}
 
     def condenses(self, block: int) -> bool:
-        """Whether tokens go in this block now."""
+        """Whether this block drops tokens in the present forward."""
         return self.enabled and self.drops[block] > 0
 
 
 def refuse_unlike(model: nn.Module, condensation: Condensation) -> None:
-    """Refuses what the block loop below would get wrong."""
+    """Refuses models that the block loop below would compute wrongly."""
     if not isinstance(model, VisionTransformer):
         raise TrainingError(f"condense: expected a timm VisionTransformer, got {type(model).__name__}")
     for index, block in enumerate(model.blocks):
@@ -70,13 +72,13 @@ def condense_model(model: VisionTransformer, condensation: Condensation) -> Cond
         block.forward = MethodType(block_forward(condenser, index), block)
     model.forward_features = MethodType(features_forward(condenser), model)
     model.pool = MethodType(pool_forward(condenser), model)
-    # Past nn.Module's own bookkeeping: a condenser has no parameters.
+    # Bypasses the registration of submodules in nn.Module, since a condenser has no parameters.
     object.__setattr__(model, "condenser", condenser)
     return condenser
 
 
 def restore(model: VisionTransformer) -> None:
-    """Makes a patched model timm's own again; nothing for any other."""
+    """Undoes the patch of a model. Does nothing to a model that is not patched."""
     for block in model.blocks:
         block.__dict__.pop("forward", None)
     for name in ("forward_features", "pool", "condenser"):
@@ -84,7 +86,7 @@ def restore(model: VisionTransformer) -> None:
 
 
 def features_forward(condenser: Condenser):
-    """timm's forward_features, after forgetting the forward before."""
+    """timm's forward_features, after clearing the results of the forward before."""
 
     def forward(model: VisionTransformer, x: Tensor, **arguments) -> Tensor:
         if model.grad_checkpointing and condenser.enabled:
@@ -96,7 +98,7 @@ def features_forward(condenser: Condenser):
 
 
 def pool_forward(condenser: Condenser):
-    """timm's pooling; a mean over patch tokens counts each as often as it stands for patches."""
+    """timm's pooling, but a mean over patch tokens weights each by the number of patches that it stands for."""
 
     def pool(model: VisionTransformer, x: Tensor, pool_type: str | None = None) -> Tensor:
         sizes = condenser.sizes
@@ -112,7 +114,7 @@ def pool_forward(condenser: Condenser):
 
 
 def block_forward(condenser: Condenser, index: int):
-    """A block that condenses between attention and MLP."""
+    """The forward of a block that condenses between attention and MLP."""
 
     def forward(block: Block, x: Tensor, attn_mask: Tensor | None = None, is_causal: bool = False) -> Tensor:
         condensation = condenser.condensation
@@ -140,10 +142,10 @@ def block_forward(condenser: Condenser, index: int):
 def attend(
     attention: Attention, x: Tensor, wanted: Condensation | None, sizes: Tensor | None, prefix: int
 ) -> tuple[Tensor, Attended]:
-    """Self-attention over normed tokens [B, T, D], and what condensing needs of it.
+    """Self-attention over normed tokens [B, T, D], and the results that condensing needs.
 
-    Only W by attention needs the probabilities; else PyTorch's fused attention runs, and the class token's row is
-    computed beside it. With `sizes` [B, N], ln(size) of the key is added to the logits.
+    Only W of the metric `attention` needs the probabilities. Otherwise PyTorch's fused attention runs, and the class
+    token's row is computed separately. With `sizes` [B, N], ln(size) of each key's token is added to the logits.
     """
     batch, count, _ = x.shape
     gate = attention.gate(x).sigmoid() if attention.gate is not None else None
@@ -178,14 +180,15 @@ def attend(
 
 
 def wide(x: Tensor) -> torch.dtype:
-    """At least f32: what probabilities and keys are condensed in, also under autocast."""
+    """The type of probabilities and keys in condensing: at least f32, under autocast too."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
 def dominance(
     wanted: Condensation, probs: Tensor | None, q: Tensor, k: Tensor, bias: Tensor | None, scale: float, prefix: int
 ) -> Tensor | None:
-    """D [B, N]: the class token's row of P, mean over heads; without P from q and k [B, H, T, Dh]."""
+    """Dominance D [B, N]: the class token's row of P, averaged over heads. Without P, it is computed from q and k [B,
+    H, T, Dh]."""
     if not wanted.scores_dominance:
         return None
     if probs is None:

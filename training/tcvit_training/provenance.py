@@ -1,4 +1,4 @@
-"""What a log begins with: enough to run the same again."""
+"""The head of a log, with everything that is needed to repeat the run."""
 
 import argparse
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("torch", "timm", "safetensors", "Pillow", "numpy")
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of what computes."""
+    """The versions of Python and of the packages that affect results."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -1,4 +1,4 @@
-"""How many patch tokens go in each block."""
+"""How many patch tokens each block drops."""
 
 import math
 from dataclasses import dataclass
@@ -8,15 +8,17 @@ from .errors import TrainingError
 
 @dataclass(frozen=True)
 class Schedule:
-    """One of: auto (a constant that suits the model), `drop` (the same R in every block), `schedule` (R for each),
-    `keep` (the share of its tokens that each block keeps, rounded up) and `flops` (a budget of multiply-adds)."""
+    """One of: auto (a constant that suits the model), `drop` (the same R in every block), `schedule` (R for each
+    block), `keep` (the share of its tokens that each block keeps, rounded up) and `flops` (a budget of
+    multiply-adds)."""
 
     kind: str = "auto"
     numbers: tuple = ()
 
     @classmethod
     def read(cls, option: str, text: str) -> "Schedule":
-        """From text: `drop` 5, `schedule` 5,5,4, `keep` 0.7 or 1,1,0.7, `flops` 55%, 0.7G or 700M."""
+        """Reads a schedule from text, such as `drop` 5, `schedule` 5,5,4, `keep` 0.7 or 1,1,0.7, `flops` 55%, 0.7G or
+        700M."""
         try:
             if option == "drop":
                 return cls("drop", (natural(text),))
@@ -43,7 +45,7 @@ class Schedule:
         return {} if self.kind == "auto" else {self.kind: ",".join(items)}
 
     def validate(self) -> None:
-        """Checks what can be checked without a model."""
+        """Checks everything that can be checked without a model."""
         if self.kind == "keep":
             for ratio in self.numbers:
                 if not 0.0 < ratio <= 1.0:
@@ -54,7 +56,7 @@ class Schedule:
             raise wrong("a share of the multiply-adds of at most 100 %", self.numbers[0])
 
     def drops(self, patches: int, depth: int) -> list[int]:
-        """R of each block; refuses a schedule that leaves a block without a patch token, naming it."""
+        """R of each block. Refuses a schedule that leaves a block without a patch token, and names the block."""
         drops = self._unchecked(patches, depth)
         left = patches
         for block, drop in enumerate(drops):
@@ -65,7 +67,7 @@ class Schedule:
 
     def _unchecked(self, patches: int, depth: int) -> list[int]:
         if self.kind == "auto":
-            # 7 % of the patch tokens, fewer where the model is so deep that less than 15 % would be left.
+            # 7 % of the patch tokens, or less in a model so deep that fewer than 14 % of them would remain at the end.
             return [min(math.floor(patches / 14.0 + 0.5), int(0.86 * patches / max(depth, 1)))] * depth
         if self.kind == "drop":
             return [self.numbers[0]] * depth
@@ -83,7 +85,7 @@ class Schedule:
         ratios = self.numbers * depth if len(self.numbers) == 1 else self.numbers
         drops, left = [], patches
         for ratio in ratios:
-            # After rounding to six digits, as the Rust side does, or 0.7 of 10 could keep 8.
+            # The ratio is rounded to six digits, as on the Rust side. Without this, 0.7 of 10 could keep 8.
             kept = min(max(math.ceil(left * round(ratio * 1e6) / 1e6), 1), max(left, 1))
             drops.append(left - kept)
             left = kept
@@ -99,5 +101,5 @@ def natural(text: str) -> int:
 
 
 def wrong(expected: str, got: object) -> TrainingError:
-    """A schedule's error."""
+    """The error for a schedule."""
     return TrainingError(f"condensation schedule: expected {expected}, got {got}")

@@ -1,4 +1,4 @@
-"""Trains a Vision Transformer from scratch: the full model that fine-tuning starts from.
+"""Trains a Vision Transformer from scratch, as the full model from which fine-tuning starts.
 
     python -m tcvit_training.train cifar10/train --test cifar10/test --out runs/tiny --arch deit_tiny_patch16_224 \\
         --epochs 100 --augment strong --mixup 0.8 --cutmix 1.0
@@ -23,7 +23,7 @@ from .provenance import log_head
 
 
 def model_arguments(text: str) -> dict:
-    """What --model-args says."""
+    """The model's arguments in --model-args."""
     try:
         arguments = json.loads(text)
     except ValueError:
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> None:
         {"drop_path_rate": arguments.drop_path} if arguments.drop_path else {}
     )
     checkpoint = models.new_checkpoint(arguments.arch, arguments.size, listing.classes, extra)
-    # Stochastic depth is for training; what is exported is built without.
+    # Stochastic depth is for training only. The exported configuration does not have it.
     checkpoint.config["model_args"].pop("drop_path_rate", None)
     model = checkpoint.model.to(device)
     test = arguments.test and data.align(

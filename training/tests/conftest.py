@@ -1,4 +1,4 @@
-"""What tests share."""
+"""Fixtures and models for all tests."""
 
 import sys
 from pathlib import Path
@@ -16,7 +16,8 @@ torch.set_num_threads(1)
 
 
 def small_vit(**arguments) -> VisionTransformer:
-    """A seeded untrained model of 16 patch tokens and 4 blocks, its weights large enough for attention to differ."""
+    """A seeded untrained model with 16 patch tokens and 4 blocks. Its weights are large enough for attention not to be
+    uniform."""
     torch.manual_seed(3)
     options = {"img_size": 16, "patch_size": 4, "embed_dim": 32, "depth": 4, "num_heads": 2, "num_classes": 3}
     model = VisionTransformer(**options | arguments).eval()

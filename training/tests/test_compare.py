@@ -1,4 +1,5 @@
-"""`compare` against a stand-in for the Rust program that runs this package, exactly or with a slip."""
+"""Tests `compare` with a substitute for the Rust program, which runs this package, either unchanged or with a
+mistake."""
 
 import json
 import stat
@@ -79,7 +80,7 @@ if "block.1.kept" in trace:
     trace["block.1.kept"][3, 0] = min(gone)
 """
     report = reports(capsys, stand_in(tmp_path, slip), start, folder)
-    # In each of two batches of 20 and 4 images.
+    # The mistake is made in each of two batches, of 20 and 4 images.
     assert report["full"]["largest_difference"] > 0.1
     assert report["full"]["classified_otherwise"] >= 1
     condensed = report["paper, drop 2"]

@@ -1,4 +1,4 @@
-"""Options, presets, validation and the JSON that the Rust side reads."""
+"""Tests of options, presets, validation, and the JSON that the Rust side reads."""
 
 import json
 
@@ -21,7 +21,7 @@ def test_json_gives_back_every_condensation():
 
 
 def test_json_is_the_form_of_the_rust_side():
-    """Condensation::to_json of src/condensation/text.rs: all values as text."""
+    """As in Condensation::to_json of src/condensation/text.rs, all values are text."""
     assert json.loads(Condensation.paper().drop(5).to_json()) == {
         "preset": "paper",
         "metric": "attention",

@@ -1,4 +1,4 @@
-"""One condensation step: ties, NaN, odd weights, and its gradients."""
+"""Tests of one condensation step: ties, NaN, unusable weights, and gradients."""
 
 import math
 
@@ -10,7 +10,7 @@ from tcvit_training.condense import GONE, Attended, Chain, condense, fuse, match
 
 
 def attended_of(seed: int, batch: int = 2, count: int = 9, prefix: int = 1) -> tuple[torch.Tensor, Attended]:
-    """f64 tokens [2, 10, 6] and attention that have gradients."""
+    """Tokens [2, 10, 6] in f64, and attention, with gradients."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(batch, prefix + count, 6, dtype=torch.float64, generator=generator).requires_grad_()
     logits = torch.randn(batch, 2, prefix + count, prefix + count, dtype=torch.float64, generator=generator)
@@ -84,7 +84,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 def test_gradients_are_those_of_finite_differences(options: dict):
-    """Decisions are constant around a point that is not a tie, so differences are those of the fusion alone."""
+    """Decisions are constant around a point that is not a tie, so the differences are those of the fusion alone."""
     condensation = Condensation.from_options(options)
     x, attended = attended_of(11)
 

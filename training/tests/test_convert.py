@@ -44,7 +44,7 @@ class Convert(unittest.TestCase):
         return status, text.getvalue()
 
     def refused(self, checkpoint: object, *parts: str, options: tuple[str, ...] = ()) -> None:
-        """Fails unless the checkpoint is refused in these words and nothing is written."""
+        """Fails unless the checkpoint is refused with an error that contains all `parts`, and nothing is written."""
         status, text = self.convert(checkpoint, *options)
         self.assertEqual(status, 1, text)
         for part in parts:

@@ -1,4 +1,4 @@
-"""Folders of images, their preparation and augmentation."""
+"""Tests of folders of images, their preparation and augmentation."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ PREPARATION = Preparation(16, 1.0, "bicubic", (0.5, 0.4, 0.3), (0.2, 0.25, 0.3))
 
 
 def test_evaluation_pixels_are_timms():
-    """The golden file's pixels: timm's evaluation transform of the photographs."""
+    """The golden file holds the pixels of timm's evaluation transform for the photographs."""
     config = json.loads((BUNDLED / "config.json").read_text())
     preparation = Preparation.of(config, 32)
     expected = load_file(REPOSITORY / "tests/goldens/bundled.safetensors")["pixels"]
@@ -34,7 +34,8 @@ def test_small_images_are_enlarged_as_pillow_does(tmp_path: Path):
     exact = data.evaluation_images(listing, PREPARATION)
     assert (kept.pixels.shape[-1], exact.pixels.shape[-1]) == (8, 16)
     got, expected = PREPARATION.normalise(kept.pixels), PREPARATION.normalise(exact.pixels)
-    # In steps of eight bits: Pillow rounds, and clips, between its two passes, which shows most in noise such as this.
+    # Differences in steps of 8-bit values. Pillow rounds and clips between its two passes, which matters most in noise
+    # such as this.
     difference = (got - expected).abs().mul(torch.tensor([0.2, 0.25, 0.3]).view(3, 1, 1) * 255.0)
     assert float(difference.mean()) <= 0.5 and float(difference.max()) <= 8.0
 

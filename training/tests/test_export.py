@@ -1,4 +1,4 @@
-"""What is refused because the Rust side could not tell it from something else."""
+"""Tests that models are refused if the Rust side could not distinguish them from others."""
 
 import pytest
 from timm.models.vision_transformer import VisionTransformer

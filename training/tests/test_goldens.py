@@ -1,4 +1,5 @@
-"""The golden files that the Rust side is tested with: whole networks, by another implementation of the semantics."""
+"""Compares this package with the golden files of the Rust side's tests: whole networks, computed by another
+implementation."""
 
 import importlib.util
 import json
@@ -15,7 +16,8 @@ from tcvit_training import Condensation, condense_model, models, restore
 
 
 def random_weights():
-    """What makes the weights of the golden files from a seed: input, not the implementation that is compared with."""
+    """The module that generates the weights of the golden files from a seed. It gives the inputs only and is not part
+    of the implementation that is compared."""
     spec = importlib.util.spec_from_file_location("random_weights", REPOSITORY / "scripts/goldens/random_weights.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -57,7 +59,7 @@ class Golden:
         return value if value.is_floating_point() else value.to(torch.int64)
 
     def forward(self, batch: int, dtype: torch.dtype) -> Tensor:
-        """Logits, or features of the first six tokens of a model without a classifier."""
+        """Logits, or, for a model without a classifier, the features of the first six tokens."""
         features = self.model.to(dtype).forward_features(self.pixels[:batch].to(dtype))
         return self.model.forward_head(features) if self.model.num_classes else features[:, :6]
 
@@ -86,7 +88,7 @@ def test_full(name: str):
     condenser = condense_model(golden.model, Condensation.paper().drop(2))
     condenser.enabled = False
     error = relative(golden.forward(len(golden.pixels), torch.float32), golden.tensor(f"full/{kind}"))
-    # Both are f32, on different machines.
+    # Both are computed in f32, on different machines.
     assert error <= 1e-4, error
 
 
@@ -116,7 +118,8 @@ def test_condensed_in_f64_decides_alike_everywhere(name: str):
 @pytest.mark.parametrize("name", ["bundled", "deit_tiny", "vit_mean_pooled"])
 @torch.inference_mode()
 def test_condensed_in_f32_is_near(name: str):
-    """Near-ties may go the other way in f32: outputs and overlap are compared, as on the Rust side."""
+    """In f32, near-ties may be decided differently. Outputs are compared with a tolerance that depends on whether kept
+    sets are equal."""
     golden = Golden(name)
     for case in golden.cases:
         condenser = condense_model(golden.model, condensation_of(case))

@@ -1,4 +1,4 @@
-"""Answers that are kept must be those that would be computed, and nobody else's."""
+"""Kept logits must equal those that would be computed, and must not be used for anything else."""
 
 import torch
 from safetensors.torch import load_file
@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 
 def ask(folder, name: str, answers: list[torch.Tensor]) -> tuple[list[torch.Tensor], int]:
-    """What is got when each of `answers` is what would be computed, and how many were."""
+    """The logits that are returned if `answers` are those that would be computed, and the number that were computed."""
     kept, computed = KeptLogits(folder, name), []
 
     def compute(step: int) -> torch.Tensor:

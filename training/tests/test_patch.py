@@ -1,4 +1,4 @@
-"""Patching timm's models in place, and undoing it."""
+"""Tests of patching timm's models in place, and of undoing it."""
 
 import copy
 
@@ -36,11 +36,11 @@ def test_nothing_dropped_or_switched_off_or_restored_is_exactly_timm(arguments: 
 
 
 def test_own_attention_is_timms(pixels):
-    """Blocks with explicit attention agree with the fused one; only rounding differs."""
+    """Blocks with explicit attention agree with the fused one, except for rounding."""
     model = small_vit()
     expected = model.forward_features(pixels)
     for options in ({"metric": "attention"}, {"metric": "dot"}, {"preset": "training_free"}):
-        # Only the last block condenses: the class token there has seen every token.
+        # Only the last block condenses, so that its class token attends to every token.
         condense_model(model, Condensation.from_options({**options, "schedule": [0, 0, 0, 3]}))
         torch.testing.assert_close(model.forward_features(pixels)[:, 0], expected[:, 0], rtol=1e-4, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Whole programs on a tiny folder: fine-tune, stop, resume, export, evaluate, and what goes wrong."""
+"""Runs whole programs on a tiny folder: fine-tune, stop, resume, export, evaluate, and errors."""
 
 import json
 from pathlib import Path
@@ -101,12 +101,12 @@ def test_a_teacher_that_is_remembered_teaches_the_same(start, folder, tmp_path):
     folders = [tmp_path / name for name in ("without", "first", "second")]
     for out, extra in zip(folders, ([], ["--cache", cache], ["--cache", cache]), strict=True):
         assert run(finetune, *options, *extra, "--out", out) == 0
-    # Two epochs of the teacher, and the full model on the test images.
+    # The files are those of two epochs of the teacher, and of the full model on the test images.
     kept = sorted(cache.glob("logits-*"))
     assert len(kept) == 3
     states = [load_file(out / "model.safetensors") for out in folders]
     assert all(torch.equal(states[0][name], other[name]) for other in states[1:] for name in other)
-    # Another seed is other images to be asked about; another condensation is not.
+    # Another seed changes the images, so new logits are computed. Another condensation does not.
     assert run(finetune, *options, "--cache", cache, "--seed", 1, "--out", tmp_path / "third") == 0
     assert len(list(cache.glob("logits-*"))) == 5
     assert run(finetune, *options, "--cache", cache, "--set", "order=1", "--out", tmp_path / "fourth") == 0
