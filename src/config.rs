@@ -185,8 +185,8 @@ impl VitConfig {
         self.patch_elements().next_multiple_of(4)
     }
 
-    /// What the classifier reads, side by side: how many of the first tokens, and whether the mean of the patch tokens
-    /// too.
+    /// The inputs of the classifier, side by side: the number of tokens from the first on, and whether the mean of the
+    /// patch tokens follows.
     pub(crate) fn head_sees(&self) -> (usize, bool) {
         match self.head {
             Head::ClassToken | Head::ClassAndTokenMax => (1, false),

@@ -86,8 +86,8 @@ impl Plan {
     /// Plans `config` under `condensation` (`None`: the full model).
     ///
     /// # Errors
-    /// [`Error::Config`] for a configuration or schedule that is not valid or that do not fit each other,
-    /// [`Error::Limit`] for more patch tokens than can be ranked.
+    /// [`Error::Config`] for a configuration or condensation that is not valid, or a condensation that does not fit the
+    /// model, [`Error::Limit`] for more patch tokens than can be ranked.
     pub fn new(config: &VitConfig, condensation: Option<&Condensation>) -> Result<Self> {
         config.validate()?;
         let drops = match condensation {

@@ -116,13 +116,13 @@ impl BlockProvenance {
             && tokens > 0;
         if !shaped {
             let expected = format!("kept [{images}, T'] and assigned [{images}, {before}] in block {}", block.block);
-            let got = format!("{}, {} of {} tokens", block.kept.len(), block.assigned.len(), block.patches);
+            let got = format!("{} kept, {} assigned, {} tokens", block.kept.len(), block.assigned.len(), block.patches);
             return Err(refuse(expected, got));
         }
         let kept_lost = block.kept.iter().find(|&&token| token as usize >= before);
         let assigned_lost = block.assigned.iter().find(|&&token| token != PRUNED && token as usize >= tokens);
         if let Some(token) = kept_lost.or(assigned_lost) {
-            return Err(refuse(format!("kept and assigned tokens that block {} has", block.block), token.to_string()));
+            return Err(refuse(format!("indices of tokens that block {} has", block.block), token.to_string()));
         }
         let mut next = Self { patches: self.patches, tokens, token: Vec::new(), representative: Vec::new() };
         for image in 0..images {

@@ -25,7 +25,8 @@ pub struct Trace {
     pub classes: usize,
     /// Logits [B, classes].
     pub logits: Vec<f32>,
-    /// Tokens after the final norm [B, T, D].
+    /// Tokens after the final norm [B, T, D]; with a mean-pooled head, whose norm comes after pooling, tokens after the
+    /// last block.
     pub features: Vec<f32>,
     /// The classifier's input for each image [B, P], such as the class token after the final norm or the mean of the
     /// patch tokens.

@@ -24,8 +24,8 @@ pub(crate) struct Workspace {
     pub(crate) qkv: wgpu::Buffer,
     /// Attention logits, then probabilities [B, H, T, T padded]. One element when attention is not stored.
     pub(crate) probs: wgpu::Buffer,
-    /// What attention that is not stored keeps of its softmax: the largest logit and 1 / the sum of each row [B, H, T,
-    /// 2]. One element when attention is stored.
+    /// For attention that is not stored: the largest logit and 1 / the sum of each row of its softmax [B, H, T, 2]. One
+    /// element when attention is stored.
     pub(crate) softmax_rows: wgpu::Buffer,
     /// The MLP's hidden layer [B, T, F].
     pub(crate) hidden: wgpu::Buffer,

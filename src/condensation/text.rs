@@ -99,7 +99,7 @@ impl Condensation {
         }
     }
 
-    /// What `option` should apply to, as an error names it: the score, or the reducer's preset.
+    /// The score or the preset that does not have `option`, as an error names it.
     fn owner(&self, option: &str) -> &'static str {
         match (option, self.reducer) {
             ("exponent" | "size_exponent", Reducer::Connectivity) => "this score",

@@ -138,7 +138,7 @@ impl Preprocess {
         let parts = images.chunks(share).zip(pixels.chunks_mut(share * each)).enumerate();
         std::thread::scope(|scope| {
             let workers: Vec<_> = parts.map(|part| scope.spawn(move || prepare(part))).collect();
-            let stopped = |_| Err(Error::image("prepare batch", "every worker to finish", "one that stopped"));
+            let stopped = |_| Err(Error::image("prepare batch", "every worker to finish", "a worker that stopped"));
             workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(stopped))
         })?;
         Ok(pixels)

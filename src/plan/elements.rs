@@ -39,8 +39,8 @@ impl Elements {
         [
             ("pixels", self.pixels),
             ("patches", self.patches),
-            // After the patches, so that the stem is named when both are equally large: their size then follows from
-            // it.
+            // After the patches, so that the stem is named when both are equally large: `patches` is then that large
+            // because of the stem.
             ("convolutional stem", self.stem),
             ("tokens", self.tokens),
             ("qkv", self.qkv),

@@ -22,9 +22,9 @@ pub(crate) struct BlockWeights {
 
 /// A model on the device.
 pub(crate) struct VitWeights {
-    /// How the weights are stored of the patch projection, of the blocks' layers and of LV-ViT's second classifier,
-    /// which reads every token, and how activations between kernels are stored. The other classifier is f32: it is
-    /// small, and no later layer averages its rounding errors out.
+    /// The type in which the weights of the patch projection, of the blocks' layers and of LV-ViT's second classifier
+    /// (which reads every token) are stored, and activations between kernels. The other classifier is f32: it is small,
+    /// and no later layer averages its rounding errors out.
     pub(crate) precision: Precision,
     /// Convolutions before patches are cut; empty in most models.
     pub(crate) stem: Vec<ConvolutionWeights>,

@@ -22,9 +22,9 @@ const BUDGET: Duration = Duration::from_secs(5);
 const MOST_IMAGES: usize = 8;
 
 /// The routes that are worth trying on `context`'s device, fastest first. The order was measured at DeiT's shapes, on
-/// an H200 and, for devices where loads are dear, on llvmpipe. There the `octets` way of the fused kernel is fastest,
-/// since eight threads use one load. On an H200 it was slower than the plain kernels, and the driver took 25 seconds to
-/// compile it.
+/// an H200 and, for devices where loads are dear, on llvmpipe. On llvmpipe the `octets` way of the fused kernel is
+/// fastest, since eight threads use one load. On an H200 it was slower than the plain kernels, and the driver took 25
+/// seconds to compile it.
 fn routes(context: &Context) -> &'static [Attention] {
     match context.traits().loads_are_dear {
         true => &[Attention::Fused, Attention::Stored],

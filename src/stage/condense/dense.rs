@@ -1,6 +1,5 @@
 //! All of C: the power sum by repeated squaring, Newton's iteration by matrix products. For inspecting C, for pictures
 //! of |I - a W|, and to verify the thin path. The scales are those of `condense/connectivity.wgsl`.
-//! |I - a W|, and as the check that the thin path is right. Scales are those of `condense/connectivity.wgsl`.
 
 use crate::condensation::Chain;
 use crate::error::{Error, Result};

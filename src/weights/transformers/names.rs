@@ -87,7 +87,8 @@ impl Names {
         self.has("embeddings.distillation_token") && self.present.contains("classifier.weight")
     }
 
-    /// Epsilon of the layer norms when there is no `config.json`. A model with LayerScale is a DINOv2.
+    /// Epsilon of the layer norms when there is no `config.json`: that of DINOv2 in a model with LayerScale, and that
+    /// of ViT otherwise.
     pub(super) fn usual_epsilon(&self) -> f32 {
         let scale = format!("{}0.layer_scale1.lambda1", self.blocks());
         if self.present.contains(&scale) { 1e-6 } else { 1e-12 }
