@@ -6,14 +6,14 @@ use tcvit::input::open_image;
 use tcvit::{Condensation, Context, Model, SessionOptions};
 
 fn main() -> tcvit::Result<()> {
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut photos: Vec<_> = std::env::args_os().skip(1).map(std::path::PathBuf::from).collect();
     if photos.is_empty() {
-        photos.push(assets.join("photos/chelsea.jpg"));
+        photos.push(repository.join("crates/cli/assets/photos/chelsea.jpg"));
     }
 
     let gpu = Context::blocking()?;
-    let model = Model::load(&gpu, assets.join("models/vit_cifar10_32"))?;
+    let model = Model::load(&gpu, repository.join("assets/models/vit_cifar10_32"))?;
     let session = model.session(SessionOptions::new().condense(Condensation::training_free().drop(5)))?;
     let images = photos.iter().map(|path| open_image(path)).collect::<tcvit::Result<Vec<_>>>()?;
     for (path, prediction) in photos.iter().zip(session.classify(&images)?) {

@@ -26,8 +26,7 @@
 //! **F** MLP width. W is the connectivity of order 1, C that of orders 1 to K, c its mean, S the score.
 //!
 //! # Features
-//! `cli` (default) adds what the command-line program needs, `hub` (default) what it needs to download models; a library
-//! user turns both off.
+//! `software` (default) has the kernels that only software adapters run: CPUs that emulate a GPU.
 
 #![warn(missing_docs)]
 

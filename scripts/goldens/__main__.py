@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument(
         "--tome", type=Path, metavar="DIR", help="check ToMe cases against a checkout of the public code"
     )
-    parser.add_argument("--photos", type=Path, default=REPOSITORY / "assets/photos", metavar="DIR")
+    parser.add_argument("--photos", type=Path, default=REPOSITORY / "crates/cli/assets/photos", metavar="DIR")
     arguments = parser.parse_args()
 
     makers = networks(arguments.bundled, arguments.photos)

@@ -122,7 +122,7 @@ def make_model(name: str, model: PreTrainedModel, out: Path) -> None:
     if name in processors():
         processor = processors()[name]
         processor.save_pretrained(folder)
-        photo = Image.open(REPOSITORY / "assets/photos/chelsea.jpg").convert("RGB")
+        photo = Image.open(REPOSITORY / "crates/cli/assets/photos/chelsea.jpg").convert("RGB")
         tensors["chelsea"] = processor(photo, return_tensors="np")["pixel_values"][0]
     tensors = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
     save_file(tensors, folder / "golden.safetensors")

@@ -131,7 +131,7 @@ fn an_image_cut_short_anywhere_is_refused_or_whole() {
 
 #[test]
 fn a_photograph_cut_short_is_refused_and_one_with_more_behind_it_is_not() {
-    let photo = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/photos/chelsea.jpg")).unwrap();
+    let photo = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/crates/cli/assets/photos/chelsea.jpg")).unwrap();
     for length in [3, 20, 700, 5000, photo.len() / 2, photo.len() - 3, photo.len() - 1] {
         let error = refused(&photo[..length], "cat.jpg");
         assert!(error.contains(&format!("a whole JPEG image, got {length} bytes")), "{error}");

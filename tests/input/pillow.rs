@@ -66,7 +66,9 @@ fn photographs_come_out_as_pillows_but_for_the_jpeg_decoder() {
     for (photo, side, crop) in
         [("chelsea", 224, 0.9), ("coffee", 224, 0.875), ("chelsea", 32, 1.0), ("rocket", 32, 1.0)]
     {
-        let source = open_image(format!("{}/assets/photos/{photo}.jpg", env!("CARGO_MANIFEST_DIR")).as_ref()).unwrap();
+        let source =
+            open_image(format!("{}/crates/cli/assets/photos/{photo}.jpg", env!("CARGO_MANIFEST_DIR")).as_ref())
+                .unwrap();
         let got = Preprocess { crop, ..Preprocess::imagenet(side) }.crop_resized(&source).unwrap();
         let (count, most, mean) =
             difference(&got, &open_image(&golden(&format!("pillow_{photo}_{side}.png"))).unwrap());

@@ -56,7 +56,7 @@ fn noise(width: u32, height: u32) -> RgbImage {
 #[test]
 fn photographs_give_the_pixels_that_the_processor_gives() {
     let photos = ["chelsea", "coffee", "rocket"]
-        .map(|name| open_image(format!("assets/photos/{name}.jpg").as_ref()).unwrap())
+        .map(|name| open_image(format!("crates/cli/assets/photos/{name}.jpg").as_ref()).unwrap())
         .to_vec();
     for (side, crop, squash, filter) in [
         (224, 0.9, false, Filter::Bicubic),

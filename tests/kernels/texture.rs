@@ -49,7 +49,7 @@ fn bytes_apart(preprocess: &Preprocess, a: &[f32], b: &[f32]) -> f32 {
 
 #[test]
 fn a_photograph_gives_the_pixels_that_the_processor_gives() {
-    let photo = open_image("assets/photos/coffee.jpg".as_ref()).unwrap();
+    let photo = open_image("crates/cli/assets/photos/coffee.jpg".as_ref()).unwrap();
     let formats = [wgpu::TextureFormat::Rgba8Unorm, wgpu::TextureFormat::Rgba8UnormSrgb];
     for (side, crop, filter) in [(224, 0.9, Filter::Bicubic), (32, 1.0, Filter::Bicubic), (96, 0.875, Filter::Bilinear)]
     {

@@ -78,7 +78,8 @@ fn a_broken_image_is_an_error_in_its_place() {
 /// Paths are opened on the threads that prepare images.
 #[test]
 fn a_stream_takes_paths() {
-    let paths = ["chelsea", "coffee"].map(|name| crate::support::repository(&format!("assets/photos/{name}.jpg")));
+    let paths =
+        ["chelsea", "coffee"].map(|name| crate::support::repository(&format!("crates/cli/assets/photos/{name}.jpg")));
     let photos = paths.clone().map(|path| tcvit::input::open_image(&path).unwrap());
     let session = open(small(), 2, None);
     let got: Vec<_> = session.stream(paths).unwrap().collect::<Result<_>>().unwrap();

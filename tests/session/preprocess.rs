@@ -9,7 +9,7 @@ use crate::support::small::{EVERYTHING, assert_same_bits, bundled, refused};
 use crate::support::{gpu, repository, stored_in};
 
 fn photos() -> Vec<RgbImage> {
-    let open = |name| tcvit::input::open_image(&repository(&format!("assets/photos/{name}.jpg"))).unwrap();
+    let open = |name| tcvit::input::open_image(&repository(&format!("crates/cli/assets/photos/{name}.jpg"))).unwrap();
     let mut photos = ["chelsea", "coffee", "rocket"].map(open).to_vec();
     for (width, height) in [(1, 1), (3, 5), (9, 700), (700, 9), (32, 32), (1500, 1100)] {
         let mut random = Random::named("photo", u64::from(width));

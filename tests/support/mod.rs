@@ -23,8 +23,10 @@ pub fn gpu() -> &'static Context {
     })
 }
 
+/// A path in the repository. Tests of the program's package use it, too.
 pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+    let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    folders.find(|folder| folder.join("Cargo.lock").is_file()).expect("a workspace has a Cargo.lock").join(path)
 }
 
 /// The value of `golden` in the header of a golden file.

@@ -37,7 +37,8 @@ pub fn pixels(config: &VitConfig, images: usize, seed: u64) -> Vec<f32> {
 
 /// Pixels of the repository's photographs, preprocessed for the bundled model.
 pub fn photographs(names: &[&str]) -> Vec<f32> {
-    let open = |name: &&str| image::open(repository(&format!("assets/photos/{name}.jpg"))).unwrap().into_rgb8();
+    let open =
+        |name: &&str| image::open(repository(&format!("crates/cli/assets/photos/{name}.jpg"))).unwrap().into_rgb8();
     let photos: Vec<_> = names.iter().map(open).collect();
     bundled().preprocess().pixels_batch(&photos).unwrap()
 }

@@ -71,7 +71,7 @@ fn vit() {
 /// The pixels that transformers' processors, configured by their files, give for a photograph that is not square.
 #[test]
 fn photographs_become_the_processors_pixels() {
-    let photo = tcvit::input::open_image(&repository("assets/photos/chelsea.jpg")).unwrap();
+    let photo = tcvit::input::open_image(&repository("crates/cli/assets/photos/chelsea.jpg")).unwrap();
     for name in ["vit", "deit_teacher", "dinov2_registers"] {
         let model = Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap();
         let golden = std::fs::read(folder(name).join("golden.safetensors")).unwrap();

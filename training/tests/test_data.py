@@ -21,7 +21,7 @@ def test_evaluation_pixels_are_timms():
     config = json.loads((BUNDLED / "config.json").read_text())
     preparation = Preparation.of(config, 32)
     expected = load_file(REPOSITORY / "tests/goldens/bundled.safetensors")["pixels"]
-    paths = sorted((REPOSITORY / "assets/photos").glob("*.jpg"))
+    paths = sorted((REPOSITORY / "crates/cli/assets/photos").glob("*.jpg"))
     pixels = torch.stack([data.decode(path, preparation.geometry(32, preparation.crop)) for path in paths])
     assert pixels.dtype == torch.uint8
     torch.testing.assert_close(preparation.normalise(pixels), expected, rtol=0, atol=1e-6)

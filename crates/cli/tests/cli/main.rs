@@ -7,7 +7,7 @@ mod flow;
 #[cfg(feature = "hub")]
 mod hub;
 mod refusals;
-#[path = "../support/mod.rs"]
+#[path = "../../../../tests/support/mod.rs"]
 mod support;
 mod tuned;
 mod visualize;
@@ -66,5 +66,5 @@ pub fn untuned() -> [String; 2] {
 
 /// A photograph of the repository.
 pub fn photo(name: &str) -> String {
-    support::repository(&format!("assets/photos/{name}.jpg")).to_str().unwrap().to_owned()
+    support::repository(&format!("crates/cli/assets/photos/{name}.jpg")).to_str().unwrap().to_owned()
 }

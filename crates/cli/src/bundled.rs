@@ -9,9 +9,9 @@ pub const MODEL: &str = "vit_cifar10_32_r5 (bundled)";
 /// Name of the photograph, for output.
 pub const PHOTO: &str = "chelsea.jpg (bundled)";
 
-const WEIGHTS: &[u8] = include_bytes!("../../../assets/models/vit_cifar10_32_r5/model.safetensors");
-const CONFIG: &str = include_str!("../../../assets/models/vit_cifar10_32_r5/config.json");
-const CHELSEA: &[u8] = include_bytes!("../../../assets/photos/chelsea.jpg");
+const WEIGHTS: &[u8] = include_bytes!("../assets/models/vit_cifar10_32_r5/model.safetensors");
+const CONFIG: &str = include_str!("../assets/models/vit_cifar10_32_r5/config.json");
+const CHELSEA: &[u8] = include_bytes!("../assets/photos/chelsea.jpg");
 
 pub fn checkpoint() -> Result<(Checkpoint, &'static str)> {
     Ok((Checkpoint::from_bytes(WEIGHTS.to_vec(), MODEL)?, CONFIG))

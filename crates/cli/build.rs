@@ -4,8 +4,19 @@
 use std::path::Path;
 use std::process::Command;
 
-/// What the program is made of: a change elsewhere does not make it another one.
-const SOURCES: [&str; 6] = ["src", "shaders", "assets/models", "Cargo.toml", "Cargo.lock", "build.rs"];
+/// The files that the program is made of, seen from this package. A change elsewhere does not make it another program.
+const SOURCES: [&str; 8] = [
+    "src",
+    "assets/models",
+    "Cargo.toml",
+    "build.rs",
+    "../../src",
+    "../../shaders",
+    "../../Cargo.toml",
+    "../../Cargo.lock",
+];
+/// Where this package lies in its checkout.
+const PLACE: &str = "crates/cli/";
 /// What cargo writes into a package about the checkout that it was made of.
 const PACKAGED: &str = ".cargo_vcs_info.json";
 
@@ -31,7 +42,7 @@ fn packaged() -> Option<String> {
 
 fn checked_out() -> Option<String> {
     // A copy inside another project's checkout is not of that project's commit.
-    if !git(&["rev-parse", "--show-prefix"])?.is_empty() {
+    if git(&["rev-parse", "--show-prefix"])? != PLACE {
         return None;
     }
     let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
