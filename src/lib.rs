@@ -26,7 +26,8 @@
 //! **F** MLP width. W is the connectivity of order 1, C that of orders 1 to K, c its mean, S the score.
 //!
 //! # Features
-//! `software` (default) has the kernels that only software adapters run: CPUs that emulate a GPU.
+//! `software` (default) has the kernels that only software adapters run: CPUs that emulate a GPU. `hub` adds the module
+//! `hub` and `Model::from_hub`, which download models from the Hugging Face hub.
 
 #![warn(missing_docs)]
 
@@ -40,6 +41,8 @@ pub mod doctor;
 pub mod error;
 pub mod file;
 pub mod gpu;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod input;
 pub mod kernels;
 pub mod model;

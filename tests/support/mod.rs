@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub mod checkpoint;
+pub mod hub;
 pub mod require;
 pub mod small;
 

@@ -2,22 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Repo, RepoType};
-use indicatif::{ProgressBar, ProgressStyle};
-use tcvit::{Error, Result};
 
 use super::cache::{Cache, home, variable};
-use super::{CONFIG, Id, PREPROCESSOR, WEIGHTS, error};
+use super::{CONFIG, Id, Listener, PREPROCESSOR, Progress, WEIGHTS, error};
+use crate::error::{Error, Result};
 
 /// Downloads what the cache lacks of a model. Returns the folder with its files.
 ///
 /// # Errors
 /// [`Error::File`] that tells apart: no such repository, no access, no weights that can be read, no network, and a
-/// download that broke off. A broken download is taken up again by the next run.
-pub fn download(id: &Id, cache: &Cache) -> Result<PathBuf> {
-    let hub = Hub::new(id, cache)?;
+/// download that broke off. The next call resumes a download that broke off.
+pub fn download(id: &Id, cache: &Cache, listener: Option<&Listener>) -> Result<PathBuf> {
+    let hub = Hub::new(id, cache, listener)?;
     let info = hub.repo(&id.revision).info().map_err(|failure| hub.explain(failure, false))?;
     let files: Vec<&str> = info.siblings.iter().map(|file| file.rfilename.as_str()).collect();
     check_files(id, &files)?;
@@ -49,7 +47,7 @@ fn check_files(id: &Id, files: &[&str]) -> Result<()> {
         } else if let Some(old) = [".bin", ".pth", ".pt", ".h5", ".msgpack"].iter().find_map(|ending| ends(ending)) {
             format!(
                 "{old} only: load it with transformers or timm and write it with save_pretrained(FOLDER), which gives \
-                 {WEIGHTS}, then use --model FOLDER"
+                 {WEIGHTS}, then load FOLDER"
             )
         } else {
             format!("{} other files", files.len())
@@ -65,12 +63,13 @@ fn check_files(id: &Id, files: &[&str]) -> Result<()> {
 struct Hub<'a> {
     id: &'a Id,
     cache: &'a Cache,
+    listener: Option<&'a Listener>,
     endpoint: String,
     api: Api,
 }
 
 impl<'a> Hub<'a> {
-    fn new(id: &'a Id, cache: &'a Cache) -> Result<Self> {
+    fn new(id: &'a Id, cache: &'a Cache, listener: Option<&'a Listener>) -> Result<Self> {
         let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".into());
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         let token_file =
@@ -83,7 +82,7 @@ impl<'a> Hub<'a> {
             .with_user_agent("tcvit", env!("CARGO_PKG_VERSION"))
             .build()
             .map_err(|failure| error(id, "a client of the hub", failure.to_string()))?;
-        Ok(Self { id, cache, endpoint, api })
+        Ok(Self { id, cache, listener, endpoint, api })
     }
 
     fn repo(&self, revision: &str) -> ApiRepo {
@@ -99,18 +98,19 @@ impl<'a> Hub<'a> {
         let repo = self.repo(commit);
         let metadata = self.api.metadata(&repo.url(file)).map_err(|failure| self.explain(failure, true))?;
         let size = metadata.size() as u64;
-        // A part that is no shorter than the whole cannot be taken up.
+        // A download cannot be resumed from a part that is no shorter than the whole.
         let part = self.cache.folder(self.id).join("blobs").join(metadata.etag()).with_extension("part");
         if std::fs::metadata(&part).is_ok_and(|part| part.len() >= size) {
             self.remove(&part)?;
         }
-        let path = repo.download_with_progress(file, Bar::new()).map_err(|failure| self.explain(failure, true))?;
+        let progress = Heard { listener: self.listener, file, got: 0, size };
+        let path = repo.download_with_progress(file, progress).map_err(|failure| self.explain(failure, true))?;
         let got = std::fs::metadata(&path).map(|file| file.len()).unwrap_or_default();
         if got != size {
             let blob = std::fs::canonicalize(&path);
             self.remove(&path)?;
             blob.map_or(Ok(()), |blob| self.remove(&blob))?;
-            return Err(error(self.id, format!("{size} bytes of {file}"), format!("{got}: run it again")));
+            return Err(error(self.id, format!("{size} bytes of {file}"), format!("{got}: fetch it again")));
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl<'a> Hub<'a> {
                 error(self.id, format!("to be able to make {}", folder.display()), failure.to_string())
             })?;
         }
-        tcvit::file::write_whole(path, text.as_bytes())
+        crate::file::write_whole(path, text.as_bytes())
     }
 
     /// What went wrong, and what can be done about it. `known` says that the repository is there.
@@ -147,8 +147,7 @@ impl<'a> Hub<'a> {
         let access = "set HF_TOKEN to a token that has access";
         match (status, &failure) {
             (Some(404), _) => {
-                let got = "404, no such thing; nor is there a file or folder of that name here".to_owned();
-                error(id, format!("a model repository, with this revision, at {page}"), got)
+                error(id, format!("a model repository with this revision at {page}"), "404, no such thing")
             }
             (Some(status @ 401), _) if !known => {
                 let got =
@@ -161,7 +160,7 @@ impl<'a> Hub<'a> {
             }
             (Some(status), _) => error(id, format!("an answer from {}", self.endpoint), format!("status {status}")),
             (None, ApiError::RequestError(_) | ApiError::IoError(_)) => {
-                let hint = "a model that is in the cache needs no network (--offline)";
+                let hint = "a model that is in the cache needs no network";
                 error(id, format!("to reach {} and read from it", self.endpoint), format!("{failure}; {hint}"))
             }
             (None, ApiError::LockAcquisition(lock)) => {
@@ -175,32 +174,35 @@ impl<'a> Hub<'a> {
     }
 }
 
-/// A progress bar on standard error, if that is a terminal.
-struct Bar(ProgressBar);
+/// Tells a listener what hf-hub tells.
+struct Heard<'a> {
+    listener: Option<&'a Listener>,
+    file: &'a str,
+    got: u64,
+    size: u64,
+}
 
-impl Bar {
-    fn new() -> Self {
-        let bar = ProgressBar::new(0);
-        // The template is a constant of this program; with a broken one the default style does.
-        if let Ok(style) = ProgressStyle::with_template("{msg} {bar:32} {bytes}/{total_bytes} {bytes_per_sec} {eta}") {
-            bar.set_style(style);
+impl Heard<'_> {
+    fn tell(&self, done: bool) {
+        if let Some(listener) = self.listener {
+            listener.hear(&Progress { name: self.file, got: self.got, size: self.size, done });
         }
-        Self(bar)
     }
 }
 
-impl Progress for Bar {
-    fn init(&mut self, size: usize, file: &str) {
-        self.0.set_length(size as u64);
-        self.0.set_position(0);
-        self.0.set_message(file.to_owned());
+impl hf_hub::api::Progress for Heard<'_> {
+    /// Comes again, from 0, where hf-hub tries again.
+    fn init(&mut self, size: usize, _: &str) {
+        (self.got, self.size) = (0, size as u64);
+        self.tell(false);
     }
 
     fn update(&mut self, size: usize) {
-        self.0.inc(size as u64);
+        self.got += size as u64;
+        self.tell(false);
     }
 
     fn finish(&mut self) {
-        self.0.finish_and_clear();
+        self.tell(true);
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use tcvit::{Error, Result};
+use crate::error::{Error, Result};
 
 use super::{CONFIG, Id, PREPROCESSOR, WEIGHTS};
 
@@ -25,7 +25,7 @@ pub enum Found {
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Whole(_) => f.write_str("all of it"),
+            Self::Whole(_) => f.write_str("a whole copy"),
             Self::Without(file) => write!(f, "a copy without {file}"),
             Self::Nothing => f.write_str("none"),
         }
@@ -37,7 +37,7 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether HF_HUB_OFFLINE says so, in the words that huggingface_hub takes.
+/// Whether HF_HUB_OFFLINE is set to one of the words that mean yes to huggingface_hub.
 pub fn offline_by_environment() -> bool {
     variable("HF_HUB_OFFLINE").is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()))
 }
@@ -50,11 +50,7 @@ pub fn home() -> Result<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| variable("XDG_CACHE_HOME").map(PathBuf::from).map(inside))
         .or_else(of_user)
-        .ok_or_else(|| Error::File {
-            op: "find the hub's cache".into(),
-            expected: "a home folder, or HF_HOME naming one".into(),
-            got: "neither".into(),
-        })
+        .ok_or_else(|| Error::file("find the hub's cache", "a home folder, or HF_HOME naming one", "neither"))
 }
 
 impl Cache {
@@ -64,11 +60,9 @@ impl Cache {
             Some(root) => PathBuf::from(root),
             None => home()?.join("hub"),
         };
-        // Links inside it are relative to whole paths.
-        std::path::absolute(&root).map(|root| Self { root }).map_err(|error| Error::File {
-            op: "find the hub's cache".into(),
-            expected: format!("a whole path for {}", root.display()),
-            got: error.to_string(),
+        // Links inside the cache are made from absolute paths.
+        std::path::absolute(&root).map(|root| Self { root }).map_err(|error| {
+            Error::file("find the hub's cache", format!("an absolute path for {}", root.display()), error.to_string())
         })
     }
 
@@ -82,7 +76,7 @@ impl Cache {
         self.folder(id).join("snapshots").join(commit)
     }
 
-    /// What says that a commit has no such file, so that nobody has to ask again.
+    /// The empty file that records that a commit has no such file, so that nobody has to ask again.
     pub fn absent(&self, id: &Id, commit: &str, file: &str) -> PathBuf {
         self.folder(id).join(".no_exist").join(commit).join(file)
     }
@@ -98,7 +92,7 @@ impl Cache {
         if let Some(file) = [CONFIG, WEIGHTS].into_iter().find(|file| lacks(file)) {
             return Found::Without(file);
         }
-        // Without it a model of transformers would get other pixels than it was trained on, and nobody would notice.
+        // Without this file a model of transformers would get other pixels than it was trained on, and nobody would notice.
         let needed = is_transformers(&snapshot.join(CONFIG)) && !self.absent(id, &commit, PREPROCESSOR).exists();
         if needed && lacks(PREPROCESSOR) {
             return Found::Without(PREPROCESSOR);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::support::repository;
+use super::repository;
 
 /// The only commit.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";

@@ -1,14 +1,12 @@
 //! Models from a hub, which is a server in this process.
 
-mod server;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::support::hub::{COMMIT, Hub, model};
 use crate::{photo, text};
-use server::{COMMIT, Hub, model};
 
 /// Runs the program with nothing of this environment that concerns a hub.
 fn run(home: &Path, endpoint: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
@@ -84,7 +82,7 @@ fn a_model_is_downloaded_once() {
     // Without the preprocessor's file transformers' pixels cannot be known.
     std::fs::remove_file(snapshot(home.path(), "vit").join("preprocessor_config.json")).unwrap();
     let offline = run(home.path(), &endpoint, &[("HF_HUB_OFFLINE", "yes")], &flops);
-    fails(&offline, &["tests/vit", "a copy without preprocessor_config.json", "not offline"]);
+    fails(&offline, &["tests/vit", "a copy without preprocessor_config.json", "in the cache at"]);
     let hub = Hub::start();
     succeeds(&run(home.path(), &hub.endpoint(), &[], &flops));
     assert!(hub.requests().iter().all(|request| !request.contains("model.safetensors")), "only what is missing");
@@ -130,7 +128,7 @@ fn no_network_is_told() {
     let home = tempfile::tempdir().unwrap();
     let endpoint = Hub::start().endpoint();
     let flops = ["flops", "--model", "tests/vit"];
-    fails(&run(home.path(), &endpoint, &[], &flops), &["to reach http://127.0.0.1", "refused", "--offline"]);
+    fails(&run(home.path(), &endpoint, &[], &flops), &["to reach http://127.0.0.1", "refused", "needs no network"]);
     for (variables, offline) in [(&[("HF_HUB_OFFLINE", "TRUE")][..], &[][..]), (&[], &["--offline"])] {
         let output = run(home.path(), &endpoint, variables, &[&flops[..], offline].concat());
         fails(&output, &["tests/vit", "in the cache at", "models--tests--vit", "got none"]);
