@@ -27,7 +27,8 @@
 //!
 //! # Features
 //! `software` (default) has the kernels that only software adapters run: CPUs that emulate a GPU. `hub` adds the module
-//! `hub` and `Model::from_hub`, which download models from the Hugging Face hub.
+//! `hub` and `Model::from_hub`, which download models from the Hugging Face hub. `jpeg`, `png`, `webp`, `bmp`, `gif` and
+//! `tiff` (default) open images of these formats.
 
 #![warn(missing_docs)]
 

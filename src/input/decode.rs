@@ -28,7 +28,8 @@ pub fn open_image(path: &Path) -> Result<RgbImage> {
     decode_image(&bytes, &name)
 }
 
-/// Decodes JPEG, PNG, WebP, BMP, GIF (the first frame) or TIFF. `name` is used in errors.
+/// Decodes JPEG, PNG, WebP, BMP, GIF (its first frame) or TIFF; `name` is for errors. Each format is a feature of this
+/// crate: `jpeg`, `png`, `webp`, `bmp`, `gif`, `tiff`.
 ///
 /// As in Pillow's `convert("RGB")`, grey is repeated in each channel, a palette is looked up, and alpha is dropped
 /// without blending, so that the colour of a transparent pixel shows. As in timm, colour profiles and the EXIF
@@ -36,8 +37,8 @@ pub fn open_image(path: &Path) -> Result<RgbImage> {
 /// 257`), for grey as well.
 ///
 /// # Errors
-/// [`Error::Image`] when the bytes are empty, of another format, damaged or cut short, and for images without pixels,
-/// above 16,384 pixels along a side or above 1 GiB when decoded.
+/// [`Error::Image`] when the bytes are empty, of another format, of one whose feature was left out of this build (the
+/// error names it), damaged or cut short, and for images without pixels, above 16,384 pixels along a side or above 1 GiB when decoded.
 pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
     const FORMATS: &str = "a JPEG, PNG, WebP, BMP, GIF or TIFF image";
     let op = format!("decode {name}");
@@ -47,6 +48,10 @@ pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
     let Ok(format) = image::guess_format(bytes) else {
         return Err(Error::image(op, FORMATS, format!("{} bytes of something else", bytes.len())));
     };
+    if let Some(feature) = feature(format).filter(|_| !format.reading_enabled()) {
+        let expected = format!("a build of tcvit with the feature `{feature}`, which decodes such images");
+        return Err(Error::image(op, expected, "one without it"));
+    }
     if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
         return Err(Error::image(op, "a whole JPEG image", format!("{} bytes, its end is missing", bytes.len())));
     }
@@ -71,7 +76,20 @@ pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
     Ok(image)
 }
 
-/// Whether a JPEG reaches its end marker. The decoder fills missing data with grey and reports nothing.
+/// The feature of this crate that decodes `format`.
+fn feature(format: ImageFormat) -> Option<&'static str> {
+    match format {
+        ImageFormat::Jpeg => Some("jpeg"),
+        ImageFormat::Png => Some("png"),
+        ImageFormat::WebP => Some("webp"),
+        ImageFormat::Bmp => Some("bmp"),
+        ImageFormat::Gif => Some("gif"),
+        ImageFormat::Tiff => Some("tiff"),
+        _ => None,
+    }
+}
+
+/// Whether a JPEG reaches its end marker. The decoder fills what is missing with grey and reports nothing.
 fn jpeg_ends(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     loop {
