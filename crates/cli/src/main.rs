@@ -24,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Vision Transformers with token condensation on any GPU. Without a subcommand: the demo.
 #[derive(Parser)]
-#[command(version, about, after_help = EXIT_CODES)]
+#[command(name = "tcvit", version, about, after_help = EXIT_CODES)]
 struct Cli {
     /// More about what happens, on standard error; twice for everything. TCVIT_LOG takes a filter.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
