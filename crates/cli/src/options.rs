@@ -19,6 +19,7 @@ pub use device::{DeviceOptions, PreprocessOptions, Work};
 pub struct ModelOptions {
     /// A .safetensors file, a folder with model.safetensors, owner/name[@revision] on the Hugging Face hub, or
     /// random:PRESET (such as random:deit_tiny) for random weights in a published shape. Default: the bundled model.
+    #[allow(rustdoc::broken_intra_doc_links, reason = "this is the option's help, and its brackets are no link")]
     #[arg(long, value_name = "PATH|ID")]
     pub model: Option<String>,
     /// Pixels along a side of the image, a multiple of the patch side [default: the model's]. Resizes the position

@@ -29,8 +29,8 @@ impl Row {
     }
 }
 
-/// `seen`, a square of patches of `side` pixels, as `row` shows it after a block: `tokens` [N] is the token of each patch
-/// (white where pruned), `representatives` [T'] the patch of each token.
+/// Draws `seen`, a square of patches of `side` pixels, as `row` shows it after a block. Patches whose token was pruned are
+/// white.
 pub fn draw(row: Row, seen: &RgbImage, side: u32, after: &BlockProvenance, image: usize) -> RgbImage {
     let (tokens, representatives) = (after.tokens_of(image), after.representatives_of(image));
     let across = seen.width() / side;
