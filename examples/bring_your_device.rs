@@ -13,10 +13,10 @@ const SCENE: &str = include_str!("scene.wgsl");
 const SIZE: wgpu::Extent3d = wgpu::Extent3d { width: 640, height: 360, depth_or_array_layers: 1 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // The application's own device, opened without anything specific to tcvit.
+    // The application's own device, opened with what tcvit recommends for the adapter.
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default()))?;
-    let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))?;
+    let (device, queue) = pollster::block_on(adapter.request_device(&tcvit::recommended(&adapter)))?;
     let frame = device.create_texture(&wgpu::TextureDescriptor {
         label: Some("frame"),
         size: SIZE,
@@ -31,9 +31,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let scene = scene_pipeline(&device, frame.format());
 
     // tcvit on the same device.
-    let gpu = Context::from_device(device.clone(), queue.clone());
+    let gpu = Context::from_device(device.clone(), queue.clone())?;
     let model = Model::load(&gpu, Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/models/vit_cifar10_32"))?;
-    let session = model.session(SessionOptions::new().condense(Condensation::training_free().drop(5)))?;
+    let session = model.session(SessionOptions::new().condense(Condensation::training_free().drop_per_block(5)))?;
 
     // One encoder: the application renders, tcvit reads the texture and runs the network, and the application copies
     // the logits, here into a buffer that it maps.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use tcvit::input::open_image;
-use tcvit::{Condensation, Context, Model, SessionOptions};
+use tcvit::low_level::input::open_image;
+use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions};
 
 fn main() -> tcvit::Result<()> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -12,9 +12,9 @@ fn main() -> tcvit::Result<()> {
         photos.push(repository.join("crates/cli/assets/photos/chelsea.jpg"));
     }
 
-    let gpu = Context::blocking()?;
+    let gpu = Context::open(ContextOptions::new())?;
     let model = Model::load(&gpu, repository.join("assets/models/vit_cifar10_32"))?;
-    let session = model.session(SessionOptions::new().condense(Condensation::training_free().drop(5)))?;
+    let session = model.session(SessionOptions::new().condense(Condensation::training_free().drop_per_block(5)))?;
     let images = photos.iter().map(|path| open_image(path)).collect::<tcvit::Result<Vec<_>>>()?;
     for (path, prediction) in photos.iter().zip(session.classify(&images)?) {
         println!("{}", path.display());

@@ -6,7 +6,7 @@
 
 use tcvit::cost::Cost;
 use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
-use tcvit::{Condensation, Context, Model, SessionOptions, VitConfig};
+use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions, VitConfig};
 
 const REPEATS: usize = 5;
 
@@ -15,15 +15,15 @@ fn main() -> tcvit::Result<()> {
     let preset = arguments.next().unwrap_or_else(|| "deit_tiny".into());
     let number = |text: Option<String>, default: usize| text.and_then(|t| t.parse().ok()).unwrap_or(default);
     let (drop, batch) = (number(arguments.next(), 14), number(arguments.next(), 8));
-    let condensation = Condensation::preset(&arguments.next().unwrap_or_else(|| "paper".into()))?.drop(drop);
+    let condensation = Condensation::preset(&arguments.next().unwrap_or_else(|| "paper".into()))?.drop_per_block(drop);
 
-    let gpu = Context::blocking()?;
+    let gpu = Context::open(ContextOptions::new())?;
     let config = VitConfig::preset(&preset)?;
     // Time does not depend on the weights' values, so random ones suffice.
     let model = Model::random(&gpu, &config, 1)?;
     let full = model.session(SessionOptions::new().batch(batch))?;
     let condensed = model.session(SessionOptions::new().batch(batch).condense(condensation))?;
-    let pixels = tcvit::random::Random::named("pixels", 1).tensor(batch * config.pixels(), 0.0, 1.5);
+    let pixels = tcvit::low_level::random::Random::named("pixels", 1).tensor(batch * config.pixels(), 0.0, 1.5);
 
     let sessions = [&full, &condensed];
     let times = in_turns(&sessions, Rounds::exactly(REPEATS), |session| session.logits(&pixels).map(|_| ()))?;

@@ -8,7 +8,7 @@
 
 use std::error::Error;
 
-use tcvit::gpu::Keep;
+use tcvit::low_level::gpu::Keep;
 use tcvit::{Condensation, Context, ContextOptions, LoadOptions, Model, SessionOptions, VitConfig};
 
 const USAGE: &str = "dispatches PRESET f32|f16 BATCH full|PRESET_OF_CONDENSATION DROP [as-gpu]";
@@ -16,19 +16,17 @@ const USAGE: &str = "dispatches PRESET f32|f16 BATCH full|PRESET_OF_CONDENSATION
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, precision, batch, condense, drop, rest @ ..] = arguments.as_slice() else { return Err(USAGE.into()) };
-    let mut options = ContextOptions::default();
-    options.keep = Keep::Nothing;
-    options.as_gpu = rest.iter().any(|word| word == "as-gpu");
-    let context = pollster::block_on(Context::with_options(options))?;
+    let as_gpu = rest.iter().any(|word| word == "as-gpu");
+    let context = Context::open(ContextOptions::new().keep(Keep::Nothing).as_gpu(as_gpu))?;
     let load = LoadOptions::new().precision(precision.parse()?);
     let model = Model::random_with(&context, &VitConfig::preset(model)?, 1, &load)?;
     let condensation = match condense.as_str() {
         "full" => None,
-        preset => Some(Condensation::preset(preset)?.drop(drop.parse()?)),
+        preset => Some(Condensation::preset(preset)?.drop_per_block(drop.parse()?)),
     };
     let session = model.session(SessionOptions::new().batch(batch.parse()?).condensation(condensation))?;
-    for (label, key, workgroups) in session.recording().dispatches() {
-        println!("{label}: {key} {workgroups:?}");
+    for (section, key, workgroups) in session.recording().dispatches() {
+        println!("{section}: {key} {workgroups:?}");
     }
     Ok(())
 }

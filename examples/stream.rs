@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use tcvit::input::open_image;
-use tcvit::{Context, Model, Prediction, Preprocessing, Result, Session, SessionOptions};
+use tcvit::low_level::input::open_image;
+use tcvit::{Context, ContextOptions, Model, Prediction, Preprocessing, Result, Session, SessionOptions};
 
 const ROUNDS: usize = 5;
 
@@ -21,7 +21,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let photos: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
-    let gpu = Context::blocking()?;
+    let gpu = Context::open(ContextOptions::new())?;
     let model = Model::load(&gpu, model)?;
     println!("{} photographs in batches of {batch} on {}", photos.len(), gpu.describe());
     let open = |way| model.session(SessionOptions::new().batch(batch).preprocess(way));

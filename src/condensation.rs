@@ -148,7 +148,7 @@ impl Chain {
 ///
 /// ```
 /// use tcvit::condensation::{Condensation, Method};
-/// let mut condensation = Condensation::paper().drop(16);
+/// let mut condensation = Condensation::paper().drop_per_block(16);
 /// condensation.method = Method::Newton(2);
 /// assert!(condensation.validate().is_ok());
 /// ```

@@ -30,7 +30,7 @@ impl Convergence {
     ///
     /// ```
     /// // Two tokens, each of which attends to itself only, with half of its attention.
-    /// let convergence = tcvit::convergence::Convergence::of(&[0.5, 0.0, 0.0, 0.5], 2, 4.0)?;
+    /// let convergence = tcvit::low_level::convergence::Convergence::of(&[0.5, 0.0, 0.0, 0.5], 2, 4.0)?;
     /// assert_eq!((convergence.dominant_share, convergence.norm), (1.0, 0.0));
     /// # Ok::<(), tcvit::Error>(())
     /// ```

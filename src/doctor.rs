@@ -91,11 +91,16 @@ impl fmt::Display for Finding {
 }
 
 /// Every comparison that the device can run, at each of its sizes. `progress` hears of each finding as it ends.
-pub fn run(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
+pub fn run(context: &Context, progress: impl FnMut(&Finding)) -> Vec<Finding> {
+    pollster::block_on(run_async(context, progress))
+}
+
+/// As [`run`], for code that runs in browsers too, where nothing may block.
+pub async fn run_async(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
     let mut findings = Vec::new();
     for check in checks().filter(|check| check.runs_on(context)) {
         for &size in check.sizes {
-            let finding = examine(context, check, size, 1);
+            let finding = examine(context, check, size, 1).await;
             progress(&finding);
             findings.push(finding);
         }
@@ -115,17 +120,17 @@ pub fn check(context: &Context, kernel: &str, size: &[usize], seed: u64) -> Resu
     if size.len() != check.dimensions.split(", ").count() {
         return Err(Error::config("check kernel", format!("a size for {}", check.dimensions), format!("{size:?}")));
     }
-    Ok(examine(context, check, size, seed))
+    Ok(pollster::block_on(examine(context, check, size, seed)))
 }
 
-fn examine(context: &Context, check: &Check, size: &[usize], seed: u64) -> Finding {
+async fn examine(context: &Context, check: &Check, size: &[usize], seed: u64) -> Finding {
     let named: Vec<String> =
         check.dimensions.split(", ").zip(size).map(|(dimension, n)| format!("{dimension} {n}")).collect();
     let kernel = check.kernel.name;
     Finding {
         kernel,
         size: named.join(", "),
-        outcome: (check.compare)(context, size, seed).map_err(|error| error.to_string()),
+        outcome: (check.compare)(context, size, seed).await.map_err(|error| error.to_string()),
         expected_failure: ExpectedFailure::find(EXPECTED_FAILURES, kernel, context.info()).map(|known| known.reason),
     }
 }

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// [`Error::File`] naming the path. The file beside it is removed.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |error: std::io::Error| {
-        Error::file("write file", format!("to be able to write {}", path.display()), error.to_string())
+        Error::file("write file", format!("to be able to write {}", path.display()), error.to_string()).caused_by(error)
     };
     let name = path.file_name().ok_or_else(|| {
         Error::file("write file", "a path that names a file", format!("{:?}", path.display().to_string()))

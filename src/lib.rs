@@ -3,22 +3,26 @@
 //! for them best.
 //!
 //! ```no_run
-//! use tcvit::{Condensation, Context, Model, SessionOptions};
+//! use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions};
 //!
-//! let gpu = Context::blocking()?; // or Context::from_device(device, queue)
+//! let gpu = Context::open(ContextOptions::new())?; // or Context::from_device(device, queue)?
 //! let model = Model::load(&gpu, "deit_small.safetensors")?;
-//! let session = model.session(SessionOptions::new().batch(8).condense(Condensation::training_free().drop(16)))?;
-//! let photo = tcvit::input::open_image("cat.jpg".as_ref())?;
-//! println!("{}", session.classify(&[photo])?[0].top(1)[0].name());
+//! let options = SessionOptions::new().batch(8).condense(Condensation::training_free().drop_per_block(16));
+//! let session = model.session(options)?;
+//! println!("{}", session.classify(["cat.jpg"])?[0].top(1)[0].name());
 //! # Ok::<(), tcvit::Error>(())
 //! ```
 //!
 //! # Where to look
-//! [`Context`] is a device, [`Model`] weights on it, [`Session`] a model with a batch size and a [`Condensation`],
-//! recorded once and replayed for every batch. [`plan`] knows every size before anything runs, [`cost`] every
-//! multiply-add, [`Trace`] what a forward decided, [`Provenance`] what became of every patch, [`timing`] compares full and
-//! condensed. [`kernels`], their CPU references in [`reference`](mod@reference), the [`ways`] to do each operation and the
-//! [`doctor`] that compares them are public for those who build on them.
+//! A [`Context`] is a device, a [`Model`] has weights on it, and a [`Session`] is a model with a batch size and a
+//! [`Condensation`], recorded once and replayed for every batch. [`cost`] counts multiply-adds, a [`Trace`] holds what a
+//! forward decided, [`Provenance`] follows every patch through it, and [`timing`] compares the full model with a condensed
+//! one. [`low_level`] has the internals.
+//!
+//! # Waiting
+//! Whatever waits has two forms. `open`, `load`, `session`, `classify`, `embed` and [`Pending::wait`] block the calling
+//! thread. `open_async`, `load_async`, `session_async`, `classify_async` and `embed_async` do the same work on a thread of
+//! their own and return futures, and a [`Pending`] is a future itself. Any executor can run them.
 //!
 //! # Letters
 //! **B** batch, **N** patch tokens, **E** prefix tokens (class, then distillation, then registers), **T** = E + N,
@@ -32,49 +36,52 @@
 
 #![warn(missing_docs)]
 
-pub mod ceiling;
 pub mod condensation;
 pub mod config;
-pub mod convergence;
 pub mod cost;
-pub mod difference;
-pub mod doctor;
-pub mod error;
-pub mod file;
-pub mod gpu;
 #[cfg(feature = "hub")]
 pub mod hub;
-pub mod input;
-pub mod kernels;
-pub mod model;
-pub mod plan;
-pub mod prediction;
-pub mod provenance;
-pub mod random;
-pub mod reference;
-pub mod session;
+pub mod low_level;
 pub mod timing;
 pub mod trace;
-pub mod ways;
-pub mod weights;
 
+mod ceiling;
 mod comparison;
+mod convergence;
 mod cosines;
+mod difference;
+mod doctor;
+mod error;
+mod file;
+mod gpu;
+mod input;
+mod kernels;
+mod model;
+mod plan;
+mod prediction;
+mod provenance;
+mod random;
+mod reference;
+mod session;
 mod stage;
+mod ways;
+mod weights;
 mod workspace;
 
 pub use condensation::Condensation;
-
 pub use config::VitConfig;
 pub use error::{Error, Result};
-pub use gpu::{Context, ContextOptions, Keep, Precision};
+pub use gpu::{AdapterSummary, Context, ContextOptions, Keep, KernelTime, Precision, Verification, recommended};
+pub use input::{IntoImage, decode_image, open_image};
 pub use model::{LoadOptions, Model};
 pub use plan::Attention;
 pub use prediction::{Guess, Prediction};
-pub use provenance::Provenance;
-pub use session::{IntoImage, Pending, Predictions, Preprocessing, Session, SessionOptions, Wanted};
-pub use stage::connectivity_matrix;
+pub use provenance::{BlockProvenance, Provenance};
+pub use session::{Outputs, Pending, Predictions, Preprocessing, Session, SessionOptions};
 pub use trace::Trace;
+// The versions that the public functions take.
+pub use image;
+pub use wgpu;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

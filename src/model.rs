@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::condensation::Condensation;
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Precision};
+use crate::gpu::{Context, Precision, in_background};
 use crate::input::{Filter, Preprocess};
 use crate::session::{Session, SessionOptions};
 use crate::weights::{self, Checkpoint, RandomWeights, Resized, Source, VitWeights};
@@ -25,13 +25,11 @@ struct Inner {
 
 /// How a checkpoint becomes a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct LoadOptions {
-    /// Pixels along a side of the image, a multiple of the patch side; `None` for the checkpoint's own. Another side
-    /// than the checkpoint's resizes the position embedding as timm does: bicubic, with antialiasing.
-    pub image: Option<usize>,
+    /// Pixels along a side of the image; `None` for the checkpoint's own.
+    image: Option<usize>,
     /// How weights and activations are stored; `None` for [`Context::preferred_precision`].
-    pub precision: Option<Precision>,
+    precision: Option<Precision>,
 }
 
 impl LoadOptions {
@@ -40,13 +38,16 @@ impl LoadOptions {
         Self::default()
     }
 
-    /// For images of `side` by `side` pixels.
+    /// For images of `side` by `side` pixels, a multiple of the patch side. Another side than the checkpoint's resizes the
+    /// position embedding as timm does: bicubic, with antialiasing.
+    #[must_use]
     pub fn image(mut self, side: usize) -> Self {
         self.image = Some(side);
         self
     }
 
-    /// Stored in `precision`.
+    /// Weights and activations stored in `precision`, instead of in [`Context::preferred_precision`].
+    #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);
         self
@@ -88,18 +89,25 @@ impl Model {
     /// As [`Model::load`], for example for another image size:
     ///
     /// ```no_run
-    /// use tcvit::{Context, LoadOptions, Model};
-    /// let model = Model::load_with(&Context::blocking()?, "deit_small.safetensors", &LoadOptions::new().image(384))?;
+    /// use tcvit::{Context, ContextOptions, LoadOptions, Model};
+    /// let model = Model::load_with(&Context::open(ContextOptions::new())?, "deit_small.safetensors", &LoadOptions::new().image(384))?;
     /// # Ok::<(), tcvit::Error>(())
     /// ```
     ///
     /// # Errors
     /// As [`Model::load`] and [`LoadOptions::apply`].
     pub fn load_with(context: &Context, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
-        let (mut checkpoint, config_json) = open(path.as_ref())?;
-        let stored = checkpoint.config(config_json.as_deref())?;
-        let tuned = checkpoint.condensation()?;
-        Self::from_source(context, &stored, checkpoint.source(), options, tuned)
+        let (checkpoint, config_json) = open(path.as_ref())?;
+        Self::from_checkpoint_with(context, checkpoint, config_json.as_deref(), options)
+    }
+
+    /// As [`Model::load_with`], on a thread of its own: the future never blocks the thread that polls it.
+    ///
+    /// # Errors
+    /// As [`Model::load_with`].
+    pub async fn load_async(context: &Context, path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
+        let (context, path, options) = (context.clone(), path.as_ref().to_owned(), options.clone());
+        in_background("load model", move || Self::load_with(&context, path, &options)).await
     }
 
     /// The configuration that [`Model::load`] would find, without a device.
@@ -170,7 +178,8 @@ impl Model {
     ) -> Result<Self> {
         let config = options.apply(stored)?;
         let precision = options.precision.unwrap_or_else(|| context.preferred_precision());
-        let loaded = weights::load(context, &config, precision, &mut Resized::new(source, stored, &config))?;
+        let mut source = Resized::new(source, stored, &config);
+        let loaded = pollster::block_on(weights::load(context, &config, precision, &mut source))?;
         Self::assemble(context, config, loaded, tuned)
     }
 
@@ -204,7 +213,16 @@ impl Model {
     /// # Errors
     /// [`Error::Config`] for options that do not fit the model, [`Error::Limit`] when one image does not fit the device.
     pub fn session(&self, options: SessionOptions) -> Result<Session> {
-        Session::new(self.clone(), options)
+        pollster::block_on(Session::new(self.clone(), options))
+    }
+
+    /// As [`Model::session`], on a thread of its own: the future never blocks the thread that polls it.
+    ///
+    /// # Errors
+    /// As [`Model::session`].
+    pub async fn session_async(&self, options: SessionOptions) -> Result<Session> {
+        let model = self.clone();
+        in_background("open session", move || model.session(options)).await
     }
 
     /// The model's shape, normalisation and labels.
@@ -253,7 +271,7 @@ fn read_beside(path: &Path) -> Result<Option<String>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => {
             let expected = format!("a readable {}", path.display());
-            Err(Error::file("read configuration", expected, error.to_string()))
+            Err(Error::file("read configuration", expected, error.to_string()).caused_by(error))
         }
     }
 }

@@ -192,7 +192,7 @@ mod tests {
 
     fn deit_tiny(drop: usize) -> Plan {
         let config = VitConfig::preset("deit_tiny").unwrap();
-        Plan::new(&config, Some(&Condensation::paper().drop(drop))).unwrap()
+        Plan::new(&config, Some(&Condensation::paper().drop_per_block(drop))).unwrap()
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::config::VitConfig;
 
 /// One class and its probability.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Guess {
     /// Index of the class.
     pub index: usize,
@@ -24,6 +25,7 @@ impl Guess {
 
 /// All classes of one image, most likely first.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Prediction {
     /// Every class, by descending probability. Equally likely classes are in order of their indices.
     pub classes: Vec<Guess>,

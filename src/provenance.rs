@@ -29,6 +29,7 @@ use crate::trace::{BlockTrace, PRUNED, Trace};
 /// # Ok::<(), tcvit::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Provenance {
     /// B
     pub images: usize,
@@ -54,7 +55,7 @@ pub struct BlockProvenance {
 }
 
 impl Provenance {
-    /// Follows `trace`, the trace of a run with [`Wanted::blocks`](crate::Wanted), through the blocks of its session's
+    /// Follows `trace`, the trace of a run with [`Outputs::trace`](crate::Outputs::trace), through the blocks of its session's
     /// `plan`.
     ///
     /// # Errors
@@ -71,7 +72,7 @@ impl Provenance {
             }
             if now.tokens != planned.kept() {
                 let expected = format!("{} patch tokens after block {index}, as planned", planned.kept());
-                return Err(refuse(expected, format!("{}; did the run request blocks (Wanted::blocks)?", now.tokens)));
+                return Err(refuse(expected, format!("{}; did the run request blocks (Outputs::trace)?", now.tokens)));
             }
             blocks.push(now.clone());
         }
@@ -92,7 +93,7 @@ impl Provenance {
     /// of, and pruned patches get `missing`. Prefix tokens are left out.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the trace has no features ([`Wanted::features`](crate::Wanted)) or belongs to another run.
+    /// [`Error::Shape`] when the trace has no features ([`Outputs::features`](crate::Outputs::features)) or belongs to another run.
     pub fn restore(&self, trace: &Trace, missing: f32) -> Result<Vec<f32>> {
         let (last, width) = (self.last(), trace.width);
         let each = (self.prefix + last.tokens) * width;

@@ -14,6 +14,7 @@ pub const PRUNED: u32 = u32::MAX;
 
 /// A forward's outputs and decisions, for `images` images.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Trace {
     /// B
     pub images: usize,
@@ -37,6 +38,7 @@ pub struct Trace {
 
 /// One block's decisions.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct BlockTrace {
     /// Block index.
     pub block: usize,
@@ -127,8 +129,9 @@ impl Trace {
             }
         }
         let metadata = HashMap::from([("format".to_owned(), "tcvit trace".to_owned())]);
-        let bytes = safetensors::serialize(tensors, Some(metadata))
-            .map_err(|error| Error::file("write trace", "tensors of consistent shapes", error.to_string()))?;
+        let bytes = safetensors::serialize(tensors, Some(metadata)).map_err(|error| {
+            Error::file("write trace", "tensors of consistent shapes", error.to_string()).caused_by(error)
+        })?;
         write_whole(path, &bytes)
     }
 }

@@ -3,11 +3,12 @@
 //! are what users of every peer complain about most. Of the verified ways the fastest one is searched for, where the context
 //! is told to, or else the one that ranks first is taken.
 
+use std::future::ready;
 use std::time::{Duration, Instant};
 
 use crate::difference::Difference;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, KernelTime, Operation, PipelineKey, Recorder, Traits, Verification, Way, profile};
+use crate::gpu::{Context, KernelTime, Operation, PipelineKey, Recorder, Traits, Verification, Way, profile_async};
 
 /// The most sizes at which one pipeline is compared.
 const SIZES: usize = 4;
@@ -34,7 +35,12 @@ pub trait Verified: Operation {
     ///
     /// # Errors
     /// As recording, submitting and reading back.
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference>;
+    fn compare(
+        &self,
+        context: &Context,
+        way: &'static Way<Self>,
+        seed: u64,
+    ) -> impl Future<Output = Result<Difference>>;
 
     /// The call that stands for this one in searches, so that not every size needs one; `None` for an operation that is not
     /// worth a search.
@@ -46,8 +52,8 @@ pub trait Verified: Operation {
     ///
     /// # Errors
     /// As recording and submitting.
-    fn seconds(&self, _context: &Context, _way: &'static Way<Self>) -> Result<f64> {
-        Err(Error::config(Self::NAME, "an operation that is measured", "one that is not"))
+    fn seconds(&self, _context: &Context, _way: &'static Way<Self>) -> impl Future<Output = Result<f64>> {
+        ready(Err(Error::config(Self::NAME, "an operation that is measured", "one that is not")))
     }
 }
 
@@ -77,17 +83,42 @@ pub fn choose<O: Verified>(context: &Context, call: &O) -> Result<&'static Way<O
     if !context.tunes() || context.tuning_time() > BUDGET {
         return Ok(default);
     }
-    let start = Instant::now();
-    let worth_trying = |(other, way): &(f64, &'static Way<O>)| (*other <= NEAR * cost).then_some(*way);
-    let verified: Vec<_> =
-        ranked.iter().filter_map(worth_trying).filter(|way| is_verified(context, way, call)).collect();
-    if verified.len() < 2 {
+    let near = ranked.iter().filter(|(other, _)| *other <= NEAR * cost).map(|(_, way)| *way);
+    let verified: Vec<_> = near.filter(|way| is_verified(context, way, call)).collect();
+    let traits = context.traits();
+    let is_known = |way: &&Way<O>| way.is_fallback || context.choices().verdict(&way.key(traits, call)).is_some();
+    // Candidates on the agenda are searched among once they are verified.
+    if verified.len() < 2 || !verified.iter().all(is_known) {
         return Ok(default);
     }
-    let best = search(default, &verified, |way| measured.seconds(context, way)).unwrap_or(default);
+    match context.agenda() {
+        // Found before anything runs; the next choice for this call remembers it.
+        Some(agenda) => agenda.add(
+            name.clone(),
+            Box::new(move |context| {
+                Box::pin(async move {
+                    find_fastest(&context, name, &measured, default, &verified).await;
+                })
+            }),
+        ),
+        None => return Ok(pollster::block_on(find_fastest(context, name, &measured, default, &verified))),
+    }
+    Ok(default)
+}
+
+/// The fastest of `verified` for `measured`, by a search whose result is remembered under `name`.
+async fn find_fastest<O: Verified>(
+    context: &Context,
+    name: String,
+    measured: &O,
+    default: &'static Way<O>,
+    verified: &[&'static Way<O>],
+) -> &'static Way<O> {
+    let start = Instant::now();
+    let best = search(default, verified, async |way| measured.seconds(context, way).await).await.unwrap_or(default);
     context.spent_tuning(start.elapsed());
     note(context, name, best.name.to_owned());
-    Ok(best)
+    best
 }
 
 /// The ways that `context`'s device can run for `call` and that are worth it there, by their costs.
@@ -115,17 +146,36 @@ pub fn is_verified<O: Verified>(context: &Context, way: &'static Way<O>, call: &
     if let Some(known) = context.choices().verdict(&key) {
         return known;
     }
-    let observe = |right| context.observe(&Verification { operation: O::NAME, way: way.name, key: &key, right });
+    match context.agenda() {
+        Some(agenda) => {
+            let (name, call) = (key.to_string(), call.clone());
+            agenda.add(
+                name,
+                Box::new(move |context| {
+                    Box::pin(async move {
+                        verify(&context, way, &call, &key).await;
+                    })
+                }),
+            );
+            true
+        }
+        None => pollster::block_on(verify(context, way, call, &key)),
+    }
+}
+
+/// Compares `way` with the reference for the pipeline of `key`, and remembers whether it gave the reference's results.
+async fn verify<O: Verified>(context: &Context, way: &'static Way<O>, call: &O, key: &PipelineKey) -> bool {
+    let observe = |right| context.observe(&Verification { operation: O::NAME, way: way.name, key, right });
     observe(None);
     let start = Instant::now();
-    let right = verify(context, way, call, &key);
+    let right = gives_the_references_results(context, way, call, key).await;
     tracing::debug!(%key, right, seconds = start.elapsed().as_secs_f64(), "compared a way with its reference");
     if !right {
         tracing::warn!(%key, "this way gives wrong results on this device and is not used");
     }
     // A device that is lost says nothing about the way.
     if context.healthy("").is_ok() {
-        context.choices().set_verdict(&key, right);
+        context.choices().set_verdict(key, right);
     }
     observe(Some(right));
     right
@@ -145,9 +195,14 @@ pub fn require<O: Verified>(context: &Context, way: &'static Way<O>, call: &O) -
     }
 }
 
-/// Compares `way` with the reference at sizes that run the pipeline of `key`: whether all passed that the device has room
-/// for, and at least one had. At the size of `call` itself where the operation has no sample that runs this pipeline.
-fn verify<O: Verified>(context: &Context, way: &'static Way<O>, call: &O, key: &PipelineKey) -> bool {
+/// Runs `way` and the reference at sizes that run the pipeline of `key`: whether all passed that the device has room for, and
+/// at least one had. The size of `call` itself stands in if the operation has no sample that runs this pipeline.
+async fn gives_the_references_results<O: Verified>(
+    context: &Context,
+    way: &'static Way<O>,
+    call: &O,
+    key: &PipelineKey,
+) -> bool {
     let mut samples = samples(context.traits(), way, call);
     if context.rehearses() {
         return !samples.is_empty();
@@ -158,7 +213,7 @@ fn verify<O: Verified>(context: &Context, way: &'static Way<O>, call: &O, key: &
     let before = context.pipelines().uses(key);
     let mut passed = 0;
     for sample in &samples {
-        match sample.compare(context, way, 1) {
+        match sample.compare(context, way, 1).await {
             Ok(difference) if difference.passed() => passed += 1,
             Err(Error::Limit { .. }) => {}
             other => {
@@ -188,15 +243,15 @@ pub(crate) fn note(context: &Context, name: String, best: String) {
     context.choices().set(name, best);
 }
 
-/// The fastest of `candidates`, if it is clearly faster than `default`. One that the device has no room for is none.
-pub(crate) fn search<T: Copy + PartialEq>(
+/// The fastest of `candidates`, if it is clearly faster than `default`. A candidate that the device has no room for is left out.
+pub(crate) async fn search<T: Copy + PartialEq>(
     default: T,
     candidates: &[T],
-    mut seconds: impl FnMut(T) -> Result<f64>,
+    mut seconds: impl AsyncFnMut(T) -> Result<f64>,
 ) -> Result<T> {
-    let mut best = (seconds(default)? * CLEARLY, default);
+    let mut best = (seconds(default).await? * CLEARLY, default);
     for &candidate in candidates.iter().filter(|&&candidate| candidate != default) {
-        match seconds(candidate) {
+        match seconds(candidate).await {
             Ok(time) if time < best.0 => best = (time, candidate),
             Ok(_) | Err(Error::Limit { .. }) => {}
             Err(error) => return Err(error),
@@ -206,7 +261,7 @@ pub(crate) fn search<T: Copy + PartialEq>(
 }
 
 /// Seconds that what `record` records takes, on the device's own clock where it has one.
-pub(crate) fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<'_>) -> Result<()>) -> Result<f64> {
+pub(crate) async fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<'_>) -> Result<()>) -> Result<f64> {
     let mut recorder = Recorder::new(context);
     let repeats = if context.can_profile() { REPEATS + 1 } else { 1 };
     for _ in 0..repeats {
@@ -214,7 +269,7 @@ pub(crate) fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<'_>) -
     }
     let recording = recorder.finish()?;
     if context.can_profile() {
-        let times = profile(context, &recording)?;
+        let times = profile_async(context, &recording).await?;
         let whole = |times: &[KernelTime]| times.iter().map(|time| time.nanoseconds / 1e9).sum::<f64>();
         // The first one warms caches and clocks.
         return Ok(times.chunks(recording.len() / repeats).skip(1).map(whole).fold(f64::INFINITY, f64::min));
@@ -223,7 +278,7 @@ pub(crate) fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<'_>) -
     for _ in 0..=REPEATS {
         let start = Instant::now();
         recording.submit(context)?;
-        context.wait("measure")?;
+        context.done("measure").await?;
         shortest = shortest.min(start.elapsed().as_secs_f64());
     }
     Ok(shortest)

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use tcvit::Error;
-use tcvit::input::{decode_image, open_image};
+use tcvit::low_level::input::{decode_image, open_image};
 
 /// The text of the error that `feature` is missing.
 fn missing(name: &str, feature: &str) -> String {

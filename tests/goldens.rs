@@ -4,9 +4,9 @@
 mod support;
 
 use support::{Case, Fixture, first_tokens, relative};
-use tcvit::{SessionOptions, Wanted};
+use tcvit::{Outputs, SessionOptions};
 
-const EVERYTHING: Wanted = Wanted { features: true, pooled: true, blocks: true };
+const EVERYTHING: Outputs = Outputs::logits().features().pooled().trace();
 
 /// The largest error of a full network's outputs, relative to the largest golden output.
 const FULL: f64 = 3e-5;

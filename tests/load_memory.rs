@@ -8,7 +8,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use serde_json::{Map, json};
-use tcvit::random::Random;
+use tcvit::low_level::random::Random;
 use tcvit::{Model, Precision, VitConfig};
 
 /// A field of the kernel's status of this process, in bytes.

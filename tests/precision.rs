@@ -5,7 +5,7 @@ mod support;
 
 use support::{Fixture, relative};
 use tcvit::condensation::Schedule;
-use tcvit::{Condensation, Precision, SessionOptions, Trace, Wanted};
+use tcvit::{Condensation, Outputs, Precision, SessionOptions, Trace};
 
 /// The largest changes that f16 may make, relative to the largest logit (or feature, in a network without a head).
 struct Budget {
@@ -30,7 +30,7 @@ fn run(name: &str, precision: Precision, condensation: Option<&Condensation>) ->
     let images = fixture.golden.batch.min(4);
     let options = SessionOptions::new().batch(images).condensation(condensation.cloned());
     let session = fixture.model.session(options).unwrap();
-    session.run(fixture.images(images), Wanted { features: true, pooled: true, blocks: true }).unwrap()
+    session.run(fixture.images(images), Outputs::logits().features().pooled().trace()).unwrap()
 }
 
 /// The condensation at 65 % of the full model's multiply-adds.

@@ -7,8 +7,8 @@ use std::path::Path;
 use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, ImageClass, Module, ShaderStage, StorageAccess, TypeInner};
-use tcvit::doctor::checks;
-use tcvit::gpu::{Access, Field, FieldType, Home, Kernel, Precision, SHADERS, Shaders, Tile, Types};
+use tcvit::low_level::doctor::checks;
+use tcvit::low_level::gpu::{Access, Field, FieldType, Home, Kernel, Precision, SHADERS, Shaders, Tile, Types};
 
 /// The limits that every adapter has by WebGPU's defaults.
 const WORKGROUP_MEMORY: u32 = 16 << 10;
@@ -91,7 +91,7 @@ fn is_given(module: &Module, constant: &naga::Override) -> bool {
 /// Each override at each of its legal values, while the others have the shader's own values. All combinations would add
 /// little.
 fn all_constants(kernel: &Kernel) -> Vec<naga::back::PipelineConstants> {
-    let of_override = |declared: &tcvit::gpu::Override| {
+    let of_override = |declared: &tcvit::low_level::gpu::Override| {
         let name = declared.name;
         declared.values.iter().map(move |&value| [(name.to_owned(), f64::from(value))].into_iter().collect())
     };

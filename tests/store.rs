@@ -5,7 +5,7 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tcvit::gpu::Store;
+use tcvit::low_level::gpu::{Internals, Store};
 use tcvit::{Context, ContextOptions, Keep, Model, Precision, SessionOptions};
 
 use support::small::{config, pixels};
@@ -29,9 +29,7 @@ fn store(folder: &Path) -> Store {
 }
 
 fn context(keep: Keep) -> Context {
-    let mut options = ContextOptions::default();
-    options.keep = keep;
-    pollster::block_on(Context::with_options(options)).unwrap()
+    Context::open(ContextOptions::new().keep(keep)).unwrap()
 }
 
 fn logits(context: &Context) -> Vec<f32> {
@@ -152,7 +150,7 @@ fn pipelines_are_kept_and_damaged_ones_are_made_again() {
     for features in [wgpu::Features::PIPELINE_CACHE, wgpu::Features::empty()] {
         std::fs::remove_file(&file).ok();
         let (device, queue) = device(features);
-        let own = Context::from_device_with(device, queue, &keep());
+        let own = Context::from_device_with(device, queue, ContextOptions::new().keep(keep())).unwrap();
         // Other ways run there, so results differ by rounding.
         assert!(support::relative(&logits(&own), &expected) <= 1e-5);
         assert_eq!(file.exists(), !features.is_empty());

@@ -4,10 +4,10 @@ mod support;
 
 use support::gpu;
 use tcvit::condensation::Chain;
-use tcvit::connectivity_matrix;
-use tcvit::gpu::{Recorder, download, empty, upload};
-use tcvit::kernels::connectivity::{Bindings, Params, Part, record};
-use tcvit::random::Random;
+use tcvit::low_level::connectivity_matrix;
+use tcvit::low_level::gpu::{Recorder, download, empty, upload};
+use tcvit::low_level::kernels::connectivity::{Bindings, Params, Part, record};
+use tcvit::low_level::random::Random;
 
 /// Rows of a softmax, scaled to sum to less than 1, as if prefix tokens had the rest.
 fn connectivity(patches: usize, seed: u64) -> Vec<f32> {

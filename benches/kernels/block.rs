@@ -1,9 +1,9 @@
 //! The kernels of a block: attention and dense layers.
 
-use tcvit::gpu::{Precision, Types};
-use tcvit::kernels::linear::Epilogue;
-use tcvit::kernels::query_key::Products;
-use tcvit::kernels::{attention, attention_mean, attention_mix, layer_norm, linear, query_key, softmax};
+use tcvit::low_level::gpu::{Precision, Types};
+use tcvit::low_level::kernels::linear::Epilogue;
+use tcvit::low_level::kernels::query_key::Products;
+use tcvit::low_level::kernels::{attention, attention_mean, attention_mix, layer_norm, linear, query_key, softmax};
 
 use crate::{Bench, HEADS, WIDTH};
 

@@ -1,12 +1,12 @@
 //! The kernels that condense by attention, as the presets `paper` and `literal` do.
 
 use tcvit::condensation::Chain;
-use tcvit::gpu::upload;
-use tcvit::kernels::assign::{Candidates, Rows};
-use tcvit::kernels::fuse::Fusion;
-use tcvit::kernels::score::{Connectivity, Terms};
-use tcvit::kernels::top_k::Listing;
-use tcvit::kernels::{
+use tcvit::low_level::gpu::upload;
+use tcvit::low_level::kernels::assign::{Candidates, Rows};
+use tcvit::low_level::kernels::fuse::Fusion;
+use tcvit::low_level::kernels::score::{Connectivity, Terms};
+use tcvit::low_level::kernels::top_k::Listing;
+use tcvit::low_level::kernels::{
     assign, attention_connectivity, connectivity, dominance, fuse, matrix_product, newton_start, score, top_k,
 };
 

@@ -1,8 +1,8 @@
 //! The kernels before the first block and after the last.
 
-use tcvit::gpu::{Home, Placed, Precision};
-use tcvit::input::Preprocess;
-use tcvit::kernels::{assemble, convolve, patchify, pool, texture, token_max};
+use tcvit::low_level::gpu::{Home, Placed, Precision};
+use tcvit::low_level::input::Preprocess;
+use tcvit::low_level::kernels::{assemble, convolve, patchify, pool, texture, token_max};
 
 use crate::{Bench, WIDTH};
 

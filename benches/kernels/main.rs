@@ -8,9 +8,9 @@ mod ends;
 mod reducers;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tcvit::gpu::{Context, Operation, Recorder, Way, empty, upload};
-use tcvit::random::Random;
-use tcvit::ways::ranked;
+use tcvit::low_level::gpu::{Context, ContextOptions, Internals, Operation, Recorder, Way, empty, upload};
+use tcvit::low_level::random::Random;
+use tcvit::low_level::ways::ranked;
 
 const WIDTH: usize = 192;
 const HEADS: usize = 3;
@@ -90,7 +90,7 @@ impl Bench<'_> {
 }
 
 fn kernels(criterion: &mut Criterion) {
-    let gpu = Context::blocking().expect("an adapter");
+    let gpu = Context::open(ContextOptions::new()).expect("an adapter");
     let mut bench = Bench { criterion, gpu };
     for tokens in TOKENS {
         ends::ends(&mut bench, tokens);

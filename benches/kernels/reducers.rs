@@ -1,9 +1,9 @@
 //! The kernels that condense by cosines (`training_free`, `tome`) and by the lowest score (`evit`), as far as they
 //! differ from those that condense by attention.
 
-use tcvit::gpu::{Types, upload};
-use tcvit::kernels::similarity::Kind;
-use tcvit::kernels::{assign_lowest, bipartite, key_mean, similarity, uniqueness};
+use tcvit::low_level::gpu::{Types, upload};
+use tcvit::low_level::kernels::similarity::Kind;
+use tcvit::low_level::kernels::{assign_lowest, bipartite, key_mean, similarity, uniqueness};
 
 use crate::{Bench, DROPPED, HEADS, WIDTH};
 

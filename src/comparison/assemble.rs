@@ -1,7 +1,7 @@
 //! Comparison of `embed/assemble.wgsl`.
 
 use super::data::{ULP, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::assemble::{Bindings, KERNEL, Params, record};
@@ -12,10 +12,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, prefix, patches, width",
     sizes: &[&[1, 1, 1, 4], &[3, 2, 7, 20], &[2, 1, 196, 192], &[1, 5, 64, 384]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, prefix, patches, width] = dimensions(size)?;
     let width = width.next_multiple_of(4);
     let rows = images * (prefix + patches);
@@ -35,8 +35,8 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let params =
         Params { images: images as u32, prefix: prefix as u32, patches: patches as u32, width4: (width / 4) as u32 };
     execute(context, |recorder| record(recorder, params, bindings))?;
-    let got: Vec<f32> = download(context, &tokens, rows * width)?;
-    let got_sizes: Vec<f32> = download(context, &sizes, rows)?;
+    let got: Vec<f32> = download_async(context, &tokens, rows * width).await?;
+    let got_sizes: Vec<f32> = download_async(context, &sizes, rows).await?;
     // WGSL lets one sum round either way.
     let tokens = Difference::of_floats(&got, &assemble(&projected, &prefixes, &position), ULP);
     Ok(tokens.worse(Difference::of_floats(&got_sizes, &vec![1.0; rows], 0.0)))

@@ -4,7 +4,7 @@
 //! and many of them tie.
 
 use super::data::{connectivity, laid_out, layouts, unset};
-use super::{Check, Difference, at_most, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Context, Traits, Way};
@@ -28,13 +28,15 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "images, patches, dropped",
     sizes: &[&[1, 2, 1], &[3, 7, 6], &[2, 64, 16], &[2, 196, 14]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 #[cfg(feature = "software")]
 const OCTETS: Check = Check {
     kernel: &cpu::assign::KERNEL,
-    compare: |context, size, seed| compare_ways(context, &cpu::assign::KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &cpu::assign::KERNEL, &calls(size)?, seed).await })
+    },
     ..CHECK
 };
 
@@ -76,7 +78,7 @@ impl Verified for Call {
         all.map(|(size, layout)| call(size, layout, self.order, (self.candidates, self.diagonal))).collect()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let (images, patches) = (self.images as usize, self.params.patches as usize);
         let mut random = Random::named("assign", seed);
         let (order, slot) = self.selection(&mut random);
@@ -94,7 +96,7 @@ impl Verified for Call {
         let mut worst = Difference::NONE;
         // Rows that are given may be of any C.
         for (w, chain) in matrices.iter().filter(|(_, chain)| self.order == 0 || self.order == chain.order) {
-            worst = worst.worse(run.compare(w, *chain)?);
+            worst = worst.worse(run.compare(w, *chain).await?);
         }
         Ok(worst)
     }
@@ -140,7 +142,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Compares what is found in C, which follows from `w` [B, N, N] by `chain`.
-    fn compare(&self, w: &[f32], chain: Chain) -> Result<Difference> {
+    async fn compare(&self, w: &[f32], chain: Chain) -> Result<Difference> {
         let Self { context, call, .. } = *self;
         let Params { patches, dropped, stride, shift, .. } = call.params;
         let (patches, dropped, layout) = (patches as usize, dropped as usize, Layout { stride, shift });
@@ -149,11 +151,11 @@ impl Run<'_> {
         let (assigned, connection, weights) = match call.order {
             0 => {
                 let buffer = upload(context, "rows", &laid_out(&made, patches, layout))?;
-                self.run(Rows::Made(&buffer), chain)?
+                self.run(Rows::Made(&buffer), chain).await?
             }
             order => {
                 let w = upload(context, "w", &laid_out(w, patches, layout))?;
-                self.run(if order == 1 { Rows::First(&w) } else { Rows::Second(&w) }, chain)?
+                self.run(if order == 1 { Rows::First(&w) } else { Rows::Second(&w) }, chain).await?
             }
         };
         let mut found = Difference::of_indices(&assigned, &expected.0);
@@ -166,7 +168,7 @@ impl Run<'_> {
     }
 
     /// `assigned`, `connection` and `diagonal`.
-    fn run(&self, rows: Rows<'_>, chain: Chain) -> Result<(Vec<u32>, Vec<f32>, Vec<f32>)> {
+    async fn run(&self, rows: Rows<'_>, chain: Chain) -> Result<(Vec<u32>, Vec<f32>, Vec<f32>)> {
         let Self { context, way, call, .. } = *self;
         let Params { patches, dropped, stride, shift, .. } = call.params;
         let params = Params::new(patches as usize, dropped as usize, chain).laid_out(Layout { stride, shift });
@@ -183,9 +185,9 @@ impl Run<'_> {
         };
         execute(context, |recorder| record(recorder, way, Call { params, ..call }, bindings))?;
         Ok((
-            download(context, &assigned, matches)?,
-            download(context, &connection, matches)?,
-            download(context, &diagonal, matches)?,
+            download_async(context, &assigned, matches).await?,
+            download_async(context, &connection, matches).await?,
+            download_async(context, &diagonal, matches).await?,
         ))
     }
 }

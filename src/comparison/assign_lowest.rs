@@ -2,7 +2,7 @@
 //! no tolerance.
 
 use super::data::{selection, unset};
-use super::{Check, Difference, at_most, dimensions, download, execute, upload};
+use super::{Check, Difference, at_most, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::assign_lowest::{Bindings, KERNEL, Params, record};
@@ -13,10 +13,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, patches, dropped",
     sizes: &[&[1, 2, 1], &[3, 7, 6], &[2, 196, 14], &[1, 257, 200]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, dropped] = dimensions(size)?;
     at_most("dropped", dropped, patches - 1)?;
     let mut random = Random::named("assign_lowest", seed);
@@ -41,9 +41,10 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         };
         execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
         let expected = assign_lowest(&score, &order, &params);
-        worst = worst.worse(Difference::of_indices(&download::<u32>(context, &assigned, matches)?, &expected.0));
+        worst = worst
+            .worse(Difference::of_indices(&download_async::<u32>(context, &assigned, matches).await?, &expected.0));
         for (buffer, expected) in [(&connection, &expected.1), (&diagonal, &expected.2)] {
-            let got: Vec<f32> = download(context, buffer, matches)?;
+            let got: Vec<f32> = download_async(context, buffer, matches).await?;
             worst = worst.worse(Difference::of_floats(&got, expected, 0.0));
         }
     }

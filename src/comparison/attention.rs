@@ -1,7 +1,7 @@
 //! Comparison of `block/attention.wgsl` and its ways, with logits that are peaked, with and without sizes, in both precisions.
 
 use super::data::{ULP, UNIT, download_as, rounding, stored, storing, unset, upload_as};
-use super::{Check, Difference, at_most, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Traits, Types, Way};
 use crate::kernels::attention::{Bindings, Call, KERNEL, Params, WIDEST_HEAD, cooperative, record};
@@ -22,13 +22,15 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "images, tokens, heads, head",
     sizes: &[&[1, 1, 1, 4], &[2, 9, 3, 20], &[1, 65, 2, 128], &[1, 197, 3, 64]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 #[cfg(feature = "software")]
 const SUBGROUP: Check = Check {
     kernel: &cpu::attention::KERNEL,
-    compare: |context, size, seed| compare_ways(context, &cpu::attention::KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &cpu::attention::KERNEL, &calls(size)?, seed).await })
+    },
     ..CHECK
 };
 
@@ -36,10 +38,12 @@ const SUBGROUP: Check = Check {
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
     compare: |context, size, seed| {
-        let [images, tokens, heads, head] = dimensions(size)?;
-        let params = params([images, tokens, heads, cooperative_head(context.traits(), head)]);
-        let call = |proportional| Call { params, types: NARROW, proportional };
-        compare_ways(context, &cooperative::KERNEL, &[call(false), call(true)], seed)
+        Box::pin(async move {
+            let [images, tokens, heads, head] = dimensions(size)?;
+            let params = params([images, tokens, heads, cooperative_head(context.traits(), head)]);
+            let call = |proportional| Call { params, types: NARROW, proportional };
+            compare_ways(context, &cooperative::KERNEL, &[call(false), call(true)], seed).await
+        })
     },
     ..CHECK
 };
@@ -113,13 +117,14 @@ fn enough(qkv: &[f32], row: usize) -> Vec<f32> {
 
 /// Images, tokens and heads: for every number of subgroups that cooperative matrices of either shape have, and of groups of
 /// eight queries in an octet, with workgroups that are full and not, one of them and several.
-const SIZES: [[usize; 3]; 12] = [
+const SIZES: [[usize; 3]; 13] = [
     [2, 1, 1],
     [2, 7, 3],
     [2, 9, 9],
     [1, 31, 2],
     [1, 50, 3],
     [1, 65, 2],
+    [1, 75, 2],
     [1, 85, 2],
     [1, 100, 3],
     [1, 120, 2],
@@ -135,12 +140,12 @@ impl Verified for Call {
         SIZES.map(|[images, tokens, heads]| Self { params: params([images, tokens, heads, head]), ..*self }).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
-        let usual = self.compare_with(context, way, seed, 1.0)?;
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+        let usual = self.compare_with(context, way, seed, 1.0).await?;
         match is_cooperative(way) {
             false => Ok(usual),
             // Powers are of differences to the first keys' logits there, and made again where a later one is too large.
-            true => Ok(usual.worse(self.compare_with(context, way, seed, LATE)?)),
+            true => Ok(usual.worse(self.compare_with(context, way, seed, LATE).await?)),
         }
     }
 }
@@ -151,7 +156,7 @@ fn is_cooperative(way: &Way<Call>) -> bool {
 
 impl Call {
     /// `way` and the reference, with the last token's keys `late` times as long as the others.
-    fn compare_with(&self, context: &Context, way: &Way<Self>, seed: u64, late: f32) -> Result<Difference> {
+    async fn compare_with(&self, context: &Context, way: &Way<Self>, seed: u64, late: f32) -> Result<Difference> {
         let Self { params, types, proportional } = *self;
         let [images, tokens, heads] = [params.images, params.tokens, params.heads].map(|n| n as usize);
         let [row, keys_at, head] = [params.row4, params.key_offset4, params.head4].map(|n| n as usize * 4);
@@ -167,8 +172,8 @@ impl Call {
         let qkv_buffer = upload_as(context, "qkv", &enough(&qkv, row), types.input)?;
         let bindings = Bindings { qkv: &qkv_buffer, sizes: &sizes_buffer, y: &y, rows: &rows };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got = download_as(context, &y, elements, types.output)?;
-        let got_rows: Vec<f32> = download(context, &rows, 2 * row_count)?;
+        let got = download_as(context, &y, elements, types.output).await?;
+        let got_rows: Vec<f32> = download_async(context, &rows, 2 * row_count).await?;
         let (expected, expected_rows) = attention(&qkv, proportional.then_some(&sizes), &params);
         // The usual size of an evenly weighted mean of numbers between -1 and 1, which a single one may miss by far.
         let usual = 1.0 / (3.0 * tokens as f64).sqrt();

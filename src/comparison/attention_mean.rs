@@ -2,7 +2,7 @@
 
 use super::attention::{PEAK, cooperative_head, cut, inputs, of_probabilities, params as attention_params};
 use super::data::{laid_out, rounding, stored, unset, upload_as};
-use super::{Check, Difference, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Traits, Types, Way};
 use crate::kernels::attention::Params as AttentionParams;
@@ -27,7 +27,9 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "images, patches, prefix, heads, head",
     sizes: &[&[1, 1, 1, 1, 4], &[2, 9, 2, 3, 20], &[2, 64, 5, 2, 64], &[1, 196, 1, 3, 64]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size, Made::Connectivity)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &KERNEL, &calls(size, Made::Connectivity)?, seed).await })
+    },
 };
 
 /// Of a single query.
@@ -35,7 +37,9 @@ const ROW: Check = Check {
     kernel: &OF_ONE,
     // More heads than threads share a key.
     sizes: &[&[1, 1, 1, 1, 4], &[2, 9, 2, 12, 20], &[2, 64, 5, 2, 64], &[1, 196, 1, 3, 64]],
-    compare: |context, size, seed| compare_ways(context, &OF_ONE, &calls(size, Made::Dominance)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &OF_ONE, &calls(size, Made::Dominance)?, seed).await })
+    },
     ..CHECK
 };
 
@@ -43,7 +47,9 @@ const ROW: Check = Check {
 const SUBGROUP: Check = Check {
     kernel: &cpu::attention_mean::KERNEL,
     compare: |context, size, seed| {
-        compare_ways(context, &cpu::attention_mean::KERNEL, &calls(size, Made::Connectivity)?, seed)
+        Box::pin(async move {
+            compare_ways(context, &cpu::attention_mean::KERNEL, &calls(size, Made::Connectivity)?, seed).await
+        })
     },
     ..CHECK
 };
@@ -52,8 +58,10 @@ const SUBGROUP: Check = Check {
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
     compare: |context, size, seed| {
-        let calls = cooperative_calls(context.traits(), dimensions(size)?);
-        compare_ways(context, &cooperative::KERNEL, &calls, seed)
+        Box::pin(async move {
+            let calls = cooperative_calls(context.traits(), dimensions(size)?);
+            compare_ways(context, &cooperative::KERNEL, &calls, seed).await
+        })
     },
     ..CHECK
 };
@@ -109,7 +117,7 @@ impl Verified for Call {
         SIZES.map(|size| Self { params: params(size), ..*self }).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params, types, proportional } = *self;
         let [images, tokens, heads, head] =
             [params.images, params.tokens, params.heads, params.head4 * 4].map(|n| n as usize);
@@ -126,7 +134,7 @@ impl Verified for Call {
             y: &y,
         };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got: Vec<f32> = download(context, &y, elements)?;
+        let got: Vec<f32> = download_async(context, &y, elements).await?;
         let expected = attention_mean(&qkv, known, &params);
         Ok(Difference::of_rows(&got, &expected, patches, rounding(heads) + of_probabilities(head)))
     }
@@ -198,7 +206,7 @@ impl Verified for cooperative::Call {
         COOPERATIVE_SIZES.into_iter().flat_map(both).collect()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params, types, proportional } = *self;
         let [images, tokens, heads, head] =
             [params.images, params.tokens, params.heads, params.head4 * 4].map(|n| n as usize);
@@ -234,13 +242,13 @@ impl Verified for cooperative::Call {
         execute(context, |recorder| cooperative::record(recorder, way, *self, bindings))?;
         let tolerance = rounding(heads) + of_probabilities(head) + f64::from(PEAK) * cut(head);
         let expected = attention_mean(&qkv, known, &all);
-        let got: Vec<f32> = download(context, &w, images * patches * stride)?;
+        let got: Vec<f32> = download_async(context, &w, images * patches * stride).await?;
         let of_w = Difference::of_rows(&got, &laid_out(&expected, patches, layout), stride, tolerance);
         let first = attention_mean(&qkv, known, &Params { query: 0, queries: 1, ..all });
-        let got: Vec<f32> = download(context, &dominance, images * patches)?;
+        let got: Vec<f32> = download_async(context, &dominance, images * patches).await?;
         let of_dominance = Difference::of_rows(&got, &first, patches, tolerance);
         // Strips begin at other rows than the reference's: what counts is all of them together.
-        let got: Vec<f32> = download(context, &sums, images * strips * stride)?;
+        let got: Vec<f32> = download_async(context, &sums, images * strips * stride).await?;
         let got: Vec<f32> = got.chunks_exact(strips * stride).flat_map(|strips| total(strips, stride)).collect();
         let expected: Vec<f32> = expected.chunks_exact(patches * patches).flat_map(|w| total(w, patches)).collect();
         let expected = laid_out(&expected, patches, layout);

@@ -12,10 +12,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, tokens, heads, head",
     sizes: &[&[1, 1, 1, 4], &[2, 9, 3, 20], &[1, 65, 2, 64], &[1, 197, 3, 64]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, tokens, heads, head] = dimensions(size)?;
     let head = head.next_multiple_of(4);
     let (row, stride) = (3 * heads * head, tokens.next_multiple_of(4));
@@ -38,7 +38,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let y = unset(context, "y", types.output.words(elements))?;
         let bindings = Bindings { probs: &probs_buffer, qkv: &upload_as(context, "qkv", &qkv, types.input)?, y: &y };
         execute(context, |recorder| record(recorder, types, params, images as u32, bindings))?;
-        let got = download_as(context, &y, elements, types.output)?;
+        let got = download_as(context, &y, elements, types.output).await?;
         // The usual size of an evenly weighted mean of numbers between -1 and 1, which a single one may miss by far.
         let usual = 1.0 / (3.0 * tokens as f64).sqrt();
         let tolerance = rounding(tokens) + storing(types.output);

@@ -4,7 +4,7 @@
 
 use super::chain::{Start, bound, settle_diagonal};
 use super::data::{connectivity as random_w, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::kernels::connectivity::{Bindings, Chain, KERNEL, Params, Part, record};
@@ -15,12 +15,12 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, patches, order, terms",
     sizes: &[&[1, 1, 3, 2], &[3, 7, 4, 8], &[2, 64, 32, 1], &[1, 129, 2, 4], &[1, 196, 2, 1]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
 const PARTS: [Part; 4] = [Part::Rows, Part::Diagonal, Part::ColumnMean, Part::RowMean];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, order, terms] = dimensions(size)?;
     if !terms.is_power_of_two() {
         return Err(Error::config("check kernel", "terms that are a power of two", terms.to_string()));
@@ -32,13 +32,13 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         settle_diagonal(&mut w, patches, alpha);
         for newton_steps in [None, Some(terms.trailing_zeros())] {
             let chain = Chain { order: order as u32, alpha, newton_steps };
-            worst = worst.worse(compare_chain(context, &w, [images, patches], chain, &mut random)?);
+            worst = worst.worse(compare_chain(context, &w, [images, patches], chain, &mut random).await?);
         }
     }
     Ok(worst)
 }
 
-fn compare_chain(
+async fn compare_chain(
     context: &Context,
     w: &[f32],
     [images, patches]: [usize; 2],
@@ -71,7 +71,7 @@ fn compare_chain(
     })?;
     let mut got = Vec::new();
     for (_, result, len) in &results {
-        got.push(download::<f32>(context, result, *len)?);
+        got.push(download_async::<f32>(context, result, *len).await?);
     }
     let mut worst = Difference::NONE;
     for (image, w) in w.chunks_exact(patches * patches).enumerate() {

@@ -1,7 +1,7 @@
 //! Comparison of `embed/convolve.wgsl` and its ways, with ReLU and without, the kernel three wide at stride 1 and others.
 
 use super::data::{UNIT, laid_out, place, rounding, stored, unset};
-use super::{Check, Difference, at_most, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Home, Precision, Traits, Way};
 use crate::kernels::convolve::{Bindings, Call, KERNEL, Params, Window, cooperative, record, texels};
@@ -29,14 +29,18 @@ const CHECK: Check = Check {
         &[1, 64, 64, 17, 3, 1],
         &[1, 12, 20, 16, 8, 8],
     ],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size, Precision::F32, Home::Buffer)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &KERNEL, &calls(size, Precision::F32, Home::Buffer)?, seed).await })
+    },
 };
 
 #[cfg(feature = "software")]
 const SUBGROUP: Check = Check {
     kernel: &cpu::convolve::KERNEL,
     compare: |context, size, seed| {
-        compare_ways(context, &cpu::convolve::KERNEL, &calls(size, Precision::F32, Home::Texture)?, seed)
+        Box::pin(async move {
+            compare_ways(context, &cpu::convolve::KERNEL, &calls(size, Precision::F32, Home::Texture)?, seed).await
+        })
     },
     ..CHECK
 };
@@ -52,7 +56,9 @@ const COOPERATIVE: Check = Check {
         &[2, 32, 20, 16, 8, 8],
     ],
     compare: |context, size, seed| {
-        compare_ways(context, &cooperative::KERNEL, &calls(size, Precision::F16, Home::Buffer)?, seed)
+        Box::pin(async move {
+            compare_ways(context, &cooperative::KERNEL, &calls(size, Precision::F16, Home::Buffer)?, seed).await
+        })
     },
     ..CHECK
 };
@@ -81,7 +87,7 @@ impl Verified for Call {
         [[1, 4, 1], [2, 64, 8], [1, 68, 13], [2, 60, 16], [1, 20, 21], [1, 68, 24]].map(sample).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params, relu, precision, home } = *self;
         let [images, inputs, outputs, side] =
             [params.images, params.inputs, params.outputs, params.side].map(|n| n as usize);
@@ -106,7 +112,7 @@ impl Verified for Call {
         let y = unset(context, "y", elements)?;
         let bindings = Bindings { x: &x_buffer, w: placed.matrix(), bias: &bias_buffer, y: &y };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got: Vec<f32> = download(context, &y, elements)?;
+        let got: Vec<f32> = download_async(context, &y, elements).await?;
         let expected = convolve(&x, &w, &bias, [inputs, outputs], side, window, relu);
         let tolerance = match way.kernel.name == cooperative::KERNEL.name {
             // As for dense layers by cooperative matrices: their adders may cut.

@@ -3,7 +3,7 @@
 use half::f16;
 
 use crate::error::Result;
-use crate::gpu::{Context, Home, Placed, Precision, Texels, download, upload};
+use crate::gpu::{Context, Home, Placed, Precision, Texels, download_async, upload};
 use crate::kernels::layout::Layout;
 use crate::kernels::top_k::{DROPPED, Listing};
 use crate::random::Random;
@@ -60,16 +60,16 @@ pub(super) fn upload_as(context: &Context, label: &str, values: &[f32], precisio
 }
 
 /// The first `len` numbers of a buffer of `precision`.
-pub(super) fn download_as(
+pub(super) async fn download_as(
     context: &Context,
     buffer: &wgpu::Buffer,
     len: usize,
     precision: Precision,
 ) -> Result<Vec<f32>> {
     match precision {
-        Precision::F32 => download(context, buffer, len),
+        Precision::F32 => download_async(context, buffer, len).await,
         Precision::F16 => {
-            let halves: Vec<f16> = download(context, buffer, len.next_multiple_of(2))?;
+            let halves: Vec<f16> = download_async(context, buffer, len.next_multiple_of(2)).await?;
             Ok(halves[..len].iter().map(|half| half.to_f32()).collect())
         }
     }

@@ -2,7 +2,7 @@
 //! sizes, and some have weights whose sum is zero, infinite or NaN, which calls for the plain mean.
 
 use super::data::{kept, rounding, selection, unset};
-use super::{Check, Difference, at_most, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Traits, Way};
 use crate::kernels::fuse::{Bindings, Call, Fusion, KERNEL, Params, record};
@@ -14,7 +14,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, prefix, patches, dropped, width",
     sizes: &[&[1, 1, 2, 1, 4], &[3, 2, 17, 9, 20], &[2, 1, 196, 14, 192], &[1, 5, 64, 63, 64]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 }];
 
 /// One size with every fusion.
@@ -36,7 +36,7 @@ impl Verified for Call {
         [[1, 1, 2, 1], [3, 2, 17, 9], [1, 5, 64, 63], [2, 1, 196, 14]].map(sample).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params, fusion } = *self;
         let [images, prefix, patches, dropped] =
             [params.images, params.prefix, params.patches, params.dropped].map(|n| n as usize);
@@ -61,9 +61,9 @@ impl Verified for Call {
             rows: &rows,
         };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got: Vec<f32> = download(context, &fused, incoming * width)?;
-        let got_rows: Vec<u32> = download(context, &rows, outgoing)?;
-        let got_sizes: Vec<f32> = download(context, &fused_sizes, outgoing)?;
+        let got: Vec<f32> = download_async(context, &fused, incoming * width).await?;
+        let got_rows: Vec<u32> = download_async(context, &rows, outgoing).await?;
+        let got_sizes: Vec<f32> = download_async(context, &fused_sizes, outgoing).await?;
         let inputs = Inputs {
             tokens: &tokens,
             sizes: &sizes,

@@ -15,12 +15,12 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "images, patches, prefix, heads, head",
     sizes: &[&[1, 1, 1, 1, 4], &[3, 7, 2, 3, 20], &[2, 64, 5, 12, 64], &[1, 196, 1, 3, 64], &[2, 33, 1, 1, 384]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 const SUBGROUP: Check = Check {
     kernel: &OCTETS,
-    compare: |context, size, seed| compare_ways(context, &OCTETS, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &OCTETS, &calls(size)?, seed).await }),
     ..CHECK
 };
 
@@ -45,7 +45,7 @@ impl Verified for Call {
             .to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params, types: Types { input, output, .. } } = *self;
         let [images, tokens, heads] = [params.images, params.tokens, params.heads].map(|n| n as usize);
         let [row, keys_at, head] = [params.row4, params.key_offset4, params.head4].map(|n| n as usize * 4);
@@ -62,7 +62,7 @@ impl Verified for Call {
         let keys = unset(context, "keys", elements)?;
         let bindings = Bindings { qkv: &upload_as(context, "qkv", &qkv, input)?, keys: &keys };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got = download_as(context, &keys, elements, output)?;
+        let got = download_as(context, &keys, elements, output).await?;
         let expected = key_mean(&qkv, &params);
         // Rounding of the mean is relative to the usual mean of `heads` numbers between -1 and 1; one key may be shorter.
         let usual = (head as f64 / (3.0 * heads as f64)).sqrt();

@@ -17,12 +17,12 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "rows, width",
     sizes: &[&[1, 4], &[9, 36], &[197, 768], &[33, 1000], &[273, 100]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 const SUBGROUP: Check = Check {
     kernel: &OCTETS,
-    compare: |context, size, seed| compare_ways(context, &OCTETS, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &OCTETS, &calls(size)?, seed).await }),
     ..CHECK
 };
 
@@ -42,7 +42,7 @@ impl Verified for Call {
         [1, 9, 33, 255, 256, 273].map(|rows| Self { params: Params { rows, ..self.params }, ..*self }).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params: Params { rows, width4, epsilon }, output, gathers } = *self;
         let (rows, width) = (rows as usize, width4 as usize * 4);
         let mut random = Random::named("layer_norm", seed);
@@ -68,7 +68,7 @@ impl Verified for Call {
             rows: gathers.then_some(&rows_buffer),
         };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got = download_as(context, &y, rows * width, output)?;
+        let got = download_as(context, &y, rows * width, output).await?;
         let expected = layer_norm(&x, &weight, &bias, epsilon);
         // A lane adds an eighth of the row as vec4s (or less), then four elements, then the lanes (in up to six steps where
         // there are more of them): sums of so many roundings.

@@ -25,25 +25,31 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "rows, inner, columns",
     sizes: &[&[1, 4, 1], &[7, 64, 10], &[197, 192, 576], &[65, 768, 192]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 #[cfg(feature = "software")]
 const SUBGROUP: Check = Check {
     kernel: &cpu::linear::KERNEL,
-    compare: |context, size, seed| compare_ways(context, &cpu::linear::KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &cpu::linear::KERNEL, &calls(size)?, seed).await })
+    },
     ..CHECK
 };
 
 const TILED: Check = Check {
     kernel: &tiled::KERNEL,
-    compare: |context, size, seed| compare_ways(context, &tiled::KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &tiled::KERNEL, &calls(size)?, seed).await })
+    },
     ..CHECK
 };
 
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
-    compare: |context, size, seed| compare_ways(context, &cooperative::KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| {
+        Box::pin(async move { compare_ways(context, &cooperative::KERNEL, &calls(size)?, seed).await })
+    },
     ..CHECK
 };
 
@@ -82,7 +88,7 @@ impl Verified for Call {
         sizes.map(|params| Self { params, ..*self }).collect()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params, types, epilogue } = *self;
         let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
         let mut random = Random::named("linear", seed);
@@ -115,7 +121,7 @@ impl Verified for Call {
             _ => before.clone(),
         };
         linear(&x, &w, &bias, inner, columns, epilogue, &mut expected);
-        let got = download_as(context, &y_buffer, rows * columns, types.output)?;
+        let got = download_as(context, &y_buffer, rows * columns, types.output).await?;
         // A weighted sum is about 1 here, though a single one may be far smaller. Activations add their own errors.
         let activation = match epilogue {
             Epilogue::Activate(Activation::Gelu) => ERF,
@@ -140,7 +146,7 @@ impl Verified for Call {
         Some(Self { params, epilogue: Epilogue::Store, ..*self })
     }
 
-    fn seconds(&self, context: &Context, way: &'static Way<Self>) -> Result<f64> {
+    async fn seconds(&self, context: &Context, way: &'static Way<Self>) -> Result<f64> {
         let Self { params, types, .. } = *self;
         let (rows, inner, columns) = (params.rows as usize, params.inner4 as usize * 4, params.columns4 as usize * 4);
         let x = empty(context, "measured x", types.input.words(rows * inner))?;
@@ -152,6 +158,7 @@ impl Verified for Call {
             let bindings = Bindings { x: &x, w: w.matrix(), bias: &bias, y: &y, residual: None };
             record(recorder, way, *self, bindings)
         })
+        .await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Comparison of `condense/matrix_product.wgsl`: whole and with each of its terms off.
 
 use super::data::{rounding, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::matrix_product::{Bindings, KERNEL, Params, record};
@@ -12,10 +12,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, patches",
     sizes: &[&[1, 1], &[3, 7], &[2, 64], &[1, 131]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches] = dimensions(size)?;
     let elements = images * patches * patches;
     let mut random = Random::named("matrix_product", seed);
@@ -29,7 +29,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let params = Params { patches: patches as u32, product, addend, identity };
         let bindings = Bindings { x: &x_buffer, z: &z_buffer, addend: &a_buffer, y: &y };
         execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
-        let got: Vec<f32> = download(context, &y, elements)?;
+        let got: Vec<f32> = download_async(context, &y, elements).await?;
         let expected = matrix_product(&x, &z, &a, patches, factors);
         // The usual size of a sum of products of numbers between -1 and 1, which a single one may miss by far.
         let usual = (patches as f64).sqrt() / 3.0;

@@ -33,9 +33,11 @@ mod top_k;
 mod trim;
 mod uniqueness;
 
+use std::pin::Pin;
+
 use crate::difference::Difference;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Kernel, Recorder, download, upload};
+use crate::gpu::{Context, Kernel, Recorder, download_async, upload};
 use crate::ways::Verified;
 
 /// The checks of each operation, in the order that data flows through them.
@@ -76,6 +78,9 @@ pub fn checks() -> impl Iterator<Item = &'static Check> {
     CHECKS.iter().copied().flatten()
 }
 
+/// A comparison under way.
+pub(crate) type Comparing<'a> = Pin<Box<dyn Future<Output = Result<Difference>> + 'a>>;
+
 /// How one kernel is compared with its reference.
 pub struct Check {
     /// The kernel.
@@ -85,16 +90,16 @@ pub struct Check {
     /// Sizes for the doctor: small, awkward, and those of a real network.
     pub sizes: &'static [&'static [usize]],
     /// Runs kernel and reference on random data of one size, in every form that constants and types give the kernel.
-    pub(crate) compare: fn(&Context, &[usize], u64) -> Result<Difference>,
+    pub(crate) compare: for<'a> fn(&'a Context, &'a [usize], u64) -> Comparing<'a>,
 }
 
 /// Every way that runs `kernel`, for each of `calls` that it takes, until one is wrong: compiling the other forms of a kernel
 /// that is wrong would take minutes on a CPU.
-fn compare_ways<O: Verified>(context: &Context, kernel: &Kernel, calls: &[O], seed: u64) -> Result<Difference> {
+async fn compare_ways<O: Verified>(context: &Context, kernel: &Kernel, calls: &[O], seed: u64) -> Result<Difference> {
     let mut worst = None;
     for way in O::ways().iter().filter(|way| way.kernel.name == kernel.name) {
         for call in calls.iter().filter(|call| (way.takes)(context.traits(), call)) {
-            let found = call.compare(context, way, seed)?;
+            let found = call.compare(context, way, seed).await?;
             let so_far = worst.unwrap_or(Difference::NONE).worse(found);
             if !so_far.passed() {
                 return Ok(so_far);

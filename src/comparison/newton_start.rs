@@ -2,7 +2,7 @@
 
 use super::chain::settle_diagonal;
 use super::data::{UNIT, connectivity, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::newton_start::{Bindings, KERNEL, Params, record};
@@ -13,10 +13,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, patches",
     sizes: &[&[1, 1], &[3, 7], &[2, 64], &[1, 196]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches] = dimensions(size)?;
     let elements = images * patches * patches;
     let mut worst = Difference::NONE;
@@ -27,8 +27,8 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let params = Params { images: images as u32, patches: patches as u32, alpha };
         let bindings = Bindings { w: &upload(context, "w", &w)?, a: &a, start: &start };
         execute(context, |recorder| record(recorder, params, bindings))?;
-        let got_a: Vec<f32> = download(context, &a, elements)?;
-        let got_start: Vec<f32> = download(context, &start, elements)?;
+        let got_a: Vec<f32> = download_async(context, &a, elements).await?;
+        let got_start: Vec<f32> = download_async(context, &start, elements).await?;
         let (expected_a, expected_start) = newton_start(&w, patches, alpha);
         // 1 - a w rounds twice, once at the size of a w, here and in the reference. `settle_diagonal` keeps it above a
         // quarter, so that cancels 9-fold at most before the division, which may be off by 5 units more.

@@ -13,10 +13,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, channels, down, across, patch",
     sizes: &[&[1, 3, 1, 1, 1], &[2, 3, 3, 2, 5], &[1, 3, 14, 14, 16], &[1, 64, 2, 4, 8]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, channels, down, across, patch] = dimensions(size)?;
     let (height, width) = (down * patch, across * patch);
     let pixels = Random::named("patchify", seed).tensor(images * channels * height * width, 0.0, 2.0);
@@ -37,7 +37,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let patches = unset(context, "patches", elements)?;
         let bindings = Bindings { pixels: &pixels_buffer, patches: &patches };
         execute(context, |recorder| record(recorder, output, params, bindings))?;
-        let got = download_as(context, &patches, elements, output)?;
+        let got = download_as(context, &patches, elements, output).await?;
         worst = worst.worse(Difference::of_floats(
             &got,
             &patchify(&pixels, channels, [height, width], patch, stride),

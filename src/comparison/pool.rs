@@ -2,7 +2,7 @@
 //! tokens, and one token beside the mean.
 
 use super::data::{rounding, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::pool::{Bindings, KERNEL, Params, record};
@@ -13,10 +13,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, patches, prefix, width",
     sizes: &[&[1, 1, 1, 4], &[3, 7, 2, 20], &[2, 196, 1, 192], &[1, 64, 5, 768]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, prefix, width] = dimensions(size)?;
     let (tokens, width) = (prefix + patches, width.next_multiple_of(4));
     let mut random = Random::named("pool", seed);
@@ -36,7 +36,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         };
         let bindings = Bindings { x: &x_buffer, sizes: &sizes_buffer, pooled: &pooled };
         execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
-        let got: Vec<f32> = download(context, &pooled, elements)?;
+        let got: Vec<f32> = download_async(context, &pooled, elements).await?;
         let expected = pool(&x, &sizes, tokens, prefix, first, mean);
         // The usual size of a mean of numbers between -1 and 1.
         let usual = 1.0 / (3.0 * patches as f64).sqrt();

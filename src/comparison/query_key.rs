@@ -2,7 +2,7 @@
 //! keys, where queries and keys are the same elements.
 
 use super::data::{ULP, UNIT, rounding, stored, upload_as};
-use super::{Check, Difference, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Precision, Traits, Types, Way};
 use crate::kernels::query_key::{Bindings, Call, KERNEL, Params, Products, SUBGROUP as OCTETS, cooperative, record};
@@ -16,12 +16,12 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "images, tokens, heads, head",
     sizes: &[&[1, 1, 1, 4], &[2, 7, 3, 20], &[1, 65, 2, 64], &[1, 197, 3, 64]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 const SUBGROUP: Check = Check {
     kernel: &OCTETS,
-    compare: |context, size, seed| compare_ways(context, &OCTETS, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &OCTETS, &calls(size)?, seed).await }),
     ..CHECK
 };
 
@@ -29,10 +29,12 @@ const SUBGROUP: Check = Check {
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
     compare: |context, size, seed| {
-        let [images, tokens, _, head] = dimensions(size)?;
-        let inner = head.next_multiple_of(2 * context.traits().side() as usize);
-        let call = cosines([images, tokens, inner], Precision::F16);
-        compare_ways(context, &cooperative::KERNEL, &[call], seed)
+        Box::pin(async move {
+            let [images, tokens, _, head] = dimensions(size)?;
+            let inner = head.next_multiple_of(2 * context.traits().side() as usize);
+            let call = cosines([images, tokens, inner], Precision::F16);
+            compare_ways(context, &cooperative::KERNEL, &[call], seed).await
+        })
     },
     ..CHECK
 };
@@ -82,7 +84,7 @@ impl Verified for Call {
         [[2, 1, 1], [2, 7, 3], [2, 9, 9], [1, 31, 2], [1, 65, 2], [1, 197, 3]].map(sample).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Self { params, types, products } = *self;
         let [images, tokens, heads] = [params.images, params.tokens, params.heads].map(|n| n as usize);
         let [row, head] = [params.row4, params.head4].map(|n| n as usize * 4);
@@ -96,7 +98,7 @@ impl Verified for Call {
         let y = upload(context, "y", &expected)?;
         let bindings = Bindings { x: &x_buffer, sizes: &sizes_buffer, y: &y };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got: Vec<f32> = download(context, &y, expected.len())?;
+        let got: Vec<f32> = download_async(context, &y, expected.len()).await?;
         let proportional = products == Products::ProportionalLogits;
         query_key(&x, proportional.then_some(&sizes), &params, &mut expected);
         // The usual size of a dot product of numbers between -1 and 1, which a single one may miss by far.

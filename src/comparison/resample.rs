@@ -3,7 +3,7 @@
 
 use image::RgbImage;
 
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::{Error, Result};
 use crate::gpu::{Context, empty};
 use crate::input::{Filter, Photographs, Preprocess};
@@ -15,13 +15,13 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "width, height, side",
     sizes: &[&[1, 1, 4], &[7, 5, 16], &[37, 300, 16], &[640, 427, 32]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
 /// Images in the batch; the first is left alone.
 const IMAGES: usize = 3;
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [width, height, side] = dimensions(size)?;
     let mut random = Random::named("resample", seed);
     // The second image lies across the first.
@@ -59,9 +59,9 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         resample(&words, &words, &mut middle, &laid_out.params(0), photographs.len());
         let mut expected = before.clone();
         resample(&words, &middle, &mut expected, &laid_out.params(1), photographs.len());
-        let got: Vec<u32> = download(context, &between, middle.len())?;
+        let got: Vec<u32> = download_async(context, &between, middle.len()).await?;
         worst = worst.worse(Difference::of_indices(&got, &middle));
-        let got: Vec<u32> = download(context, &pixels, expected.len())?;
+        let got: Vec<u32> = download_async(context, &pixels, expected.len()).await?;
         worst = worst.worse(Difference::of_indices(&got, &expected));
     }
     Ok(worst)

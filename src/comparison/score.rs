@@ -4,7 +4,7 @@
 //! that are nearly equal.
 
 use super::data::{connectivity, dominance, laid_out, layouts, rounding, unset};
-use super::{Check, Difference, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
 use crate::condensation::Chain;
 use crate::error::Result;
 use crate::gpu::{Context, Traits, Way};
@@ -24,12 +24,12 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "images, patches",
     sizes: &[&[1, 1], &[3, 7], &[2, 64], &[2, 196]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 const OCTETS: Check = Check {
     kernel: &SUBGROUP,
-    compare: |context, size, seed| compare_ways(context, &SUBGROUP, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &SUBGROUP, &calls(size)?, seed).await }),
     ..CHECK
 };
 
@@ -79,7 +79,7 @@ impl Verified for Call {
             .collect()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Params { patches, strips, ratio, inverse, stride, shift, .. } = self.params;
         let (images, patches, layout) = (self.images as usize, patches as usize, Layout { stride, shift });
         let mut random = Random::named("score", seed);
@@ -91,7 +91,7 @@ impl Verified for Call {
             for (offset, spread) in [(2e-3, 1.9e-3), (-3e8, 1e9)] {
                 let c = random.tensor(images * patches, offset, spread);
                 let c_buffer = upload(context, "connectivity", &c)?;
-                worst = worst.worse(run.compare(Connectivity::Mean(&c_buffer), &c)?);
+                worst = worst.worse(run.compare(Connectivity::Mean(&c_buffer), &c).await?);
             }
             return Ok(worst);
         }
@@ -106,7 +106,7 @@ impl Verified for Call {
             _ => Connectivity::Second { column_sums, w: &w_buffer },
         };
         let chain = Chain { order: self.order, alpha: ratio / inverse, newton_steps: None };
-        run.compare(connectivity, &column_mean(&w, patches, chain))
+        run.compare(connectivity, &column_mean(&w, patches, chain)).await
     }
 }
 
@@ -121,7 +121,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Compares what `connectivity` leads to with what `c`, its numbers, do.
-    fn compare(&self, connectivity: Connectivity<'_>, c: &[f32]) -> Result<Difference> {
+    async fn compare(&self, connectivity: Connectivity<'_>, c: &[f32]) -> Result<Difference> {
         let Self { context, way, call, .. } = *self;
         let (params, terms) = (call.params, call.terms);
         let (elements, patches, kept) = (c.len(), params.patches as usize, params.kept as usize);
@@ -130,7 +130,7 @@ impl Run<'_> {
         let dominance = &self.dominance_buffer;
         let bindings = Bindings { connectivity, dominance, score: &result, order: &order, slot: &slot };
         execute(context, |recorder| record(recorder, way, call, bindings))?;
-        let got: Vec<f32> = download(context, &result, elements)?;
+        let got: Vec<f32> = download_async(context, &result, elements).await?;
         let expected = |terms| score(c, &self.dominance, patches, params.beta, params.scale, terms);
         // -c and b D may nearly cancel; each is off by its own size.
         let larger = expected(Terms { dominance: false, ..terms });
@@ -140,8 +140,8 @@ impl Run<'_> {
         let tolerance = sums * rounding(patches) * condition(c, patches);
         let worst = Difference::of_floats_near(&got, &expected(terms), larger.max(1e-3), tolerance);
         let (expected_order, expected_slot) = top_k(&got, patches, kept, Listing::Ascending);
-        let order = Difference::of_indices(&download::<u32>(context, &order, elements)?, &expected_order);
-        let slot = Difference::of_indices(&download::<u32>(context, &slot, elements)?, &expected_slot);
+        let order = Difference::of_indices(&download_async::<u32>(context, &order, elements).await?, &expected_order);
+        let slot = Difference::of_indices(&download_async::<u32>(context, &slot, elements).await?, &expected_slot);
         Ok(worst.worse(order).worse(slot))
     }
 }

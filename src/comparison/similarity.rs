@@ -2,7 +2,7 @@
 //! of length 0.
 
 use super::data::{rounding, unset};
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::similarity::{Bindings, KERNEL, Kind, Params, record};
@@ -13,10 +13,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, prefix, patches, width",
     sizes: &[&[1, 1, 1, 4], &[3, 2, 7, 20], &[2, 5, 65, 64], &[1, 1, 196, 192]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, prefix, patches, width] = dimensions(size)?;
     let width = width.next_multiple_of(4);
     let mut random = Random::named("similarity", seed);
@@ -40,7 +40,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     for kind in [Kind::Dot, Kind::Distance] {
         let y = unset(context, "y", images * patches * patches)?;
         execute(context, |recorder| record(recorder, params, images as u32, kind, Bindings { x: &buffer, y: &y }))?;
-        let got: Vec<f32> = download(context, &y, images * patches * patches)?;
+        let got: Vec<f32> = download_async(context, &y, images * patches * patches).await?;
         let expected = similarity(&x, &params, kind);
         // Elements of numbers between -1 and 1: what their sums usually come to, which cancelling ones miss by far.
         let usual = match kind {

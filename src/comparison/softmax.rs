@@ -2,7 +2,7 @@
 //! and of cosines.
 
 use super::data::{ULP, UNIT, rounding};
-use super::{Check, Difference, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Traits, Way};
 use crate::kernels::softmax::{Bindings, Call, KERNEL, Params, SUBGROUP, record};
@@ -19,12 +19,12 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "rows, columns",
     sizes: &[&[1, 1], &[9, 7], &[65, 64], &[591, 197]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 const OCTETS: Check = Check {
     kernel: &SUBGROUP,
-    compare: |context, size, seed| compare_ways(context, &SUBGROUP, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &SUBGROUP, &calls(size)?, seed).await }),
     ..CHECK
 };
 
@@ -42,13 +42,13 @@ impl Verified for Call {
         [[1, 1], [9, 7], [65, 64], [33, 197]].iter().flat_map(|size| calls(size).unwrap_or_default()).collect()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Params { rows, columns, stride, scale } = self.params;
         let [rows, columns, stride] = [rows, columns, stride].map(|count| count as usize);
         let mut expected = Random::named("softmax", seed).tensor(rows * stride, 0.0, LARGEST);
         let x = upload(context, "x", &expected)?;
         execute(context, |recorder| record(recorder, way, *self, Bindings { x: &x }))?;
-        let got: Vec<f32> = download(context, &x, rows * stride)?;
+        let got: Vec<f32> = download_async(context, &x, rows * stride).await?;
         softmax(&mut expected, columns, stride, scale);
         // A rounding of an exponent is a relative error of the power: one of the product with the scale, one of the
         // difference to the largest, which is up to twice as far. WGSL's exp is off by 3 + 2 |x| units in the last

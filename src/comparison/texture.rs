@@ -1,7 +1,7 @@
 //! Comparison of `embed/texture.wgsl`: both filters, plain and sRGB views, and that no other image of the batch is
 //! touched.
 
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::input::{Filter, Preprocess};
@@ -13,14 +13,14 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "width, height, side",
     sizes: &[&[1, 1, 4], &[7, 5, 16], &[37, 300, 16], &[640, 427, 32]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
 const IMAGES: u32 = 3;
 /// Rounding of positions to f32, times the slope of the filter, over white noise a thousand texels wide.
 const TOLERANCE: f64 = 1e-4;
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [width, height, side] = dimensions(size)?;
     let mut random = Random::named("texture", seed);
     let texels: Vec<u8> = (0..width * height * 4).map(|_| random.bits() as u8).collect();
@@ -42,7 +42,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         let mut expected = before.clone();
         let written = slot as usize * area..(slot as usize + 1) * area;
         expected.splice(written, texture(&encoded, &params));
-        let got: Vec<f32> = download(context, &pixels, expected.len())?;
+        let got: Vec<f32> = download_async(context, &pixels, expected.len()).await?;
         worst = worst.worse(Difference::of_floats(&got, &expected, TOLERANCE));
     }
     Ok(worst)

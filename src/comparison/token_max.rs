@@ -1,7 +1,7 @@
 //! Comparison of `head/token_max.wgsl`, in which one token's NaN has to come through.
 
 use super::data::UNIT;
-use super::{Check, Difference, at_most, dimensions, download, execute, upload};
+use super::{Check, Difference, at_most, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::token_max::{Bindings, KERNEL, Params, record};
@@ -12,10 +12,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, patches, prefix, classes",
     sizes: &[&[1, 1, 1, 1], &[3, 7, 2, 10], &[2, 196, 1, 1000], &[1, 64, 5, 65]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [images, patches, prefix, classes] = dimensions(size)?;
     at_most("patches", patches, 1 << 16)?;
     let tokens = prefix + patches;
@@ -43,7 +43,7 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
         execute(context, |recorder| record(recorder, params, Bindings { x: &x_buffer, y: &y_buffer }))?;
         let mut expected = before.clone();
         token_max(&x, tokens, prefix, classes, params.share, &mut expected);
-        let got: Vec<f32> = download(context, &y_buffer, images * classes)?;
+        let got: Vec<f32> = download_async(context, &y_buffer, images * classes).await?;
         worst = worst.worse(Difference::of_floats_near(&got, &expected, 1.0, 2.0 * UNIT));
     }
     Ok(worst)

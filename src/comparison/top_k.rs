@@ -2,7 +2,7 @@
 //! zeros, listed in each order. Indices: no tolerance.
 
 use super::data::unset;
-use super::{Check, Difference, at_most, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Traits, Way};
 use crate::kernels::top_k::{Bindings, Call, KERNEL, Listing, Params, SUBGROUP as OCTETS, record};
@@ -16,12 +16,12 @@ const CHECK: Check = Check {
     kernel: &KERNEL,
     dimensions: "images, patches, kept",
     sizes: &[&[1, 1, 1], &[3, 7, 4], &[2, 196, 182], &[2, 257, 1], &[1, 2048, 1024]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 };
 
 const SUBGROUP: Check = Check {
     kernel: &OCTETS,
-    compare: |context, size, seed| compare_ways(context, &OCTETS, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &OCTETS, &calls(size)?, seed).await }),
     ..CHECK
 };
 
@@ -40,7 +40,7 @@ impl Verified for Call {
         [(1, 1, 1), (3, 7, 4), (2, 196, 182), (2, 257, 1), (1, 2048, 1024)].map(sample).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let [images, patches, kept] = [self.images, self.params.patches, self.params.kept].map(|n| n as usize);
         let elements = images * patches;
         let mut random = Random::named("top_k", seed);
@@ -63,8 +63,12 @@ impl Verified for Call {
             let bindings = Bindings { score: &upload(context, "score", score)?, order: &order, slot: &slot };
             execute(context, |recorder| record(recorder, way, *self, bindings))?;
             let (expected_order, expected_slot) = top_k(score, patches, kept, self.listing);
-            worst = worst.worse(Difference::of_indices(&download::<u32>(context, &order, elements)?, &expected_order));
-            worst = worst.worse(Difference::of_indices(&download::<u32>(context, &slot, elements)?, &expected_slot));
+            worst = worst.worse(Difference::of_indices(
+                &download_async::<u32>(context, &order, elements).await?,
+                &expected_order,
+            ));
+            worst = worst
+                .worse(Difference::of_indices(&download_async::<u32>(context, &slot, elements).await?, &expected_slot));
         }
         Ok(worst)
     }

@@ -1,7 +1,7 @@
 //! Comparison of `head/trim.wgsl`. Numbers are copied: no tolerance.
 
 use super::data::unset;
-use super::{Check, Difference, dimensions, download, execute, upload};
+use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::Context;
 use crate::kernels::trim::{Bindings, KERNEL, Params, record};
@@ -12,10 +12,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "rows, columns",
     sizes: &[&[1, 1], &[8, 10], &[33, 1000], &[3, 64]],
-    compare,
+    compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
+async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [rows, columns] = dimensions(size)?;
     let stride = columns.next_multiple_of(4);
     let padded = Random::named("trim", seed).tensor(rows * stride, 0.0, 1.0);
@@ -23,6 +23,6 @@ fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let params = Params { rows: rows as u32, columns: columns as u32, stride: stride as u32 };
     let bindings = Bindings { padded: &upload(context, "padded", &padded)?, rows: &trimmed };
     execute(context, |recorder| record(recorder, params, bindings))?;
-    let got: Vec<f32> = download(context, &trimmed, rows * columns)?;
+    let got: Vec<f32> = download_async(context, &trimmed, rows * columns).await?;
     Ok(Difference::of_floats(&got, &trim(&padded, stride, columns), 0.0))
 }

@@ -1,7 +1,7 @@
 //! Comparison of `condense/uniqueness.wgsl` and its ways, with equal dominances, for several g and h.
 
 use super::data::{ULP, dominance, unset};
-use super::{Check, Difference, compare_ways, dimensions, download, execute, upload};
+use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
 use crate::error::Result;
 use crate::gpu::{Context, Traits, Way};
 use crate::kernels::uniqueness::{Bindings, Call, KERNEL, Params, record};
@@ -13,7 +13,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
     kernel: &KERNEL,
     dimensions: "images, patches",
     sizes: &[&[1, 1], &[3, 7], &[2, 64], &[1, 196]],
-    compare: |context, size, seed| compare_ways(context, &KERNEL, &calls(size)?, seed),
+    compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 }];
 
 /// One size with several exponents.
@@ -32,7 +32,7 @@ impl Verified for Call {
         [(1, 1), (3, 7), (2, 64), (1, 196)].map(sample).to_vec()
     }
 
-    fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
+    async fn compare(&self, context: &Context, way: &'static Way<Self>, seed: u64) -> Result<Difference> {
         let Params { patches, prefix, exponent, size_exponent } = self.params;
         let [images, patches, prefix] = [self.images, patches, prefix].map(|n| n as usize);
         let mut random = Random::named("uniqueness", seed);
@@ -55,7 +55,7 @@ impl Verified for Call {
             score: &score,
         };
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
-        let got: Vec<f32> = download(context, &score, images * patches)?;
+        let got: Vec<f32> = download_async(context, &score, images * patches).await?;
         let expected = uniqueness(&cosine, &dominance, &sizes, &self.params);
         // WGSL's pow is exp2(g log2 D): 3 units in the last place of log2, which is between 8 and 16 for the largest D
         // of thousands of tokens, times g ln 2, and 3 + 2 |x| more of exp2. The same of sizes up to 9, whose logarithms are

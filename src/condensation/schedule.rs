@@ -45,7 +45,7 @@ impl Schedule {
 impl Condensation {
     /// Drops `r` tokens in every block.
     #[must_use]
-    pub fn drop(mut self, r: usize) -> Self {
+    pub fn drop_per_block(mut self, r: usize) -> Self {
         self.schedule = Schedule::Constant(r);
         self
     }
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_schedule_that_empties_a_block_names_it() {
-        let error = Condensation::paper().drop(17).drops(196, 12).unwrap_err().to_string();
+        let error = Condensation::paper().drop_per_block(17).drops(196, 12).unwrap_err().to_string();
         assert!(error.contains("block 11") && error.contains("has 9"), "{error}");
         let error = Condensation::paper().schedule([1, 2]).drops(196, 12).unwrap_err().to_string();
         assert!(error.contains("12 blocks") && error.contains("2 numbers"), "{error}");
@@ -160,7 +160,7 @@ mod tests {
         assert!(Condensation::tome().schedule([32, 16]).drops(64, 2).is_ok());
         let error = Condensation::tome().schedule([32, 17]).drops(64, 2).unwrap_err().to_string();
         assert!(error.contains("at most 16") && error.contains("block 1"), "{error}");
-        assert_eq!(Condensation::tome().drop(1).drops(1, 1).ok(), None);
+        assert_eq!(Condensation::tome().drop_per_block(1).drops(1, 1).ok(), None);
     }
 
     #[test]

@@ -238,7 +238,7 @@ mod tests {
         (odd.score, odd.path) = (Score::Uniqueness { exponent: 0.25, size_exponent: 1.0 }, Path::Dense);
         let mut budgeted = Condensation::evit();
         budgeted.schedule = Schedule::Share(0.55);
-        let presets = PRESETS.iter().map(|name| Condensation::preset(name).unwrap().drop(3));
+        let presets = PRESETS.iter().map(|name| Condensation::preset(name).unwrap().drop_per_block(3));
         for condensation in presets.chain([odd, budgeted, Condensation::random(9), Condensation::literal()]) {
             let json = condensation.to_json().to_string();
             assert_eq!(Condensation::from_json(&json).unwrap(), condensation, "{json}");
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn it_is_described_by_the_nearest_preset() {
         for name in PRESETS {
-            assert_eq!(Condensation::preset(name).unwrap().drop(7).to_string(), *name);
+            assert_eq!(Condensation::preset(name).unwrap().drop_per_block(7).to_string(), *name);
         }
         let mut condensation = Condensation::training_free();
         condensation.set("exponent", "0.5").unwrap();

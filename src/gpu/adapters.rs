@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 
 /// One adapter of this machine, as [`Context::adapters`](super::Context::adapters) lists it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct AdapterSummary {
     /// Name, driver, backend, device type.
     pub info: wgpu::AdapterInfo,

@@ -3,6 +3,7 @@
 use bytemuck::Pod;
 
 use super::Context;
+use super::mapping::Mapping;
 use crate::error::{Error, Result};
 
 const USAGE: wgpu::BufferUsages =
@@ -65,6 +66,14 @@ pub(super) fn written(context: &Context, label: &str, bytes: usize) -> Result<()
 /// # Errors
 /// [`Error::Device`] when the device is lost or the copy fails, [`Error::Shape`] when the buffer is shorter.
 pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) -> Result<Vec<T>> {
+    pollster::block_on(download_async(context, buffer, len))
+}
+
+/// As [`download`], for code that runs in browsers too, where nothing may block.
+///
+/// # Errors
+/// As [`download`].
+pub async fn download_async<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) -> Result<Vec<T>> {
     const OP: &str = "read back";
     let size = (len * size_of::<T>()) as u64;
     if size == 0 {
@@ -73,7 +82,7 @@ pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) ->
     if buffer.size() < size {
         return Err(Error::shape(OP, format!("a buffer of at least {size} bytes"), format!("{} bytes", buffer.size())));
     }
-    let staging = context.checked(OP, || {
+    let (staging, submission) = context.checked(OP, || {
         let staging = context.device().create_buffer(&wgpu::BufferDescriptor {
             label: Some("read back"),
             size,
@@ -82,29 +91,13 @@ pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) ->
         });
         let mut encoder = context.device().create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, size);
-        context.queue().submit([encoder.finish()]);
-        Ok(staging)
+        let submission = context.queue().submit([encoder.finish()]);
+        Ok((staging, submission))
     })?;
-    let (sender, receiver) = std::sync::mpsc::channel();
-    // Checked too: on a device that the application has destroyed, mapping is a validation error.
-    context.checked(OP, || {
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            // The receiver lives until the wait below is over, so a failed send has nobody left to tell.
-            let _ = sender.send(result);
-        });
-        Ok(())
-    })?;
-    // Another thread's poll may be the one that runs our callback, after ours has returned: so ask until it has run.
-    loop {
-        context.wait(OP)?;
-        match receiver.recv_timeout(std::time::Duration::from_millis(10)) {
-            Ok(Ok(())) => break,
-            Ok(Err(error)) => return Err(Error::device(OP, "the buffer to map", error.to_string())),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-            Err(error) => return Err(Error::device(OP, "the device to answer", error.to_string())),
-        }
-    }
-    let view = staging.get_mapped_range(..).map_err(|error| Error::device(OP, "a mapped buffer", error.to_string()))?;
+    Mapping::new(context, OP, std::slice::from_ref(&staging), submission)?.done(context).await?;
+    let view = staging
+        .get_mapped_range(..)
+        .map_err(|error| Error::device(OP, "a mapped buffer", error.to_string()).caused_by(error))?;
     let mut data = vec![T::zeroed(); len];
     bytemuck::cast_slice_mut::<T, u8>(&mut data).copy_from_slice(&view);
     Ok(data)

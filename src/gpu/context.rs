@@ -1,21 +1,28 @@
 //! A wgpu device with what this crate keeps per device: compiled pipelines, limits, and the news of its loss.
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use super::adapters::enumerate;
+use super::agenda::Agenda;
 use super::open::{Observer, Verification};
 use super::pipelines::PipelineTable;
+use super::poller::Poller;
 use super::shaders::Shaders;
 use super::store::{Keep, PipelineCache, Store};
-use super::{Choices, Kernel, PipelineKey, Precision, Tile, Traits};
+use super::{Choices, Kernel, PipelineKey, Precision, Traits};
 use crate::error::{Error, Result};
 
 /// A device and queue, the caller's own or one made here. Cloning is cheap and shares the compiled pipelines.
 #[derive(Clone)]
-pub struct Context(Arc<Inner>);
+pub struct Context {
+    inner: Arc<Inner>,
+    /// Verifications that are put off ([`Context::drafting`]); `None` where each takes place at once.
+    agenda: Option<Arc<Agenda>>,
+}
 
 struct Inner {
     device: wgpu::Device,
@@ -34,7 +41,13 @@ struct Inner {
     fault: Arc<Mutex<Option<String>>>,
     /// Bytes written to buffers since uploads were last waited for.
     staged: AtomicUsize,
+    /// Error scopes whose reports are still to come.
+    scopes: Mutex<Vec<(String, Scope)>>,
+    poller: Poller,
 }
+
+/// The report of an error scope. Native backends have it at once, browsers later.
+type Scope = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 
 /// How a context finds out what to run.
 #[derive(Clone, Debug, Default)]
@@ -52,33 +65,10 @@ pub(super) struct Manner {
 }
 
 impl Context {
-    /// Uses a device and queue that the application already owns. Its error and device-lost handlers stay its own:
-    /// what this crate does is checked in error scopes instead. What is worth keeping between runs is kept as
-    /// [`Keep::Default`] says; [`Context::from_device_with`] chooses.
-    ///
-    /// ```no_run
-    /// # fn app(device: wgpu::Device, queue: wgpu::Queue) -> tcvit::Result<()> {
-    /// let gpu = tcvit::Context::from_device(device, queue);
-    /// let model = tcvit::Model::load(&gpu, "deit_small.safetensors")?;
-    /// # Ok(()) }
-    /// ```
-    pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::from_device_with(device, queue, &Keep::default())
-    }
-
-    /// As [`Context::from_device`], with a choice of what is kept on disk. Pipelines are only where the device has
-    /// [`wgpu::Features::PIPELINE_CACHE`].
-    pub fn from_device_with(device: wgpu::Device, queue: wgpu::Queue, keep: &Keep) -> Self {
-        let tile = Tile::of_device(&device, || pollster::block_on(enumerate()));
-        let traits = Traits::new(&device.adapter_info(), device.features(), device.limits(), tile, false);
-        let manner = Manner { kept: true, ..Manner::default() };
-        Self::assemble(device, queue, traits, Shaders::embedded(), Arc::default(), keep, manner)
-    }
-
     /// A context that chooses ways as on a device of `traits`, and takes each for verified if its comparison would run the
     /// very pipeline: to list what sessions would run on devices that are not at hand. `device` must have the features, and
     /// may compute nothing (wgpu's `noop` backend); nothing is kept.
-    pub fn rehearsing(device: wgpu::Device, queue: wgpu::Queue, traits: Traits) -> Self {
+    pub(crate) fn rehearsing(device: wgpu::Device, queue: wgpu::Queue, traits: Traits) -> Self {
         let manner = Manner { rehearses: true, ..Manner::default() };
         Self::assemble(device, queue, traits, Shaders::embedded(), Arc::default(), &Keep::Nothing, manner)
     }
@@ -95,7 +85,7 @@ impl Context {
         let info = device.adapter_info();
         let store = Store::open(keep, &info);
         let cache = if manner.kept { PipelineCache::open(&device, &store) } else { PipelineCache::default() };
-        Self(Arc::new(Inner {
+        let inner = Inner {
             choices: if manner.kept { Choices::kept_in(&store) } else { Choices::default() },
             fallbacks: Mutex::default(),
             manner,
@@ -110,37 +100,51 @@ impl Context {
             store,
             cache,
             fault,
-        }))
+            scopes: Mutex::default(),
+            poller: Poller::default(),
+        };
+        Self { inner: Arc::new(inner), agenda: None }
+    }
+
+    /// The same context with an empty agenda: ways that are not verified yet are taken for right, and their verifications are
+    /// put on the agenda ([`settle`](super::settle)).
+    pub(super) fn drafting(&self) -> Self {
+        Self { inner: self.inner.clone(), agenda: Some(Arc::default()) }
+    }
+
+    /// The verifications that are put off, in a context made by [`Context::drafting`].
+    pub(crate) fn agenda(&self) -> Option<&Agenda> {
+        self.agenda.as_deref()
     }
 
     /// The wgpu device.
     pub fn device(&self) -> &wgpu::Device {
-        &self.0.device
+        &self.inner.device
     }
 
     /// The wgpu queue.
     pub fn queue(&self) -> &wgpu::Queue {
-        &self.0.queue
+        &self.inner.queue
     }
 
     /// The device's limits, which may be smaller than the adapter's.
     pub fn limits(&self) -> &wgpu::Limits {
-        &self.0.traits.limits
+        &self.inner.traits.limits
     }
 
     /// What kernels are chosen by.
-    pub fn traits(&self) -> &Traits {
-        &self.0.traits
+    pub(crate) fn traits(&self) -> &Traits {
+        &self.inner.traits
     }
 
     /// The adapter behind the device.
     pub fn info(&self) -> &wgpu::AdapterInfo {
-        &self.0.info
+        &self.inner.info
     }
 
     /// One line for people: name, backend, driver.
     pub fn describe(&self) -> String {
-        self.0.traits.name.clone()
+        self.inner.traits.name.clone()
     }
 
     /// Whether the adapter measures GPU time, for [`Session::profile`](crate::Session::profile).
@@ -149,40 +153,43 @@ impl Context {
     }
 
     /// Whether the device has what `kernel` needs, and the kernel is not to be avoided.
-    pub fn supports(&self, kernel: &Kernel) -> bool {
-        self.0.traits.supports(kernel) && !self.0.manner.avoid.iter().any(|avoided| avoided == kernel.name)
+    pub(crate) fn supports(&self, kernel: &Kernel) -> bool {
+        self.inner.traits.supports(kernel) && !self.inner.manner.avoid.iter().any(|avoided| avoided == kernel.name)
     }
 
     /// Whether ways are taken for verified without a comparison.
     pub(crate) fn rehearses(&self) -> bool {
-        self.0.manner.rehearses
+        self.inner.manner.rehearses
     }
 
-    /// Whether a session may run the pipeline of `key`: it is verified on this device, or a fallback.
+    /// Whether a session may run the pipeline of `key`: it is verified on this device, a fallback, or on the agenda to be
+    /// verified before anything runs.
     pub(crate) fn may_run(&self, key: &PipelineKey) -> bool {
-        self.0.choices.verdict(key) == Some(true) || self.is_fallback(key)
+        self.inner.choices.verdict(key) == Some(true)
+            || self.is_fallback(key)
+            || self.agenda().is_some_and(|agenda| agenda.verifies(key))
     }
 
     /// Whether the pipeline of `key` is that of a fallback that a session asked for.
-    pub fn is_fallback(&self, key: &PipelineKey) -> bool {
-        self.0.fallbacks.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    pub(crate) fn is_fallback(&self, key: &PipelineKey) -> bool {
+        lock(&self.inner.fallbacks).contains(key)
     }
 
     /// Lets sessions run the pipeline of `key`, which is that of a fallback.
     pub(crate) fn allow_fallback(&self, key: PipelineKey) {
-        self.0.fallbacks.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+        lock(&self.inner.fallbacks).insert(key);
     }
 
     /// Tells the observer, if there is one, how a verification goes.
     pub(crate) fn observe(&self, verification: &Verification<'_>) {
-        if let Some(observer) = &self.0.manner.observer {
+        if let Some(observer) = &self.inner.manner.observer {
             observer.hear(verification);
         }
     }
 
     /// The keys of every pipeline that was compiled so far.
-    pub fn compiled(&self) -> Vec<PipelineKey> {
-        self.0.pipelines.keys()
+    pub(crate) fn compiled(&self) -> Vec<PipelineKey> {
+        self.inner.pipelines.keys()
     }
 
     /// What numbers are stored in unless the caller says otherwise: f16 where the device computes with it, for there it is
@@ -195,81 +202,101 @@ impl Context {
     }
 
     /// What was found out about this device.
-    pub fn choices(&self) -> &Choices {
-        &self.0.choices
+    pub(crate) fn choices(&self) -> &Choices {
+        &self.inner.choices
     }
 
     /// Whether the fastest kernels are searched for ([`ContextOptions::tune`](super::ContextOptions::tune)).
-    pub fn tunes(&self) -> bool {
-        self.0.manner.tune
+    pub(crate) fn tunes(&self) -> bool {
+        self.inner.manner.tune
     }
 
     /// What searching has taken so far.
     pub(crate) fn tuning_time(&self) -> Duration {
-        *self.0.tuning.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.inner.tuning)
     }
 
     pub(crate) fn spent_tuning(&self, time: Duration) {
-        *self.0.tuning.lock().unwrap_or_else(PoisonError::into_inner) += time;
+        *lock(&self.inner.tuning) += time;
     }
 
     pub(crate) fn pipelines(&self) -> &PipelineTable {
-        &self.0.pipelines
+        &self.inner.pipelines
     }
 
     pub(crate) fn shaders(&self) -> &Shaders {
-        &self.0.shaders
+        &self.inner.shaders
     }
 
     /// What is kept on disk for this adapter and driver.
-    pub fn store(&self) -> &Store {
-        &self.0.store
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
     }
 
     pub(super) fn cache(&self) -> &PipelineCache {
-        &self.0.cache
+        &self.inner.cache
     }
 
     /// Keeps the pipelines compiled so far for the next run, where the store and the device can; does nothing when there
     /// are no new ones. Opening a session does this.
-    pub fn keep_pipelines(&self) {
-        self.0.cache.save(&self.0.store);
+    pub(crate) fn keep_pipelines(&self) {
+        self.inner.cache.save(&self.inner.store);
     }
 
     /// Keeps what was found out about the device for the next run, where that is wanted.
     pub(crate) fn keep_choices(&self) {
-        if self.0.manner.kept {
-            self.0.choices.keep_in(&self.0.store);
+        if self.inner.manner.kept {
+            self.inner.choices.keep_in(&self.inner.store);
         }
     }
 
     /// Counts `bytes` more as written to buffers; returns how many there are.
     pub(super) fn staged(&self, bytes: usize) -> usize {
-        self.0.staged.fetch_add(bytes, Ordering::Relaxed) + bytes
+        self.inner.staged.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
     pub(super) fn nothing_staged(&self) {
-        self.0.staged.store(0, Ordering::Relaxed);
+        self.inner.staged.store(0, Ordering::Relaxed);
     }
 
     /// The largest range one storage binding may cover, in bytes.
-    pub fn max_binding(&self) -> u64 {
+    pub(crate) fn max_binding(&self) -> u64 {
         self.limits().max_storage_buffer_binding_size.min(self.limits().max_buffer_size)
     }
 
-    /// Runs `work` and turns whatever wgpu reports meanwhile into an error, instead of a panic in its default handler.
+    /// Runs `work` and turns whatever wgpu reports meanwhile into an error, instead of a panic in its default handler. Where
+    /// reports come later, [`Context::settled`] returns them.
     pub(crate) fn checked<T>(&self, op: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let device = &self.0.device;
+        let device = &self.inner.device;
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
         let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
         let value = work();
-        let reported = [validation.pop(), internal.pop(), memory.pop()].map(pollster::block_on);
-        self.healthy(op)?;
-        match reported.into_iter().flatten().next() {
-            Some(error) => Err(Error::device(op, "a device that is not lost and accepts it", error.to_string())),
-            None => value,
+        let scopes: [Scope; 3] = [Box::pin(validation.pop()), Box::pin(internal.pop()), Box::pin(memory.pop())];
+        let mut reported = None;
+        for mut scope in scopes {
+            match scope.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
+                Poll::Ready(report) => reported = reported.or(report),
+                Poll::Pending => lock(&self.inner.scopes).push((op.to_owned(), scope)),
+            }
         }
+        self.healthy(op)?;
+        reported.map_or(value, |error| Err(refused(op, error)))
+    }
+
+    /// Waits for every report of an error scope that is still to come, and returns the first error among them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device refused something or is lost.
+    pub(crate) async fn settled(&self) -> Result<()> {
+        let scopes = std::mem::take(&mut *lock(&self.inner.scopes));
+        let mut first = None;
+        for (op, scope) in scopes {
+            if let Some(error) = scope.await {
+                first.get_or_insert(refused(&op, error));
+            }
+        }
+        first.map_or(Ok(()), Err)
     }
 
     /// Blocks until everything submitted so far is done.
@@ -277,26 +304,48 @@ impl Context {
     /// # Errors
     /// [`Error::Device`] when the device is lost or reports a fault.
     pub fn wait(&self, op: &str) -> Result<()> {
-        self.wait_for(op, None)
+        self.wait_for(op, None, None)
     }
 
-    /// As [`Context::wait`], but only for what was submitted up to `submission`.
-    pub(crate) fn wait_for(&self, op: &str, submission: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let wait = self.0.device.poll(wgpu::PollType::Wait { submission_index: submission, timeout: None });
+    /// Waits until everything submitted so far is done. On native targets this blocks the thread: whoever must not be blocked
+    /// runs it on another one.
+    #[allow(clippy::unused_async, reason = "browsers wait here")]
+    pub(crate) async fn done(&self, op: &str) -> Result<()> {
+        self.wait(op)
+    }
+
+    /// As [`Context::wait`], but only for what was submitted up to `submission`, and for at most `timeout`.
+    pub(crate) fn wait_for(
+        &self,
+        op: &str,
+        submission_index: Option<wgpu::SubmissionIndex>,
+        timeout: Option<Duration>,
+    ) -> Result<()> {
+        let wait = self.inner.device.poll(wgpu::PollType::Wait { submission_index, timeout });
         self.healthy(op)?;
-        wait.map(|_| ()).map_err(|error| Error::device(op, "the device to finish", error.to_string()))
+        match wait {
+            Ok(_) => Ok(()),
+            // A lost device may report this too, without a limit.
+            Err(wgpu::PollError::Timeout) if timeout.is_some() => Ok(()),
+            Err(error) => Err(Error::device(op, "the device to finish", error.to_string()).caused_by(error)),
+        }
+    }
+
+    /// Has a thread poll the device until `submission` is done, so that callbacks run.
+    pub(super) fn watch(&self, submission: wgpu::SubmissionIndex) {
+        self.inner.poller.watch(&self.inner.device, submission);
     }
 
     /// Lets wgpu say what has happened, without waiting: that the device is lost, or that buffers are free again.
     pub(crate) fn notice(&self, op: &str) -> Result<()> {
-        let poll = self.0.device.poll(wgpu::PollType::Poll);
+        let poll = self.inner.device.poll(wgpu::PollType::Poll);
         self.healthy(op)?;
-        poll.map(|_| ()).map_err(|error| Error::device(op, "the device to answer", error.to_string()))
+        poll.map(|_| ()).map_err(|error| Error::device(op, "the device to answer", error.to_string()).caused_by(error))
     }
 
     /// An error if the device was lost or reported a fault since it was opened.
     pub(crate) fn healthy(&self, op: &str) -> Result<()> {
-        match &*self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*lock(&self.inner.fault) {
             Some(fault) => Err(Error::device(op, "a working device; open a new Context", fault.clone())),
             None => Ok(()),
         }
@@ -307,6 +356,14 @@ impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Context").field(&self.describe()).finish()
     }
+}
+
+fn refused(op: &str, error: wgpu::Error) -> Error {
+    Error::device(op, "a device that is not lost and accepts it", error.to_string()).caused_by(error)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps the first fault: what follows is usually its consequence.

@@ -54,18 +54,6 @@ impl Tile {
             has && fewest > 0 && most <= most_threads && most >= side * side / 2
         })
     }
-
-    /// The shape that a device of unknown origin can use. A device does not tell, so its adapter is looked for.
-    pub(super) fn of_device(device: &wgpu::Device, adapters: impl FnOnce() -> Vec<wgpu::Adapter>) -> Option<Self> {
-        if !device.features().contains(COOPERATIVE) {
-            return None;
-        }
-        let info = device.adapter_info();
-        adapters()
-            .iter()
-            .find(|adapter| adapter.get_info() == info)
-            .and_then(|adapter| Self::of_adapter(adapter, &device.limits()))
-    }
 }
 
 #[cfg(test)]

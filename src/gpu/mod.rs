@@ -1,14 +1,20 @@
 //! What knows wgpu and nothing of transformers: device, buffers, shaders, pipelines, recordings, profiles.
 
 mod adapters;
+mod agenda;
+mod background;
 mod buffers;
 mod choices;
 mod context;
 mod cooperative;
+mod internals;
 mod kernel;
+mod limits;
+mod mapping;
 pub(crate) mod octet;
 mod open;
 mod pipelines;
+mod poller;
 mod precision;
 mod profiler;
 mod recorder;
@@ -19,16 +25,21 @@ mod traits;
 mod way;
 
 pub use adapters::AdapterSummary;
-pub use buffers::{download, empty, upload};
+pub(crate) use agenda::settle;
+pub(crate) use background::in_background;
+pub use buffers::{download, download_async, empty, upload};
 pub use choices::Choices;
 pub use context::Context;
 pub use cooperative::{COOPERATIVE, Tile};
+pub use internals::{Internals, rehearsing};
 pub(crate) use kernel::kernel;
 pub use kernel::{Access, Binding, Field, FieldOf, FieldType, Kernel, Override, Uniform};
-pub use open::{ContextOptions, Observer, Verification};
+pub use limits::NEEDED;
+pub(crate) use mapping::Mapping;
+pub use open::{ContextOptions, Verification, recommended};
 pub use precision::{Precision, Types};
-pub use profiler::{KernelTime, profile};
-pub use recorder::{Operand, Recorder, Recording, grid};
+pub use profiler::{KernelTime, profile, profile_async};
+pub use recorder::{Operand, Recorder, Recording, Section, grid};
 pub use shaders::{SHADERS, Shaders};
 pub use store::{Keep, Store};
 pub use textures::{Home, Matrix, Placed, Texels, fits, texture, upload_texture};

@@ -1,14 +1,18 @@
 //! GPU time per kernel, by timestamps around one compute pass per dispatch: timestamps inside a pass can land on the
 //! wrong side of a barrier.
 
-use super::{Context, Recording, download};
+use super::{Context, Recording, Section, download_async};
 use crate::error::{Error, Result};
 
 /// GPU time of one dispatch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelTime {
-    /// Section and kernel, such as `block.3.linear`.
-    pub label: String,
+    /// The stage: `input`, `embed`, `block`, `condense` or `head`.
+    pub stage: &'static str,
+    /// The block, counted from 0, of a stage that each block has.
+    pub block: Option<usize>,
+    /// The kernel's name.
+    pub kernel: &'static str,
     /// Nanoseconds between the pass's first and last command.
     pub nanoseconds: f64,
 }
@@ -18,6 +22,14 @@ pub struct KernelTime {
 /// # Errors
 /// [`Error::Device`] when the adapter has no timestamp queries or fails.
 pub fn profile(context: &Context, recording: &Recording) -> Result<Vec<KernelTime>> {
+    pollster::block_on(profile_async(context, recording))
+}
+
+/// As [`profile`], for code that runs in browsers too, where nothing may block.
+///
+/// # Errors
+/// As [`profile`].
+pub async fn profile_async(context: &Context, recording: &Recording) -> Result<Vec<KernelTime>> {
     const OP: &str = "profile";
     // Query sets hold at most this many queries; a longer recording is timed in pieces.
     const PAIRS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
@@ -44,7 +56,7 @@ pub fn profile(context: &Context, recording: &Recording) -> Result<Vec<KernelTim
             let mut encoder = device.create_command_encoder(&Default::default());
             for (step, index) in steps.iter().zip(0..) {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some(&step.label),
+                    label: Some(&step.label()),
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
                         query_set: &queries,
                         beginning_of_pass_write_index: Some(index * 2),
@@ -57,10 +69,10 @@ pub fn profile(context: &Context, recording: &Recording) -> Result<Vec<KernelTim
             context.queue().submit([encoder.finish()]);
             Ok(resolved)
         })?;
-        let ticks: Vec<u64> = download(context, &resolved, count as usize)?;
-        times.extend(steps.iter().zip(ticks.chunks_exact(2)).map(|(step, pair)| KernelTime {
-            label: step.label.clone(),
-            nanoseconds: pair[1].saturating_sub(pair[0]) as f64 * period,
+        let ticks: Vec<u64> = download_async(context, &resolved, count as usize).await?;
+        times.extend(steps.iter().zip(ticks.chunks_exact(2)).map(|(step, pair)| {
+            let (Section { stage, block }, kernel) = step.place();
+            KernelTime { stage, block, kernel, nanoseconds: pair[1].saturating_sub(pair[0]) as f64 * period }
         }));
     }
     Ok(times)

@@ -1,5 +1,6 @@
 //! Work described first and run later: a [`Recorder`] collects dispatches, a [`Recording`] replays them into any encoder.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::pipelines::Pipeline;
@@ -32,8 +33,26 @@ enum Bound {
     Texture(wgpu::TextureView),
 }
 
+/// The part of a network that dispatches belong to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Section {
+    /// The stage: `input`, `embed`, `block`, `condense` or `head` in a forward, and nothing outside one.
+    pub stage: &'static str,
+    /// The block, counted from 0, of a stage that each block has.
+    pub block: Option<usize>,
+}
+
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.block {
+            Some(block) => write!(f, "{}.{block}", self.stage),
+            None => f.write_str(self.stage),
+        }
+    }
+}
+
 struct Dispatch {
-    label: String,
+    section: Section,
     key: PipelineKey,
     pipeline: Arc<Pipeline>,
     params: std::ops::Range<u64>,
@@ -45,7 +64,7 @@ struct Dispatch {
 /// the device until [`Recorder::finish`].
 pub struct Recorder<'c> {
     context: &'c Context,
-    section: String,
+    section: Section,
     verified_only: bool,
     params: Vec<u8>,
     dispatches: Vec<Dispatch>,
@@ -54,7 +73,7 @@ pub struct Recorder<'c> {
 impl<'c> Recorder<'c> {
     /// An empty recording for `context`, of whatever pipelines: for verifications and measurements.
     pub fn new(context: &'c Context) -> Self {
-        Self { context, section: String::new(), verified_only: false, params: Vec::new(), dispatches: Vec::new() }
+        Self { context, section: Section::default(), verified_only: false, params: Vec::new(), dispatches: Vec::new() }
     }
 
     /// An empty recording that takes, of kernels that are ways of an operation, only pipelines that are verified on this
@@ -74,8 +93,8 @@ impl<'c> Recorder<'c> {
     }
 
     /// Names the part of the network that the following dispatches belong to, for profiles and debuggers.
-    pub fn section(&mut self, name: impl Into<String>) {
-        self.section = name.into();
+    pub fn section(&mut self, stage: &'static str, block: Option<usize>) {
+        self.section = Section { stage, block };
     }
 
     /// Adds one dispatch of `kernel` in `form`. `params` is the uniform at binding 0. `operands` are given by the names of
@@ -125,11 +144,14 @@ impl<'c> Recorder<'c> {
                 Operand::Texture(view) => Bound::Texture(view.clone()),
             })
             .collect();
-        let label = match self.section.as_str() {
-            "" => kernel.name.to_owned(),
-            section => format!("{section}.{}", kernel.name),
-        };
-        self.dispatches.push(Dispatch { label, key, pipeline, params: range, bound, workgroups: form.workgroups });
+        self.dispatches.push(Dispatch {
+            section: self.section,
+            key,
+            pipeline,
+            params: range,
+            bound,
+            workgroups: form.workgroups,
+        });
         Ok(())
     }
 
@@ -162,6 +184,10 @@ impl<'c> Recorder<'c> {
     }
 }
 
+fn label(section: Section, key: &PipelineKey) -> String {
+    format!("{section}.{}", key.kernel())
+}
+
 fn step(device: &wgpu::Device, uniforms: &wgpu::Buffer, dispatch: Dispatch) -> Step {
     let range = |buffer, offset, size| {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
@@ -177,12 +203,12 @@ fn step(device: &wgpu::Device, uniforms: &wgpu::Buffer, dispatch: Dispatch) -> S
         .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource })
         .collect();
     let bind_group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(&dispatch.label),
+        label: Some(&label(dispatch.section, &dispatch.key)),
         layout: &dispatch.pipeline.layout,
         entries: &entries,
     });
-    let Dispatch { label, key, pipeline, workgroups, .. } = dispatch;
-    Step { label, key, pipeline, bind_group, workgroups }
+    let Dispatch { section, key, pipeline, workgroups, .. } = dispatch;
+    Step { section, key, pipeline, bind_group, workgroups }
 }
 
 /// The operands that `kernel` binds, in its order.
@@ -228,7 +254,7 @@ fn check_operands(context: &Context, kernel: &Kernel, types: Types, operands: &[
 }
 
 pub(super) struct Step {
-    pub(super) label: String,
+    section: Section,
     key: PipelineKey,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
@@ -236,6 +262,16 @@ pub(super) struct Step {
 }
 
 impl Step {
+    /// The name of the dispatch in debuggers.
+    pub(super) fn label(&self) -> String {
+        label(self.section, &self.key)
+    }
+
+    /// The part of the network that the dispatch belongs to, and its kernel.
+    pub(super) fn place(&self) -> (Section, &'static str) {
+        (self.section, self.key.kernel())
+    }
+
     pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         self.encode_sized(pass, self.workgroups);
     }
@@ -282,9 +318,9 @@ impl Recording {
         })
     }
 
-    /// Every dispatch, in order: section and kernel, the key of its pipeline, workgroup counts.
-    pub fn dispatches(&self) -> impl Iterator<Item = (&str, &PipelineKey, [u32; 3])> {
-        self.steps.iter().map(|step| (step.label.as_str(), &step.key, step.workgroups))
+    /// Every dispatch, in order: its section, the key of its pipeline, its workgroup counts.
+    pub fn dispatches(&self) -> impl Iterator<Item = (Section, &PipelineKey, [u32; 3])> {
+        self.steps.iter().map(|step| (step.section, &step.key, step.workgroups))
     }
 
     /// How many dispatches a replay makes.

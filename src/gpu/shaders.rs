@@ -133,7 +133,8 @@ impl Shaders {
             match std::fs::read_to_string(&file) {
                 Ok(text) => Ok((path, Cow::Owned(text))),
                 Err(error) => {
-                    Err(Error::file("read shaders", format!("a readable {}", file.display()), error.to_string()))
+                    Err(Error::file("read shaders", format!("a readable {}", file.display()), error.to_string())
+                        .caused_by(error))
                 }
             }
         };

@@ -80,7 +80,7 @@ impl fmt::Display for PipelineKey {
 
 /// An operation of the network that can be done in several ways. A value of the type is one call: sizes, types, and what
 /// else decides which pipeline runs.
-pub trait Operation: Clone + fmt::Debug + 'static {
+pub trait Operation: Clone + fmt::Debug + Send + Sync + 'static {
     /// The stem that its reference, comparison and test have.
     const NAME: &'static str;
 

@@ -63,6 +63,7 @@ impl Cache {
         // Links inside the cache are made from absolute paths.
         std::path::absolute(&root).map(|root| Self { root }).map_err(|error| {
             Error::file("find the hub's cache", format!("an absolute path for {}", root.display()), error.to_string())
+                .caused_by(error)
         })
     }
 

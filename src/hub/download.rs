@@ -81,7 +81,7 @@ impl<'a> Hub<'a> {
             .with_token(token.filter(|token| !token.is_empty()))
             .with_user_agent("tcvit", env!("CARGO_PKG_VERSION"))
             .build()
-            .map_err(|failure| error(id, "a client of the hub", failure.to_string()))?;
+            .map_err(|failure| error(id, "a client of the hub", failure.to_string()).caused_by(failure))?;
         Ok(Self { id, cache, listener, endpoint, api })
     }
 
@@ -118,7 +118,8 @@ impl<'a> Hub<'a> {
     fn remove(&self, path: &Path) -> Result<()> {
         match std::fs::remove_file(path) {
             Err(failure) if path.exists() => {
-                Err(error(self.id, format!("to be able to remove {}", path.display()), failure.to_string()))
+                Err(error(self.id, format!("to be able to remove {}", path.display()), failure.to_string())
+                    .caused_by(failure))
             }
             _ => Ok(()),
         }
@@ -129,6 +130,7 @@ impl<'a> Hub<'a> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|failure| {
                 error(self.id, format!("to be able to make {}", folder.display()), failure.to_string())
+                    .caused_by(failure)
             })?;
         }
         crate::file::write_whole(path, text.as_bytes())
@@ -169,6 +171,7 @@ impl<'a> Hub<'a> {
             }
             (None, _) => {
                 error(id, format!("an answer that the hub would give from {}", self.endpoint), failure.to_string())
+                    .caused_by(failure)
             }
         }
     }

@@ -6,11 +6,11 @@
 //!
 //! ```no_run
 //! use tcvit::hub::{self, HubOptions};
-//! use tcvit::{Context, Model};
+//! use tcvit::{Context, ContextOptions, Model};
 //!
 //! let options = HubOptions::new().progress(|file| eprintln!("{}: {} of {} bytes", file.name, file.got, file.size));
 //! let folder = hub::fetch("facebook/deit-small-patch16-224@main", &options)?;
-//! let model = Model::load(&Context::blocking()?, folder)?;
+//! let model = Model::load(&Context::open(ContextOptions::new())?, folder)?;
 //! # Ok::<(), tcvit::Error>(())
 //! ```
 
@@ -151,7 +151,7 @@ impl Model {
     ///
     /// ```no_run
     /// use tcvit::{Context, LoadOptions, Model};
-    /// let model = Model::from_hub(&Context::blocking()?, "facebook/deit-small-patch16-224", &LoadOptions::new())?;
+    /// let model = Model::from_hub(&Context::open(ContextOptions::new())?, "facebook/deit-small-patch16-224", &LoadOptions::new())?;
     /// # Ok::<(), tcvit::Error>(())
     /// ```
     ///

@@ -19,7 +19,9 @@ const MOST_BYTES: u64 = 1 << 30;
 /// [`Error::File`] when the file cannot be read or has more than 1 GiB; otherwise as [`decode_image`].
 pub fn open_image(path: &Path) -> Result<RgbImage> {
     let name = path.display().to_string();
-    let failed = |error: std::io::Error| Error::file("open image", format!("a readable {name}"), error.to_string());
+    let failed = |error: std::io::Error| {
+        Error::file("open image", format!("a readable {name}"), error.to_string()).caused_by(error)
+    };
     let mut bytes = Vec::new();
     File::open(path).map_err(failed)?.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MOST_BYTES {
@@ -66,7 +68,8 @@ pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
             &op,
             format!("at most {MOST_SIDE} pixels along a side and {MOST_BYTES} bytes decoded"),
             error.to_string(),
-        ),
+        )
+        .caused_by(error),
         other => Error::image(&op, FORMATS, other.to_string()),
     })?;
     let image = image.into_rgb8();
@@ -89,7 +92,7 @@ fn feature(format: ImageFormat) -> Option<&'static str> {
     }
 }
 
-/// Whether a JPEG reaches its end marker. The decoder fills what is missing with grey and reports nothing.
+/// Whether a JPEG reaches its end marker. The decoder fills missing data with grey and reports nothing.
 fn jpeg_ends(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     loop {

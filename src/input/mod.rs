@@ -4,14 +4,18 @@
 
 mod decode;
 mod filter;
+mod images;
 mod photographs;
 mod pixels;
 mod resample;
 
 pub use decode::{decode_image, open_image};
 pub use filter::Filter;
+pub use images::IntoImage;
 pub use photographs::Photographs;
 pub use pixels::load_pixels;
+
+use std::borrow::Borrow;
 
 use glam::{DAffine2, DMat2, DVec2};
 use image::RgbImage;
@@ -30,7 +34,7 @@ const MOST_SHORT: f64 = (1 << 20) as f64;
 /// How an image becomes the network's pixels.
 ///
 /// ```
-/// use tcvit::input::Preprocess;
+/// use tcvit::low_level::input::Preprocess;
 /// let photo = image::RgbImage::from_pixel(600, 400, image::Rgb([255, 0, 0]));
 /// let pixels = Preprocess::imagenet(224).pixels(&photo)?;
 /// assert_eq!(pixels.len(), 3 * 224 * 224);
@@ -124,14 +128,14 @@ impl Preprocess {
     ///
     /// # Errors
     /// As [`Preprocess::placement`], naming the image by its number.
-    pub fn pixels_batch(&self, images: &[RgbImage]) -> Result<Vec<f32>> {
+    pub fn pixels_batch<I: Borrow<RgbImage> + Sync>(&self, images: &[I]) -> Result<Vec<f32>> {
         let each = self.elements()?;
         let mut pixels = vec![0.0; images.len() * each];
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         let share = images.len().div_ceil(workers).max(1);
-        let prepare = |(part, (images, pixels)): (usize, (&[RgbImage], &mut [f32]))| -> Result<()> {
+        let prepare = |(part, (images, pixels)): (usize, (&[I], &mut [f32]))| -> Result<()> {
             for (number, (image, pixels)) in images.iter().zip(pixels.chunks_exact_mut(each)).enumerate() {
-                self.fill(image, pixels).map_err(|error| of_image(error, part * share + number))?;
+                self.fill(image.borrow(), pixels).map_err(|error| of_image(error, part * share + number))?;
             }
             Ok(())
         };
@@ -145,8 +149,9 @@ impl Preprocess {
     }
 
     /// Checks that every image can be prepared. The error names the first that cannot by its number.
-    pub(crate) fn check_batch(&self, images: &[RgbImage]) -> Result<()> {
-        let check = |(number, image): (usize, &RgbImage)| {
+    pub(crate) fn check_batch<I: Borrow<RgbImage>>(&self, images: &[I]) -> Result<()> {
+        let check = |(number, image): (usize, &I)| {
+            let image: &RgbImage = image.borrow();
             self.axes(image.width(), image.height()).map(drop).map_err(|error| of_image(error, number))
         };
         images.iter().enumerate().try_for_each(check)
@@ -239,9 +244,11 @@ impl Preprocess {
 }
 
 /// The error with the number of the image in its batch.
-fn of_image(error: Error, number: usize) -> Error {
+pub(crate) fn of_image(error: Error, number: usize) -> Error {
     match error {
-        Error::Image { op, expected, got } => Error::image(format!("{op} {number} of the batch"), expected, got),
+        Error::Image { op, expected, got, source } => {
+            Error::Image { op: format!("{op} {number} of the batch"), expected, got, source }
+        }
         other => other,
     }
 }

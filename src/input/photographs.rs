@@ -1,6 +1,8 @@
 //! Photographs laid out for the GPU as `embed/resample.wgsl` reads them: only the pixels that the crop needs, and the
 //! windows and weights of the resize.
 
+use std::borrow::Borrow;
+
 use image::RgbImage;
 
 use super::resample::{Windows, height_first};
@@ -55,7 +57,12 @@ impl<'a> Photographs<'a> {
     ///
     /// # Errors
     /// As [`Preprocess::placement`], naming the image by its number; [`Error::Limit`] when offsets do not fit 32 bits.
-    pub fn new(preprocess: &Preprocess, images: &'a [RgbImage], slot: usize, capacity: usize) -> Result<Self> {
+    pub fn new<I: Borrow<RgbImage>>(
+        preprocess: &Preprocess,
+        images: &'a [I],
+        slot: usize,
+        capacity: usize,
+    ) -> Result<Self> {
         let capacity = capacity.max(images.len());
         let (side, area) = (preprocess.side, preprocess.side.pow(2));
         let mut head: Vec<u32> = preprocess.bytes().map(f32::to_bits).collect();
@@ -63,6 +70,7 @@ impl<'a> Photographs<'a> {
         head.resize(jobs_at + 2 * capacity * WORDS, 0);
         let (mut parts, mut jobs, mut middle, mut lines) = (Vec::new(), [Vec::new(), Vec::new()], 0, [0, 0]);
         for (number, image) in images.iter().enumerate() {
+            let image: &RgbImage = image.borrow();
             let shape = Shape::new(preprocess, image).map_err(|error| of_image(error, slot + number))?;
             let (columns, rows) = (shape.across.span(), shape.down.span());
             let windows = [append(&mut head, &shape.across, columns.start), append(&mut head, &shape.down, rows.start)];

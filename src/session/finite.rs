@@ -16,10 +16,10 @@ const LEAST: usize = 1 << 20;
 const MOST_THREADS: usize = 8;
 
 /// Refuses `values`, which are called `what`, unless all of them are finite.
-pub(super) fn finite(what: &str, values: &[f32]) -> Result<()> {
+pub(super) fn finite(what: &str, values: &[f32], before: usize) -> Result<()> {
     match first_in(values) {
         None => Ok(()),
-        Some(at) => Err(not_finite(what, values[at], at)),
+        Some(at) => Err(not_finite(what, values[at], before + at)),
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
                 }
                 assert_eq!(copy_in_parts(&values, WriteOnly::from_mut(&mut out), part), Some(first), "{part}");
                 assert_eq!(first_in(&values), Some(first));
-                assert!(finite("numbers", &values).unwrap_err().to_string().contains(&format!("at {first}")));
+                assert!(finite("numbers", &values, 0).unwrap_err().to_string().contains(&format!("at {first}")));
             }
         }
         assert_eq!(first_in(&[]), None);

@@ -7,36 +7,41 @@ mod pending;
 mod stream;
 mod upload;
 
-use std::sync::Mutex;
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
 
 use image::RgbImage;
 
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{KernelTime, Recorder, Recording, profile};
+use crate::gpu::{KernelTime, Recorder, Recording, profile, settle};
+use crate::input::IntoImage;
 use crate::kernels::texture;
 use crate::model::Model;
 use crate::plan::Plan;
-use crate::stage::{Forward, Outputs, attention};
+use crate::stage::{Forward, Results, attention};
 use crate::trace::Trace;
 use crate::workspace::Workspace;
 
-pub use options::{Preprocessing, SessionOptions, Wanted};
+pub use options::{Outputs, Preprocessing, SessionOptions};
 pub use pending::Pending;
-pub use stream::{IntoImage, Predictions};
+pub use stream::Predictions;
 
 use pending::Slots;
 use upload::{Input, Uploads};
 
 /// A recorded forward. Its buffers hold one batch; threads that share it take turns, and while the GPU computes one batch
-/// the next can be on its way.
-pub struct Session {
+/// the next can be on its way. Cloning is cheap: a clone is the same session.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
     model: Model,
     plan: Plan,
     batch: usize,
     chunk: usize,
     workspace: Workspace,
-    outputs: Outputs,
+    outputs: Results,
     recording: Recording,
     preprocessing: Preprocessing,
     slots: Slots,
@@ -44,8 +49,8 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(model: Model, options: SessionOptions) -> Result<Self> {
-        let context = model.context().clone();
+    pub(crate) async fn new(model: Model, options: SessionOptions) -> Result<Self> {
+        let context = model.context();
         let (config, condensation) = (model.config(), options.condensation.as_ref());
         if let (Some(tuned), Some(other)) = (model.condensation(), condensation)
             && !tuned.same_results(other)
@@ -55,18 +60,20 @@ impl Session {
         let plan = Plan::new(config, condensation)?;
         let attention = match options.attention {
             Some(attention) => attention,
-            None => attention::fastest(&context, model.weights(), &plan, options.batch, options.inspect),
+            None => attention::fastest(context, model.weights(), &plan, options.batch, options.inspect).await?,
         };
-        attention::check(&context, config, model.precision(), attention)?;
+        attention::check(context, config, model.precision(), attention)?;
         let plan = plan.with_attention(attention);
         let chunk = plan.chunk(options.batch, context.max_binding())?;
-        let workspace = Workspace::new(&context, &plan, model.precision(), chunk)?;
-        let mut recorder = Recorder::of_verified(&context);
-        let inspect = options.inspect;
-        let weights = model.weights();
-        let outputs = Forward { plan: &plan, weights, workspace: &workspace, images: chunk, inspect }
-            .record(&context, &mut recorder)?;
-        let recording = recorder.finish()?;
+        let (workspace, outputs, recording) = settle(context, |context| {
+            let workspace = Workspace::new(context, &plan, model.precision(), chunk)?;
+            let mut recorder = Recorder::of_verified(context);
+            let (weights, inspect) = (model.weights(), options.inspect);
+            let outputs = Forward { plan: &plan, weights, workspace: &workspace, images: chunk, inspect }
+                .record(context, &mut recorder)?;
+            Ok((workspace, outputs, recorder.finish()?))
+        })
+        .await?;
         context.keep_pipelines();
         context.keep_choices();
         tracing::info!(
@@ -76,11 +83,11 @@ impl Session {
             attention = ?plan.attention,
             "session recorded"
         );
-        let uploads = Mutex::new(Uploads::new(&context));
-        Ok(Self {
-            batch: options.batch,
+        let uploads = Mutex::new(Uploads::new(context));
+        Ok(Self(Arc::new(Inner {
             model,
             plan,
+            batch: options.batch,
             chunk,
             workspace,
             outputs,
@@ -88,7 +95,7 @@ impl Session {
             preprocessing: options.preprocessing,
             slots: Slots::default(),
             uploads,
-        })
+        })))
     }
 
     /// Logits [B, classes] of normalised pixels [B, 3, image, image], for any B.
@@ -96,7 +103,7 @@ impl Session {
     /// # Errors
     /// [`Error::Shape`] when the pixels are not whole images, else as [`Session::run`].
     pub fn logits(&self, pixels: &[f32]) -> Result<Vec<f32>> {
-        Ok(self.run(pixels, Wanted::default())?.logits)
+        Ok(self.run(pixels, Outputs::logits())?.logits)
     }
 
     /// Features [B, T, D] of normalised pixels [B, 3, image, image]: tokens after the final norm, prefix tokens first.
@@ -105,7 +112,7 @@ impl Session {
     /// # Errors
     /// As [`Session::logits`].
     pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>> {
-        Ok(self.run(pixels, Wanted { features: true, ..Wanted::default() })?.features)
+        Ok(self.run(pixels, Outputs::logits().features())?.features)
     }
 
     /// Runs normalised pixels [B, 3, image, image], for any B, and reads back what is `wanted`; the rest stays empty.
@@ -113,27 +120,36 @@ impl Session {
     /// # Errors
     /// [`Error::Shape`] when the pixels are not whole images, [`Error::NotFinite`] when pixels or results are not finite
     /// numbers, [`Error::Device`] when the device fails.
-    pub fn run(&self, pixels: &[f32], wanted: Wanted) -> Result<Trace> {
-        self.submit(pixels, wanted)?.wait()
+    pub fn run(&self, pixels: &[f32], wanted: Outputs) -> Result<Trace> {
+        self.check_pixels(pixels)?;
+        let mut pending = Pending::new(self, wanted);
+        self.runs_of(pixels).try_for_each(|run| pending.push(run))?;
+        pending.wait()
     }
 
     /// As [`Session::run`], but of photographs, any number of them.
     ///
     /// # Errors
     /// As [`Session::classify`], but for the head.
-    pub fn run_images(&self, images: &[RgbImage], wanted: Wanted) -> Result<Trace> {
-        self.submit_images(images, wanted)?.wait()
+    pub fn run_images<I>(&self, images: I, wanted: Outputs) -> Result<Trace>
+    where
+        I: IntoIterator<Item: IntoImage>,
+    {
+        let images = self.checked_images(images)?;
+        let mut pending = Pending::new(self, wanted);
+        images.chunks(self.0.chunk).try_for_each(|run| pending.push(Input::Photographs(run)))?;
+        pending.wait()
     }
 
     /// Submits normalised pixels [B, 3, image, image] and does not wait for the results. What is submitted next waits on
-    /// the device, not here; more images than a run takes are submitted as earlier runs end.
+    /// the device, not here. Of more images than two runs take, the rest is copied and submitted while the result is awaited.
     ///
     /// ```no_run
     /// # fn next() -> Option<Vec<f32>> { None }
     /// # fn two(session: tcvit::Session) -> tcvit::Result<()> {
     /// let mut before = None;
     /// while let Some(pixels) = next() {
-    ///     let pending = session.submit(&pixels, tcvit::Wanted::default())?;
+    ///     let pending = session.submit(&pixels, tcvit::Outputs::logits())?;
     ///     // The GPU has `pixels` to work on while the results of those before are looked at.
     ///     if let Some(before) = before.replace(pending) {
     ///         println!("{:?}", before.wait()?.logits);
@@ -144,8 +160,29 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::run`].
-    pub fn submit(&self, pixels: &[f32], wanted: Wanted) -> Result<Pending<'_>> {
-        let each = self.plan.elements().pixels;
+    pub fn submit(&self, pixels: &[f32], wanted: Outputs) -> Result<Pending> {
+        self.check_pixels(pixels)?;
+        let mut pending = Pending::new(self, wanted);
+        self.runs_of(pixels).try_for_each(|run| pending.submit_or_queue(run))?;
+        Ok(pending)
+    }
+
+    /// As [`Session::submit`], but of photographs, prepared as [`SessionOptions::preprocess`] says.
+    ///
+    /// # Errors
+    /// As [`Session::run_images`].
+    pub fn submit_images<I>(&self, images: I, wanted: Outputs) -> Result<Pending>
+    where
+        I: IntoIterator<Item: IntoImage>,
+    {
+        let images = self.checked_images(images)?;
+        let mut pending = Pending::new(self, wanted);
+        images.chunks(self.0.chunk).try_for_each(|run| pending.submit_or_queue(Input::Photographs(run)))?;
+        Ok(pending)
+    }
+
+    fn check_pixels(&self, pixels: &[f32]) -> Result<()> {
+        let each = self.0.plan.elements().pixels;
         if pixels.is_empty() || !pixels.len().is_multiple_of(each) {
             let [height, width] = self.config().image;
             return Err(Error::shape(
@@ -154,33 +191,24 @@ impl Session {
                 format!("{} numbers", pixels.len()),
             ));
         }
-        self.submit_all(Input::Pixels { pixels, before: 0 }, wanted)
+        Ok(())
     }
 
-    /// As [`Session::submit`], but of photographs, prepared as [`SessionOptions::preprocess`] says.
-    ///
-    /// # Errors
-    /// As [`Session::run_images`].
-    pub fn submit_images(&self, images: &[RgbImage], wanted: Wanted) -> Result<Pending<'_>> {
+    /// Opens photographs. Those that cannot be prepared are refused before anything runs, by their number among all.
+    fn checked_images<'a, I>(&self, images: I) -> Result<Vec<Cow<'a, RgbImage>>>
+    where
+        I: IntoIterator<Item: IntoImage + 'a>,
+    {
         self.config().square("prepare photographs")?;
-        // Before anything runs, and by their numbers among all of them.
-        self.model.preprocess().check_batch(images)?;
-        self.submit_all(Input::Photographs(images), wanted)
+        let images = self.open_images(images.into_iter().collect())?;
+        self.0.model.preprocess().check_batch(&images)?;
+        Ok(images)
     }
 
-    fn submit_all(&self, input: Input<'_>, wanted: Wanted) -> Result<Pending<'_>> {
-        let mut pending = Pending::new(self, wanted);
-        match input {
-            Input::Pixels { pixels, before } => {
-                let each = self.plan.elements().pixels * self.chunk;
-                let mut runs = pixels.chunks(each).enumerate();
-                runs.try_for_each(|(run, pixels)| pending.push(Input::Pixels { pixels, before: before + run * each }))?;
-            }
-            Input::Photographs(images) => {
-                images.chunks(self.chunk).try_for_each(|run| pending.push(Input::Photographs(run)))?;
-            }
-        }
-        Ok(pending)
+    /// Pixels cut into runs.
+    fn runs_of<'a>(&self, pixels: &'a [f32]) -> impl Iterator<Item = Input<'a>> + use<'a> {
+        let each = self.0.plan.elements().pixels * self.0.chunk;
+        pixels.chunks(each).enumerate().map(move |(run, pixels)| Input::Pixels { pixels, before: run * each })
     }
 
     /// Writes the forward into the application's own encoder: it reads [`Session::input`] and leaves its results in
@@ -189,14 +217,14 @@ impl Session {
     /// # Errors
     /// [`Error::Limit`] when the batch does not fit the device in one run: use a smaller one.
     pub fn record_into(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
-        if self.chunk < self.batch {
+        if self.0.chunk < self.0.batch {
             return Err(Error::limit(
                 "record into encoder",
-                format!("a batch of at most {}, which this device takes in one run", self.chunk),
-                self.batch.to_string(),
+                format!("a batch of at most {}, which this device takes in one run", self.0.chunk),
+                self.0.batch.to_string(),
             ));
         }
-        self.recording.encode(encoder);
+        self.0.recording.encode(encoder);
         Ok(())
     }
 
@@ -212,15 +240,15 @@ impl Session {
         view: &wgpu::TextureView,
         slot: usize,
     ) -> Result<()> {
-        if slot >= self.chunk {
-            return Err(Error::shape("record texture", format!("a slot below {}", self.chunk), slot.to_string()));
+        if slot >= self.0.chunk {
+            return Err(Error::shape("record texture", format!("a slot below {}", self.0.chunk), slot.to_string()));
         }
         self.config().square("prepare a texture")?;
         let (size, srgb) = (view.texture().size(), view.texture().format().is_srgb());
-        let params = self.model.preprocess().texture_params(size.width, size.height, slot as u32, srgb)?;
-        let mut recorder = Recorder::new(self.model.context());
-        recorder.section("input");
-        texture::record(&mut recorder, params, view, &self.workspace.pixels, self.chunk as u32)?;
+        let params = self.0.model.preprocess().texture_params(size.width, size.height, slot as u32, srgb)?;
+        let mut recorder = Recorder::new(self.0.model.context());
+        recorder.section("input", None);
+        texture::record(&mut recorder, params, view, &self.0.workspace.pixels, self.0.chunk as u32)?;
         recorder.finish()?.encode(encoder);
         Ok(())
     }
@@ -230,61 +258,61 @@ impl Session {
     /// # Errors
     /// [`Error::Device`] when the adapter has no timestamp queries.
     pub fn profile(&self) -> Result<Vec<KernelTime>> {
-        profile(self.model.context(), &self.recording)
+        profile(self.0.model.context(), &self.0.recording)
     }
 
     /// Input buffer [B, 3, image, image], normalised pixels.
     pub fn input(&self) -> &wgpu::Buffer {
-        &self.workspace.pixels
+        &self.0.workspace.pixels
     }
 
     /// Output buffer [B, classes].
     pub fn logits_buffer(&self) -> &wgpu::Buffer {
-        &self.workspace.logits
+        &self.0.workspace.logits
     }
 
     /// Output buffer [B, T, D], T being [`Plan::last_tokens`].
     pub fn features_buffer(&self) -> &wgpu::Buffer {
-        &self.outputs.features
+        &self.0.outputs.features
     }
 
     /// Output buffer [B, P]: what a classifier sees of each image. P is [`VitConfig::pooled`].
     pub fn pooled_buffer(&self) -> &wgpu::Buffer {
-        &self.outputs.pooled
+        &self.0.outputs.pooled
     }
 
     /// What a forward dispatches.
     pub fn recording(&self) -> &Recording {
-        &self.recording
+        &self.0.recording
     }
 
     /// Token counts, buffer sizes and the condensation.
     pub fn plan(&self) -> &Plan {
-        &self.plan
+        &self.0.plan
     }
 
     /// Where photographs are prepared.
     pub fn preprocessing(&self) -> Preprocessing {
-        self.preprocessing
+        self.0.preprocessing
     }
 
     /// Images in a batch.
     pub fn batch(&self) -> usize {
-        self.batch
+        self.0.batch
     }
 
     /// Images in one run on the device: the batch, or an even part of it where it does not fit.
     pub fn run_size(&self) -> usize {
-        self.chunk
+        self.0.chunk
     }
 
     /// The model.
     pub fn model(&self) -> &Model {
-        &self.model
+        &self.0.model
     }
 
     /// The model's configuration.
     pub fn config(&self) -> &VitConfig {
-        self.model.config()
+        self.0.model.config()
     }
 }

@@ -107,13 +107,43 @@ impl SessionOptions {
     }
 }
 
-/// Which results are read back besides the logits.
+/// Which results of a forward are read back: the logits always, the others where they are asked for.
+///
+/// ```
+/// use tcvit::Outputs;
+///
+/// let outputs = Outputs::logits().features().trace();
+/// assert_ne!(outputs, Outputs::logits());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// Tokens after the final norm too, not only logits.
-    pub features: bool,
-    /// What a classifier sees of each image too: its class token, or the mean of its tokens.
-    pub pooled: bool,
-    /// Scores, kept tokens and assignments of each block too, and W where the session was told to keep it.
-    pub blocks: bool,
+pub struct Outputs {
+    pub(super) features: bool,
+    pub(super) pooled: bool,
+    pub(super) blocks: bool,
+}
+
+impl Outputs {
+    /// Logits [B, classes] alone.
+    pub const fn logits() -> Self {
+        Self { features: false, pooled: false, blocks: false }
+    }
+
+    /// Tokens after the final norm [B, T, D] too.
+    #[must_use]
+    pub const fn features(self) -> Self {
+        Self { features: true, ..self }
+    }
+
+    /// What a classifier sees of each image [B, P] too: its class token, or the mean of its tokens.
+    #[must_use]
+    pub const fn pooled(self) -> Self {
+        Self { pooled: true, ..self }
+    }
+
+    /// Scores, kept tokens and assignments of each block too, and W if the session keeps it
+    /// ([`SessionOptions::inspect`]).
+    #[must_use]
+    pub const fn trace(self) -> Self {
+        Self { blocks: true, ..self }
+    }
 }

@@ -1,17 +1,21 @@
 //! Forwards that were submitted and not yet waited for. Each run has host memory of its own for its results, which the
 //! GPU copies there and which is used again by later runs.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytemuck::Pod;
+use image::RgbImage;
 
 use super::finite::finite;
-use super::{Input, Preprocessing, Session, Wanted};
+use super::{Input, Outputs, Preprocessing, Session};
 use crate::condensation::Condensation;
 use crate::error::{Error, Result};
+use crate::gpu::Mapping;
 use crate::trace::{BlockTrace, Trace};
 
 const OP: &str = "read back";
@@ -23,14 +27,14 @@ struct Slot(Vec<wgpu::Buffer>);
 
 /// The slots that no run uses now.
 #[derive(Default)]
-pub(super) struct Slots(Mutex<HashMap<Wanted, Vec<Slot>>>);
+pub(super) struct Slots(Mutex<HashMap<Outputs, Vec<Slot>>>);
 
 impl Slots {
-    fn take(&self, wanted: Wanted) -> Option<Slot> {
+    fn take(&self, wanted: Outputs) -> Option<Slot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&wanted)?.pop()
     }
 
-    fn give(&self, wanted: Wanted, slot: Slot) {
+    fn give(&self, wanted: Outputs, slot: Slot) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let free = free.entry(wanted).or_default();
         if free.len() < DEPTH {
@@ -43,25 +47,40 @@ impl Slots {
 struct Run {
     slot: Slot,
     images: usize,
-    index: wgpu::SubmissionIndex,
-    mapped: Receiver<std::result::Result<(), wgpu::BufferAsyncError>>,
+    mapping: Mapping,
 }
 
-/// A batch that the GPU works on. Drop it to do without the results.
+/// Images whose run is not submitted yet.
+enum Queued {
+    Pixels { pixels: Vec<f32>, before: usize },
+    Photographs(Vec<Cow<'static, RgbImage>>),
+}
+
+/// Results that the GPU works on: a future of a [`Trace`], which needs no particular executor. [`Pending::wait`] blocks instead.
+/// Dropping it gives the results up; what was submitted still runs.
+///
+/// ```no_run
+/// # async fn answer(session: tcvit::Session, pixels: Vec<f32>) -> tcvit::Result<()> {
+/// let trace = session.submit(&pixels, tcvit::Outputs::logits())?.await?;
+/// println!("{:?}", trace.logits);
+/// # Ok(()) }
+/// ```
 #[must_use = "waiting gives the results"]
-pub struct Pending<'s> {
-    session: &'s Session,
-    wanted: Wanted,
+pub struct Pending {
+    session: Session,
+    wanted: Outputs,
     runs: VecDeque<Run>,
+    queue: VecDeque<Queued>,
     done: Trace,
 }
 
-impl<'s> Pending<'s> {
-    pub(super) fn new(session: &'s Session, wanted: Wanted) -> Self {
-        Self { session, wanted, runs: VecDeque::new(), done: Trace::default() }
+impl Pending {
+    pub(super) fn new(session: &Session, wanted: Outputs) -> Self {
+        let (runs, queue) = (VecDeque::new(), VecDeque::new());
+        Self { session: session.clone(), wanted, runs, queue, done: Trace::default() }
     }
 
-    /// Submits a run more. Waits for the oldest where as many as overlap are in flight.
+    /// Submits one more run. Blocks until the oldest is done if as many as overlap are in flight.
     pub(super) fn push(&mut self, input: Input<'_>) -> Result<()> {
         if self.runs.len() == DEPTH {
             self.finish_oldest()?;
@@ -70,15 +89,75 @@ impl<'s> Pending<'s> {
         Ok(())
     }
 
-    /// Waits for the results. Those of later submissions may still be outstanding then.
+    /// Submits one more run, or keeps a copy of its input for later if as many as overlap are in flight.
+    pub(super) fn submit_or_queue(&mut self, input: Input<'_>) -> Result<()> {
+        if self.runs.len() < DEPTH && self.queue.is_empty() {
+            return self.push(input);
+        }
+        self.queue.push_back(match input {
+            Input::Pixels { pixels, before } => {
+                finite("input pixels", pixels, before)?;
+                Queued::Pixels { pixels: pixels.to_vec(), before }
+            }
+            Input::Photographs(images) => {
+                Queued::Photographs(images.iter().map(|image| Cow::Owned(image.clone().into_owned())).collect())
+            }
+        });
+        Ok(())
+    }
+
+    /// Submits the next run of those that are kept for later.
+    fn submit_queued(&mut self) -> Result<()> {
+        match self.queue.pop_front() {
+            None => Ok(()),
+            Some(Queued::Pixels { pixels, before }) => self.push(Input::Pixels { pixels: &pixels, before }),
+            Some(Queued::Photographs(images)) => self.push(Input::Photographs(&images)),
+        }
+    }
+
+    /// Blocks until the results are there. Results of later submissions may still be outstanding then.
     ///
     /// # Errors
     /// [`Error::NotFinite`] when results are not finite numbers, [`Error::Device`] when the device fails.
     pub fn wait(mut self) -> Result<Trace> {
         while !self.runs.is_empty() {
             self.finish_oldest()?;
+            self.submit_queued()?;
         }
         Ok(self.done)
+    }
+
+    /// Blocks until the results are there, but for at most `timeout`: `None` means that they are not there yet, and that this
+    /// value can be asked again. After the results were handed over there are no more.
+    ///
+    /// # Errors
+    /// As [`Pending::wait`].
+    pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Trace>> {
+        let start = Instant::now();
+        while let Some(run) = self.runs.front() {
+            let left = timeout.saturating_sub(start.elapsed());
+            if !run.mapping.wait(self.session.0.model.context(), Some(left))? {
+                return Ok(None);
+            }
+            self.finish_mapped()?;
+            self.submit_queued()?;
+        }
+        Ok(Some(std::mem::take(&mut self.done)))
+    }
+
+    /// Whether the results are there, so that [`Pending::wait`] would not block. Does not block.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device fails.
+    pub fn is_ready(&mut self) -> Result<bool> {
+        while let Some(run) = self.runs.front() {
+            if !run.mapping.is_ready(self.session.0.model.context())? {
+                return Ok(false);
+            }
+            self.finish_oldest()?;
+            self.submit_queued()?;
+        }
+        Ok(true)
     }
 
     fn finish_oldest(&mut self) -> Result<()> {
@@ -87,19 +166,58 @@ impl<'s> Pending<'s> {
         }
         Ok(())
     }
+
+    /// The result of the oldest run, awaited.
+    fn poll_oldest(&mut self, waker: &Waker) -> Poll<Result<()>> {
+        let Some(run) = self.runs.front() else { return Poll::Ready(Ok(())) };
+        match run.mapping.poll(self.session.0.model.context(), waker) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(mapped) => Poll::Ready(mapped.and_then(|()| {
+                self.finish_mapped()?;
+                self.submit_queued()
+            })),
+        }
+    }
+
+    /// As [`Pending::finish_oldest`], of a run whose buffers are mapped.
+    fn finish_mapped(&mut self) -> Result<()> {
+        if let Some(run) = self.runs.pop_front() {
+            self.done.extend(self.session.take_results(run, self.wanted)?);
+        }
+        Ok(())
+    }
+}
+
+impl Future for Pending {
+    type Output = Result<Trace>;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        while !self.runs.is_empty() {
+            match self.poll_oldest(task.waker()) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => {
+                    self.runs.clear();
+                    self.queue.clear();
+                    return Poll::Ready(Err(error));
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+        }
+        Poll::Ready(Ok(std::mem::take(&mut self.done)))
+    }
 }
 
 impl Session {
     /// Everything that can be read back: buffers and their 4-byte elements for one image.
-    fn outputs(&self, wanted: Wanted) -> Vec<(&wgpu::Buffer, usize)> {
-        let mut outputs = vec![(&self.workspace.logits, self.config().classes)];
+    fn outputs(&self, wanted: Outputs) -> Vec<(&wgpu::Buffer, usize)> {
+        let mut outputs = vec![(&self.0.workspace.logits, self.config().classes)];
         if wanted.features {
-            outputs.push((&self.outputs.features, self.plan.last_tokens() * self.config().width));
+            outputs.push((&self.0.outputs.features, self.0.plan.last_tokens() * self.config().width));
         }
         if wanted.pooled {
-            outputs.push((&self.outputs.pooled, self.config().pooled()));
+            outputs.push((&self.0.outputs.pooled, self.config().pooled()));
         }
-        for selection in self.outputs.selections.iter().filter(|_| wanted.blocks) {
+        for selection in self.0.outputs.selections.iter().filter(|_| wanted.blocks) {
             let (patches, dropped) = (selection.patches, if self.fuses() { selection.dropped } else { 0 });
             outputs.extend([
                 (&selection.order, patches),
@@ -113,19 +231,19 @@ impl Session {
     }
 
     fn fuses(&self) -> bool {
-        self.plan.condensation.as_ref().is_some_and(Condensation::fuses)
+        self.0.plan.condensation.as_ref().is_some_and(Condensation::fuses)
     }
 
-    fn slot(&self, wanted: Wanted) -> Result<Slot> {
-        if let Some(slot) = self.slots.take(wanted) {
+    fn slot(&self, wanted: Outputs) -> Result<Slot> {
+        if let Some(slot) = self.0.slots.take(wanted) {
             return Ok(slot);
         }
-        let context = self.model.context();
+        let context = self.0.model.context();
         context.checked(OP, || {
             let new = |(_, each): (&wgpu::Buffer, usize)| {
                 context.device().create_buffer(&wgpu::BufferDescriptor {
                     label: Some(OP),
-                    size: (each * self.chunk).max(1) as u64 * 4,
+                    size: (each * self.0.chunk).max(1) as u64 * 4,
                     usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
                     mapped_at_creation: false,
                 })
@@ -135,24 +253,24 @@ impl Session {
     }
 
     /// Uploads, forward and copies of the results in one submission.
-    fn submit_run(&self, input: Input<'_>, wanted: Wanted) -> Result<Run> {
+    fn submit_run(&self, input: Input<'_>, wanted: Outputs) -> Result<Run> {
         let prepared;
-        let input = match (input, self.preprocessing) {
+        let input = match (input, self.0.preprocessing) {
             (Input::Photographs(images), Preprocessing::Cpu) => {
-                prepared = self.model.preprocess().pixels_batch(images)?;
+                prepared = self.0.model.preprocess().pixels_batch(images)?;
                 Input::Pixels { pixels: &prepared, before: 0 }
             }
             (other, _) => other,
         };
-        let images = input.images(self.plan.elements().pixels);
-        let context = self.model.context();
+        let images = input.images(self.0.plan.elements().pixels);
+        let context = self.0.model.context();
         context.notice("submit")?;
         let slot = self.slot(wanted)?;
         // Whoever submits holds this, so that threads take turns from the upload to the copies.
-        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut uploads = self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         let index = context.checked("submit", || {
             let mut encoder = uploads.encode(self, input)?;
-            self.recording.encode(&mut encoder);
+            self.0.recording.encode(&mut encoder);
             self.copy_outputs(&mut encoder, &slot, images, wanted);
             Ok(uploads.submit(context, encoder))
         })?;
@@ -161,8 +279,8 @@ impl Session {
     }
 
     /// Copies of what the buffers hold now.
-    fn submit_copies(&self, images: usize, wanted: Wanted) -> Result<Run> {
-        let context = self.model.context();
+    fn submit_copies(&self, images: usize, wanted: Outputs) -> Result<Run> {
+        let context = self.0.model.context();
         let slot = self.slot(wanted)?;
         let index = context.checked(OP, || {
             let mut encoder = context.device().create_command_encoder(&Default::default());
@@ -172,7 +290,7 @@ impl Session {
         self.mapped(slot, images, index)
     }
 
-    fn copy_outputs(&self, encoder: &mut wgpu::CommandEncoder, slot: &Slot, images: usize, wanted: Wanted) {
+    fn copy_outputs(&self, encoder: &mut wgpu::CommandEncoder, slot: &Slot, images: usize, wanted: Outputs) {
         for ((from, each), to) in self.outputs(wanted).into_iter().zip(&slot.0) {
             if each > 0 {
                 encoder.copy_buffer_to_buffer(from, 0, to, 0, (images * each) as u64 * 4);
@@ -181,55 +299,37 @@ impl Session {
     }
 
     /// Asks for the slot's buffers to be mapped once the submission is done.
-    fn mapped(&self, slot: Slot, images: usize, index: wgpu::SubmissionIndex) -> Result<Run> {
-        let (sender, mapped) = channel();
-        // Checked: on a device that the application has destroyed, mapping is a validation error.
-        self.model.context().checked(OP, || {
-            for buffer in &slot.0 {
-                let sender = sender.clone();
-                buffer.map_async(wgpu::MapMode::Read, .., move |result| {
-                    // A run that was dropped has nobody to tell.
-                    let _ = sender.send(result);
-                });
-            }
-            Ok(())
-        })?;
-        Ok(Run { slot, images, index, mapped })
+    fn mapped(&self, slot: Slot, images: usize, submission: wgpu::SubmissionIndex) -> Result<Run> {
+        let mapping = Mapping::new(self.0.model.context(), OP, &slot.0, submission)?;
+        Ok(Run { slot, images, mapping })
     }
 
-    fn finish_run(&self, run: Run, wanted: Wanted) -> Result<Trace> {
-        let Run { slot, images, index, mapped } = run;
-        let context = self.model.context();
-        let mut left = slot.0.len();
-        context.wait_for(OP, Some(index.clone()))?;
-        while left > 0 {
-            // Another thread's poll may be the one that runs our callbacks, after ours has returned: so ask until they ran.
-            match mapped.recv_timeout(Duration::from_millis(10)) {
-                Ok(Ok(())) => left -= 1,
-                Ok(Err(error)) => return Err(Error::device(OP, "the buffer to map", error.to_string())),
-                Err(RecvTimeoutError::Timeout) => context.wait_for(OP, Some(index.clone()))?,
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Error::device(OP, "the device to answer", "it dropped the request"));
-                }
-            }
-        }
+    /// Blocks until a run is done, and takes its results.
+    fn finish_run(&self, run: Run, wanted: Outputs) -> Result<Trace> {
+        run.mapping.wait(self.0.model.context(), None)?;
+        self.take_results(run, wanted)
+    }
+
+    /// The results of a run whose buffers are mapped.
+    fn take_results(&self, run: Run, wanted: Outputs) -> Result<Trace> {
+        let Run { slot, images, .. } = run;
         let trace = self.trace(&slot, images, wanted)?;
         slot.0.iter().for_each(wgpu::Buffer::unmap);
-        self.slots.give(wanted, slot);
-        finite("logits", &trace.logits)?;
-        finite("features", &trace.features)?;
-        finite("pooled features", &trace.pooled)?;
+        self.0.slots.give(wanted, slot);
+        finite("logits", &trace.logits, 0)?;
+        finite("features", &trace.features, 0)?;
+        finite("pooled features", &trace.pooled, 0)?;
         Ok(trace)
     }
 
     /// What a mapped slot holds, as a trace of `images` images.
-    fn trace(&self, slot: &Slot, images: usize, wanted: Wanted) -> Result<Trace> {
+    fn trace(&self, slot: &Slot, images: usize, wanted: Outputs) -> Result<Trace> {
         let config = self.config();
         let mut buffers = slot.0.iter();
         let mut next = |each: usize| buffers.next().map(|buffer| (buffer, images * each)).ok_or_else(missing);
         let mut trace = Trace {
             images,
-            tokens: self.plan.last_tokens(),
+            tokens: self.0.plan.last_tokens(),
             width: config.width,
             classes: config.classes,
             ..Trace::default()
@@ -241,7 +341,7 @@ impl Session {
         if wanted.pooled {
             trace.pooled = read(next(config.pooled())?)?;
         }
-        for selection in self.outputs.selections.iter().filter(|_| wanted.blocks) {
+        for selection in self.0.outputs.selections.iter().filter(|_| wanted.blocks) {
             let (patches, dropped) = (selection.patches, if self.fuses() { selection.dropped } else { 0 });
             let (order, places): (Vec<u32>, Vec<u32>) = (read(next(patches)?)?, read(next(patches)?)?);
             let matches: Vec<u32> = read(next(dropped)?)?;
@@ -261,9 +361,9 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Shape`] for more images than the session's batch; else as [`Session::run`].
-    pub fn read_back(&self, images: usize, wanted: Wanted) -> Result<Trace> {
-        if images > self.chunk {
-            return Err(Error::shape(OP, format!("at most {} images", self.chunk), images.to_string()));
+    pub fn read_back(&self, images: usize, wanted: Outputs) -> Result<Trace> {
+        if images > self.0.chunk {
+            return Err(Error::shape(OP, format!("at most {} images", self.0.chunk), images.to_string()));
         }
         self.finish_run(self.submit_copies(images, wanted)?, wanted)
     }
@@ -280,7 +380,7 @@ fn read<T: Pod>((buffer, len): (&wgpu::Buffer, usize)) -> Result<Vec<T>> {
     }
     let view = buffer
         .get_mapped_range(..len as u64 * 4)
-        .map_err(|error| Error::device(OP, "a mapped buffer", error.to_string()))?;
+        .map_err(|error| Error::device(OP, "a mapped buffer", error.to_string()).caused_by(error))?;
     let mut data = vec![T::zeroed(); len];
     bytemuck::cast_slice_mut::<T, u8>(&mut data).copy_from_slice(&view);
     Ok(data)

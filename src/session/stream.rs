@@ -1,47 +1,20 @@
 //! Any number of photographs in, predictions out, in order: they are decoded and prepared on every core while the GPU
 //! works, and a batch is on its way while another is computed.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use image::RgbImage;
 
 use super::feeder::Feeder;
 use super::pending::DEPTH;
-use super::{Input, Pending, Preprocessing, Session, Wanted};
+use super::{Outputs, Pending, Preprocessing, Session};
 use crate::error::{Error, Result};
-use crate::input::open_image;
+use crate::gpu::in_background;
+use crate::input::{IntoImage, of_image};
 use crate::prediction::Prediction;
-
-/// What [`Session::stream`] takes images from. It becomes an image on one of the threads that prepare them.
-pub trait IntoImage: Send {
-    /// The image.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being one.
-    fn into_image(self) -> Result<RgbImage>;
-}
-
-impl IntoImage for RgbImage {
-    fn into_image(self) -> Result<RgbImage> {
-        Ok(self)
-    }
-}
-
-impl<T: IntoImage> IntoImage for Result<T> {
-    fn into_image(self) -> Result<RgbImage> {
-        self?.into_image()
-    }
-}
-
-/// A file, as [`open_image`].
-impl IntoImage for PathBuf {
-    fn into_image(self) -> Result<RgbImage> {
-        open_image(&self)
-    }
-}
 
 /// An image that is ready to go.
 enum Prepared {
@@ -50,7 +23,7 @@ enum Prepared {
 }
 
 /// The iterator that [`Session::stream`] returns. Dropped, it leaves what is not yet computed.
-pub struct Predictions<'s, I: Iterator>(Answers<'s, I, Arc<Feeder<I, Prepared>>>);
+pub struct Predictions<I: Iterator>(Answers<I, Arc<Feeder<I, Prepared>>>);
 
 impl Session {
     /// Classifies images as they come: an iterator of images, of results of images, or of paths, gives an iterator of
@@ -59,7 +32,7 @@ impl Session {
     /// is computed once it is full or `images` have ended.
     ///
     /// ```no_run
-    /// # let gpu = tcvit::Context::blocking()?;
+    /// # let gpu = tcvit::Context::open(tcvit::ContextOptions::new())?;
     /// # let model = tcvit::Model::load(&gpu, "deit_small.safetensors")?;
     /// let session = model.session(tcvit::SessionOptions::new().batch(16))?;
     /// let files = std::fs::read_dir("photos").unwrap().map(|entry| entry.unwrap().path());
@@ -71,15 +44,15 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Config`] for a model without a head. Items are errors as [`Session::classify`]'s.
-    pub fn stream<I>(&self, images: I) -> Result<Predictions<'_, I::IntoIter>>
+    pub fn stream<I>(&self, images: I) -> Result<Predictions<I::IntoIter>>
     where
         I: IntoIterator<Item: IntoImage, IntoIter: Send + 'static>,
     {
         self.check_head()?;
         let workers = workers();
-        let feeder = Arc::new(Feeder::new(images.into_iter(), DEPTH * self.batch + workers));
+        let feeder = Arc::new(Feeder::new(images.into_iter(), DEPTH * self.0.batch + workers));
         for _ in 0..workers {
-            let (feeder, preprocess, way) = (feeder.clone(), self.model.preprocess().clone(), self.preprocessing);
+            let (feeder, preprocess, way) = (feeder.clone(), self.0.model.preprocess().clone(), self.0.preprocessing);
             std::thread::spawn(move || {
                 feeder.work(|item| {
                     let image = item.into_image()?;
@@ -87,7 +60,8 @@ impl Session {
                         Preprocessing::Cpu => preprocess.pixels(&image).map(Prepared::Pixels),
                         // What cannot be prepared must not fail the batch that it would be in.
                         Preprocessing::Gpu => {
-                            preprocess.placement(image.width(), image.height()).map(|_| Prepared::Image(image))
+                            preprocess.placement(image.width(), image.height())?;
+                            Ok(Prepared::Image(image.into_owned()))
                         }
                     }
                 });
@@ -96,36 +70,109 @@ impl Session {
         Ok(Predictions(Answers::new(self, feeder)))
     }
 
-    /// Classifies photographs: any number of them, a batch at a time.
+    /// Classifies any number of images, a batch at a time: paths, encoded bytes or decoded images ([`IntoImage`]). The first
+    /// error ends it; [`Session::stream`] goes on.
     ///
     /// ```no_run
-    /// # let gpu = tcvit::Context::blocking()?;
+    /// # let gpu = tcvit::Context::open(tcvit::ContextOptions::new())?;
     /// let model = tcvit::Model::load(&gpu, "deit_small.safetensors")?;
     /// let session = model.session(tcvit::SessionOptions::new().condense(tcvit::Condensation::training_free()))?;
-    /// let photo = tcvit::input::open_image("cat.jpg".as_ref())?;
-    /// for guess in session.classify(&[photo])?[0].top(5) {
+    /// for guess in session.classify(["cat.jpg"])?[0].top(5) {
     ///     println!("{} {:.1} %", guess.name(), guess.probability * 100.0);
     /// }
     /// # Ok::<(), tcvit::Error>(())
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] for a model without a head, [`Error::Image`] for an image that cannot be resized,
-    /// [`Error::Device`] when the device fails, [`Error::NotFinite`] when the result is not a number.
-    pub fn classify(&self, images: &[RgbImage]) -> Result<Vec<Prediction>> {
+    /// [`Error::Config`] for a model without a head, [`Error::File`] and [`Error::Image`] for an image that cannot be opened or
+    /// resized, [`Error::Device`] when the device fails, [`Error::NotFinite`] when the result is not a number.
+    pub fn classify<I>(&self, images: I) -> Result<Vec<Prediction>>
+    where
+        I: IntoIterator<Item: IntoImage>,
+    {
         self.check_head()?;
-        if self.preprocessing == Preprocessing::Gpu || images.len() <= self.batch {
-            let trace = self.run_images(images, Wanted::default())?;
+        let images: Vec<I::Item> = images.into_iter().collect();
+        if self.0.preprocessing == Preprocessing::Gpu || images.len() <= self.0.batch {
+            let trace = self.run_images(images, Outputs::logits())?;
             return Ok(self.predictions(&trace.logits));
         }
-        let (preprocess, workers) = (self.model.preprocess(), workers());
-        preprocess.check_batch(images)?;
-        let feeder = Feeder::new(images.iter(), DEPTH * self.batch + workers);
+        let (preprocess, workers) = (self.0.model.preprocess(), workers());
+        let feeder = Feeder::new(images.into_iter().enumerate(), DEPTH * self.0.batch + workers);
+        let prepare = |(number, image): (usize, I::Item)| {
+            let pixels = preprocess.pixels(&*image.into_image()?);
+            pixels.map(Prepared::Pixels).map_err(|error| of_image(error, number))
+        };
         std::thread::scope(|scope| {
             for _ in 0..workers {
-                scope.spawn(|| feeder.work(|image| preprocess.pixels(image).map(Prepared::Pixels)));
+                scope.spawn(|| feeder.work(prepare));
             }
             Answers::new(self, &feeder).collect()
+        })
+    }
+
+    /// As [`Session::classify`], on a thread of its own: the future never blocks the thread that polls it.
+    ///
+    /// # Errors
+    /// As [`Session::classify`].
+    pub async fn classify_async<I>(&self, images: I) -> Result<Vec<Prediction>>
+    where
+        I: IntoIterator<Item: IntoImage + 'static>,
+    {
+        let (session, images) = (self.clone(), images.into_iter().collect::<Vec<I::Item>>());
+        in_background("classify", move || session.classify(images)).await
+    }
+
+    /// One vector [P] for each of any number of images: what a classifier would see of it, its class token or the mean of its
+    /// tokens after the final norm. P is [`VitConfig::pooled`](crate::VitConfig::pooled).
+    ///
+    /// ```no_run
+    /// # fn similar(session: tcvit::Session) -> tcvit::Result<()> {
+    /// let vectors = session.embed(["cat.jpg", "dog.jpg"])?;
+    /// let dot: f32 = vectors[0].iter().zip(&vectors[1]).map(|(a, b)| a * b).sum();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Session::classify`], but for the head.
+    pub fn embed<I>(&self, images: I) -> Result<Vec<Vec<f32>>>
+    where
+        I: IntoIterator<Item: IntoImage>,
+    {
+        let (mut images, mut vectors) = (images.into_iter(), Vec::new());
+        loop {
+            let batch: Vec<I::Item> = images.by_ref().take(self.0.batch).collect();
+            if batch.is_empty() {
+                return Ok(vectors);
+            }
+            let trace = self.run_images(batch, Outputs::logits().pooled())?;
+            vectors.extend(trace.pooled.chunks_exact(self.config().pooled().max(1)).map(<[f32]>::to_vec));
+        }
+    }
+
+    /// As [`Session::embed`], on a thread of its own: the future never blocks the thread that polls it.
+    ///
+    /// # Errors
+    /// As [`Session::embed`].
+    pub async fn embed_async<I>(&self, images: I) -> Result<Vec<Vec<f32>>>
+    where
+        I: IntoIterator<Item: IntoImage + 'static>,
+    {
+        let (session, images) = (self.clone(), images.into_iter().collect::<Vec<I::Item>>());
+        in_background("embed", move || session.embed(images)).await
+    }
+
+    /// The images, opened on several threads, in their order.
+    pub(super) fn open_images<'a, T: IntoImage + 'a>(&self, images: Vec<T>) -> Result<Vec<Cow<'a, RgbImage>>> {
+        if images.len() < 2 {
+            return images.into_iter().map(IntoImage::into_image).collect();
+        }
+        let window = images.len();
+        let feeder = Feeder::new(images.into_iter(), window);
+        std::thread::scope(|scope| {
+            for _ in 0..workers() {
+                scope.spawn(|| feeder.work(IntoImage::into_image));
+            }
+            std::iter::from_fn(|| feeder.take()).collect()
         })
     }
 
@@ -150,31 +197,31 @@ fn workers() -> usize {
 }
 
 /// A batch on its way: for each of its images an error, or none where its logits are computed.
-struct Batch<'s> {
+struct Batch {
     images: Vec<Option<Error>>,
-    pending: Option<Pending<'s>>,
+    pending: Option<Pending>,
 }
 
 /// Predictions from prepared images. `F` leads to the feeder that prepares them.
-struct Answers<'s, I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> {
-    session: &'s Session,
+struct Answers<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> {
+    session: Session,
     feeder: F,
-    batches: VecDeque<Batch<'s>>,
+    batches: VecDeque<Batch>,
     answers: VecDeque<Result<Prediction>>,
     /// Nothing more to submit.
     exhausted: bool,
 }
 
-impl<'s, I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Answers<'s, I, F> {
-    fn new(session: &'s Session, feeder: F) -> Self {
-        Self { session, feeder, batches: VecDeque::new(), answers: VecDeque::new(), exhausted: false }
+impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Answers<I, F> {
+    fn new(session: &Session, feeder: F) -> Self {
+        Self { session: session.clone(), feeder, batches: VecDeque::new(), answers: VecDeque::new(), exhausted: false }
     }
 
     /// Gathers and submits the next batch.
     fn submit(&mut self) -> Result<()> {
         let mut batch = Batch { images: Vec::new(), pending: None };
         let (mut pixels, mut images) = (Vec::new(), Vec::new());
-        while batch.images.len() < self.session.batch {
+        while batch.images.len() < self.session.0.batch {
             match self.feeder.take() {
                 None => {
                     self.exhausted = true;
@@ -191,10 +238,9 @@ impl<'s, I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Answers<'s, I, F> 
             }
         }
         if !pixels.is_empty() {
-            batch.pending =
-                Some(self.session.submit_all(Input::Pixels { pixels: &pixels, before: 0 }, Wanted::default())?);
+            batch.pending = Some(self.session.submit(&pixels, Outputs::logits())?);
         } else if !images.is_empty() {
-            batch.pending = Some(self.session.submit_all(Input::Photographs(&images), Wanted::default())?);
+            batch.pending = Some(self.session.submit_images(images, Outputs::logits())?);
         }
         if !batch.images.is_empty() {
             self.batches.push_back(batch);
@@ -220,7 +266,7 @@ impl<'s, I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Answers<'s, I, F> 
     }
 }
 
-impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Iterator for Answers<'_, I, F> {
+impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Iterator for Answers<I, F> {
     type Item = Result<Prediction>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -234,13 +280,13 @@ impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Iterator for Answers<'
     }
 }
 
-impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Drop for Answers<'_, I, F> {
+impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Drop for Answers<I, F> {
     fn drop(&mut self) {
         self.feeder.stop();
     }
 }
 
-impl<I: Iterator> Iterator for Predictions<'_, I> {
+impl<I: Iterator> Iterator for Predictions<I> {
     type Item = Result<Prediction>;
 
     fn next(&mut self) -> Option<Self::Item> {

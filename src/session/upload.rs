@@ -1,5 +1,7 @@
 //! Pixels and photographs on their way to the device, through host memory that is used again and again.
 
+use std::borrow::Cow;
+
 use image::RgbImage;
 use wgpu::util::StagingBelt;
 
@@ -20,7 +22,7 @@ pub(super) enum Input<'a> {
     /// Normalised pixels [B, 3, image, image], and how many numbers of the caller's come before them.
     Pixels { pixels: &'a [f32], before: usize },
     /// To be prepared as the session prepares them.
-    Photographs(&'a [RgbImage]),
+    Photographs(&'a [Cow<'a, RgbImage>]),
 }
 
 impl Input<'_> {
@@ -54,7 +56,7 @@ impl Uploads {
 
     /// An encoder that puts `input` into the session's pixels.
     pub(super) fn encode(&mut self, session: &Session, input: Input<'_>) -> Result<wgpu::CommandEncoder> {
-        let mut encoder = session.model.context().device().create_command_encoder(&Default::default());
+        let mut encoder = session.0.model.context().device().create_command_encoder(&Default::default());
         match input {
             Input::Pixels { pixels, before } => {
                 self.put_pixels(session, &mut encoder, 0, (pixels, before))?;
@@ -80,8 +82,8 @@ impl Uploads {
         slot: usize,
         (pixels, before): (&[f32], usize),
     ) -> Result<()> {
-        let at = slot * session.plan.elements().pixels * 4;
-        self.put(encoder, &session.workspace.pixels, at, size_of_val(pixels), |out| {
+        let at = slot * session.0.plan.elements().pixels * 4;
+        self.put(encoder, &session.0.workspace.pixels, at, size_of_val(pixels), |out| {
             copy_finite("input pixels", pixels, before, out.slice(..))
         })
     }
@@ -100,7 +102,9 @@ impl Uploads {
         let slice = self.belt.allocate(room, wgpu::BufferSize::MIN);
         encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), target, at as u64, size as u64);
         let mapped = slice.slice(..size as u64).get_mapped_range_mut();
-        write(&mut mapped.map_err(|error| Error::device(OP, "memory of a device that is not lost", error.to_string()))?)
+        write(&mut mapped.map_err(|error| {
+            Error::device(OP, "memory of a device that is not lost", error.to_string()).caused_by(error)
+        })?)
     }
 
     /// Lays photographs out, uploads them and prepares them on the device, in as many parts as their size asks for.
@@ -108,9 +112,9 @@ impl Uploads {
         &mut self,
         session: &Session,
         mut encoder: wgpu::CommandEncoder,
-        images: &[RgbImage],
+        images: &[Cow<'_, RgbImage>],
     ) -> Result<wgpu::CommandEncoder> {
-        let context = session.model.context();
+        let context = session.0.model.context();
         let (mut first, mut before) = (0, None);
         while first < images.len() {
             let count = part(&images[first..], session.config().square(OP)?);
@@ -118,7 +122,7 @@ impl Uploads {
                 // One part on its way and one that is written: no more memory than that.
                 let index = self.submit(context, encoder);
                 if let Some(before) = before.replace(index) {
-                    context.wait_for(OP, Some(before))?;
+                    context.wait_for(OP, Some(before), None)?;
                 }
                 encoder = context.device().create_command_encoder(&Default::default());
             }
@@ -133,11 +137,11 @@ impl Uploads {
         session: &Session,
         encoder: &mut wgpu::CommandEncoder,
         slot: usize,
-        images: &[RgbImage],
+        images: &[Cow<'_, RgbImage>],
     ) -> Result<()> {
-        let (context, preprocess) = (session.model.context(), session.model.preprocess());
+        let (context, preprocess) = (session.0.model.context(), session.0.model.preprocess());
         let most = (context.max_binding() / 4) as usize;
-        let laid_out = Photographs::new(preprocess, images, slot, session.chunk);
+        let laid_out = Photographs::new(preprocess, images, slot, session.0.chunk);
         let photographs = match laid_out {
             Ok(photographs) if photographs.words().max(photographs.middle_words()) <= most => photographs,
             // Too large for the device: the processor gives the same pixels.
@@ -168,9 +172,9 @@ impl Uploads {
 }
 
 /// How many of `images` go up together: as many as [`MOST_BYTES`] hold, at least one.
-fn part(images: &[RgbImage], side: usize) -> usize {
+fn part(images: &[Cow<'_, RgbImage>], side: usize) -> usize {
     let mut sum = 0;
-    let fits = |image: &&RgbImage| {
+    let fits = |image: &&Cow<'_, RgbImage>| {
         let (width, height) = (image.width() as usize, image.height() as usize);
         sum += (width * height * 3).max(width.max(height) * side * 4);
         sum <= MOST_BYTES
@@ -181,15 +185,15 @@ fn part(images: &[RgbImage], side: usize) -> usize {
 impl Resampler {
     /// With room for photographs like these and for some larger ones, at most `most` words.
     fn new(session: &Session, photographs: &Photographs<'_>, most: usize) -> Result<Self> {
-        let context = session.model.context();
+        let context = session.0.model.context();
         let room = |words: usize| words.next_power_of_two().min(most);
         let batch = empty(context, "photographs", room(photographs.words()))?;
         let between = empty(context, "photographs resized along one axis", room(photographs.middle_words()))?;
         let mut recorder = Recorder::new(context);
-        recorder.section("input");
+        recorder.section("input", None);
         let first = Bindings { batch: &batch, source: &batch, out: &between };
         record(&mut recorder, photographs.params(0), first, photographs.workgroups(0))?;
-        let second = Bindings { batch: &batch, source: &between, out: &session.workspace.pixels };
+        let second = Bindings { batch: &batch, source: &between, out: &session.0.workspace.pixels };
         record(&mut recorder, photographs.params(1), second, photographs.workgroups(1))?;
         Ok(Self { passes: recorder.finish()?, batch, between })
     }

@@ -61,7 +61,7 @@ impl Tokens {
 }
 
 /// The buffers that hold the results of a recorded forward.
-pub(crate) struct Outputs {
+pub(crate) struct Results {
     /// Tokens after the final norm, or, if the norm comes after pooling, before it [B, T, D].
     pub(crate) features: wgpu::Buffer,
     /// The classifier's input [B, P].
@@ -108,28 +108,28 @@ impl<'a> Forward<'a> {
     }
 
     /// Records the whole forward.
-    pub(crate) fn record(&self, context: &Context, recorder: &mut Recorder<'_>) -> Result<Outputs> {
+    pub(crate) fn record(&self, context: &Context, recorder: &mut Recorder<'_>) -> Result<Results> {
         let mut selections = Vec::new();
-        recorder.section("embed");
+        recorder.section("embed", None);
         let mut tokens = embed::record(recorder, self)?;
         for (index, planned) in self.plan.blocks.iter().enumerate() {
             let weights = &self.weights.blocks[index];
-            recorder.section(format!("block.{index}"));
+            recorder.section("block", Some(index));
             block::record_attention(recorder, self, weights, &tokens)?;
             if let Some(condensation) = self.plan.condensation.as_ref().filter(|_| planned.dropped > 0) {
                 let mut selection = Selection::new(context, index, *planned, self.images)?;
                 if let Some(shared) = self.workspace.condense.as_ref().filter(|_| self.inspect) {
                     selection.own = Some(shared.with_own_matrices(context, planned.patches, self.images)?);
                 }
-                recorder.section(format!("block.{index}.condense"));
+                recorder.section("condense", Some(index));
                 tokens = condense::record(recorder, self, tokens, condensation, &mut selection)?;
-                recorder.section(format!("block.{index}"));
+                recorder.section("block", Some(index));
                 selections.push(selection);
             }
             tokens = block::record_mlp(recorder, self, weights, tokens)?;
         }
-        recorder.section("head");
+        recorder.section("head", None);
         let (features, pooled) = head::record(recorder, self, &tokens)?;
-        Ok(Outputs { features, pooled, selections })
+        Ok(Results { features, pooled, selections })
     }
 }

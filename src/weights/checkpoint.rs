@@ -39,6 +39,7 @@ impl Checkpoint {
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = Bytes::open(path).map_err(|error| {
             Error::file("read checkpoint", format!("a readable file at {}", path.display()), error.to_string())
+                .caused_by(error)
         })?;
         Self::parse(bytes, &path.display().to_string())
     }
@@ -113,7 +114,7 @@ impl Checkpoint {
         let Some(text) = self.metadata(Condensation::METADATA) else { return Ok(None) };
         Condensation::from_json(text).map(Some).map_err(|error| {
             let op = format!("read the condensation that {} was tuned for", self.origin);
-            Error::weights(op, "JSON as Condensation::to_json writes it", error.to_string())
+            Error::weights(op, "JSON as Condensation::to_json writes it", error.to_string()).caused_by(error)
         })
     }
 
@@ -151,6 +152,7 @@ impl Source for Checkpoint {
         let (begin, end) = info.data_offsets;
         let data = self.bytes.part(self.data_start + begin..self.data_start + end).map_err(|error| {
             Error::file(self.op(name), "a file that has not changed since it was opened", error.to_string())
+                .caused_by(error)
         })?;
         let values: Vec<f32> = match info.dtype {
             Dtype::F32 => data.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),

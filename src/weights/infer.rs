@@ -44,7 +44,7 @@ pub(crate) fn infer(shapes: &BTreeMap<String, Vec<usize>>, config_json: Option<&
     let file: ConfigFile = match config_json {
         None => ConfigFile::default(),
         Some(text) => serde_json::from_str(text)
-            .map_err(|error| Error::weights("read config.json", "timm's format", error.to_string()))?,
+            .map_err(|error| Error::weights("read config.json", "timm's format", error.to_string()).caused_by(error))?,
     };
     let [width, channels, mut patch, _] = shape(shapes, "patch_embed.proj.weight")?;
     let convolutional = shapes.keys().any(|name| name.starts_with("patch_embed.conv"));

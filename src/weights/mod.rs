@@ -12,7 +12,7 @@ mod vit;
 
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Home, Placed, Precision, Texels, Types, fits, upload};
+use crate::gpu::{Context, Home, Placed, Precision, Texels, Types, fits, settle, upload};
 use crate::kernels::linear::{self, Epilogue};
 use crate::ways;
 
@@ -136,16 +136,35 @@ pub(crate) struct Norm {
 }
 
 /// Loads a model's tensors from `source` and packs them onto the device.
-pub(crate) fn load(
+pub(crate) async fn load(
     context: &Context,
     config: &VitConfig,
     precision: Precision,
     source: &mut dyn Source,
 ) -> Result<VitWeights> {
     config.validate()?;
+    settle(context, |context| {
+        choose_homes(context, config, precision);
+        Ok(())
+    })
+    .await?;
     let weights = VitWeights::load(context, config, precision, source)?;
     source.finish()?;
+    context.settled().await?;
     Ok(weights)
+}
+
+/// Decides where the weights of each layer will lie, so that no verification is left for the time when they are loaded.
+fn choose_homes(context: &Context, config: &VitConfig, precision: Precision) {
+    let (d, f) = (config.width, config.mlp);
+    let patch = config.patch_channels() * config.patch_side().pow(2);
+    let layers = [(patch, d), (d, 3 * d), (d, d), (d, f), (f, d), (d, config.classes)].map(|layer| (layer, precision));
+    let heads = [d, 2 * d].map(|inner| ((inner, config.classes), Precision::F32));
+    for ((inner, columns), precision) in layers.into_iter().chain(heads).filter(|((_, columns), _)| *columns > 0) {
+        let inner = inner.next_multiple_of(4);
+        home(context, precision, [inner, columns], linear::texels(inner, columns, precision));
+    }
+    stem::choose_homes(context, config, precision);
 }
 
 /// Refuses a weight that f16 cannot hold, which would become infinite.

@@ -49,6 +49,15 @@ pub(super) fn load(
     Convolution::of(config).into_iter().zip(1..).map(load).collect()
 }
 
+/// Decides where the filters of each convolution will lie, as [`load`] does.
+pub(super) fn choose_homes(context: &Context, config: &VitConfig, precision: Precision) {
+    for planned in Convolution::of(config) {
+        let ([inputs, outputs], kernel) = (planned.channels, planned.window.kernel);
+        let params = convolve::Params::new(1, planned.channels, planned.side, planned.window);
+        home(context, precision, params, convolve::texels(inputs * kernel * kernel, outputs));
+    }
+}
+
 /// The home from which filters are read fastest, where `texels` are the size of a texture for them: a texture if loads
 /// from buffers are dear and a way that reads textures is verified, and a buffer otherwise.
 fn home(context: &Context, precision: Precision, params: convolve::Params, texels: Texels) -> Home {
@@ -97,6 +106,7 @@ fn pack(weight: &[f32], scale: &[f64], stride: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::ContextOptions;
     use crate::weights::random::RandomWeights;
 
     #[test]
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_f16_cannot_hold_is_refused_by_its_name_in_f16_only() {
-        let context = Context::blocking().unwrap();
+        let context = Context::open(ContextOptions::new()).unwrap();
         let config = VitConfig::preset("lvvit_t").unwrap();
         let load = |precision| load(&context, &config, precision, &mut TooLarge(RandomWeights { seed: 1 }));
         let error = load(Precision::F16).err().unwrap().to_string();

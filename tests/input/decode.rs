@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::{DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Pixel, Rgb, RgbImage, Rgba};
 use proptest::prelude::*;
 use tcvit::Error;
-use tcvit::input::{decode_image, open_image};
+use tcvit::low_level::input::{decode_image, open_image};
 
 use crate::pattern;
 

@@ -6,7 +6,7 @@ mod pillow;
 use image::{GenericImageView, Rgb, RgbImage};
 use proptest::prelude::*;
 use tcvit::Error;
-use tcvit::input::{Filter, Preprocess};
+use tcvit::low_level::input::{Filter, Preprocess};
 
 pub const FILTERS: [Filter; 6] =
     [Filter::Nearest, Filter::Box, Filter::Bilinear, Filter::Hamming, Filter::Bicubic, Filter::Lanczos];
@@ -37,7 +37,7 @@ fn a_batch_is_its_images_one_after_the_other() {
     let images: Vec<RgbImage> = (1..=7).map(|n| pattern(9 * n, 40 - n)).collect();
     let expected: Vec<f32> = images.iter().flat_map(|image| preprocess.pixels(image).unwrap()).collect();
     assert_eq!(preprocess.pixels_batch(&images).unwrap(), expected);
-    assert!(preprocess.pixels_batch(&[]).unwrap().is_empty());
+    assert!(preprocess.pixels_batch::<RgbImage>(&[]).unwrap().is_empty());
     let mut broken = images;
     broken[4] = RgbImage::new(0, 0);
     let error = preprocess.pixels_batch(&broken).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use image::{GenericImageView, RgbImage};
-use tcvit::input::{Preprocess, open_image};
+use tcvit::low_level::input::{Preprocess, open_image};
 
 use crate::FILTERS;
 

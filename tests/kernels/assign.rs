@@ -1,7 +1,7 @@
 use tcvit::condensation::Chain;
-use tcvit::gpu::{Recorder, Way};
-use tcvit::kernels::assign::{Bindings, Call, Candidates, Params, Rows, record};
-use tcvit::kernels::top_k::DROPPED;
+use tcvit::low_level::gpu::{Recorder, Way};
+use tcvit::low_level::kernels::assign::{Bindings, Call, Candidates, Params, Rows, record};
+use tcvit::low_level::kernels::top_k::DROPPED;
 
 use crate::{AWKWARD, REAL, bits, buffer, gpu, read, run, sweep_ways, ways};
 

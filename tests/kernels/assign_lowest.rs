@@ -1,4 +1,4 @@
-use tcvit::kernels::assign_lowest::{Bindings, Params, record};
+use tcvit::low_level::kernels::assign_lowest::{Bindings, Params, record};
 
 use crate::{AWKWARD, REAL, buffer, read, run, sweep};
 

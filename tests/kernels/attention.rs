@@ -1,6 +1,6 @@
-use tcvit::gpu::{Precision, Recorder, Types, Way};
-use tcvit::kernels::attention::{Bindings, Call, Params, cooperative, octets, plain, record};
-use tcvit::random::Random;
+use tcvit::low_level::gpu::{Precision, Recorder, Types, Way};
+use tcvit::low_level::kernels::attention::{Bindings, Call, Params, cooperative, octets, plain, record};
+use tcvit::low_level::random::Random;
 
 use crate::{AWKWARD, bits, buffer, gpu, read, run, sweep_ways, ways};
 
@@ -75,7 +75,7 @@ fn a_nan_stays_in_its_query_and_runs_repeat_to_the_bit() {
 
 #[test]
 fn heads_that_are_too_wide_are_refused() {
-    let finding = tcvit::doctor::check(gpu(), "attention", &[1, 5, 1, 132], 1).unwrap();
+    let finding = tcvit::low_level::doctor::check(gpu(), "attention", &[1, 5, 1, 132], 1).unwrap();
     assert!(finding.outcome.unwrap_err().contains("128"));
     let params =
         Params { tokens: 5, heads: 1, images: 1, row4: 99, key_offset4: 33, value_offset4: 66, head4: 33, scale: 1.0 };

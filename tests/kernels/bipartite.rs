@@ -1,4 +1,4 @@
-use tcvit::kernels::bipartite::{Bindings, Params, STAYS, record};
+use tcvit::low_level::kernels::bipartite::{Bindings, Params, STAYS, record};
 
 use crate::{AWKWARD, REAL, buffer, read, run, sweep};
 

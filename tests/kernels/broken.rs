@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use tcvit::doctor::{self, checks};
-use tcvit::gpu::{Context, ContextOptions, SHADERS};
+use tcvit::low_level::doctor::{self, checks};
+use tcvit::low_level::gpu::{Context, ContextOptions, SHADERS};
 
 use crate::slips::{SLIPS, SLIPS_OF_FORMS, SLIPS_ON_GPUS};
 
@@ -27,10 +27,7 @@ pub fn open(folder: &Path) -> Context {
 }
 
 fn open_as(folder: &Path, as_gpu: bool) -> Context {
-    let mut options = ContextOptions::default();
-    options.shaders = Some(folder.to_owned());
-    options.as_gpu = as_gpu;
-    pollster::block_on(Context::with_options(options)).unwrap()
+    Context::open(ContextOptions::new().shaders(folder).as_gpu(as_gpu)).unwrap()
 }
 
 #[test]
@@ -102,9 +99,7 @@ fn a_folder_without_a_shader_is_refused_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     write_shaders(folder.path(), &[]);
     std::fs::remove_file(folder.path().join("head/pool.wgsl")).unwrap();
-    let mut options = ContextOptions::default();
-    options.shaders = Some(folder.path().to_owned());
-    let error = pollster::block_on(Context::with_options(options)).unwrap_err().to_string();
+    let error = Context::open(ContextOptions::new().shaders(folder.path())).unwrap_err().to_string();
     assert!(error.contains("pool.wgsl"), "{error}");
 }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use tcvit::ceiling::ceilings;
+use tcvit::low_level::ceiling::ceilings;
+use tcvit::low_level::gpu::Internals;
 
 use crate::gpu;
 

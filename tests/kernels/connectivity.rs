@@ -1,7 +1,7 @@
 use tcvit::Error;
-use tcvit::gpu::Recorder;
-use tcvit::kernels::connectivity::{Bindings, Chain, MOST_PATCHES, Params, Part, record};
-use tcvit::random::Random;
+use tcvit::low_level::gpu::Recorder;
+use tcvit::low_level::kernels::connectivity::{Bindings, Chain, MOST_PATCHES, Params, Part, record};
+use tcvit::low_level::random::Random;
 
 use crate::{AWKWARD, bits, buffer, gpu, read, run, sweep};
 
@@ -175,7 +175,7 @@ fn more_tokens_than_fit_are_refused() {
     let (w, list, result) = (buffer(&[0.0f32]), buffer(&[0u32]), buffer(&[0.0f32]));
     let bindings = Bindings { w: &w, list: &list, result: &result };
     match record(&mut recorder, Params::mean(MOST_PATCHES + 1, Chain::IDENTITY), 1, Part::ColumnMean, bindings) {
-        Err(Error::Limit { op, expected, got }) => {
+        Err(Error::Limit { op, expected, got, .. }) => {
             assert_eq!((op.as_str(), got.as_str()), ("connectivity", "2049"));
             assert!(expected.contains("2048 patch tokens"), "{expected}");
         }

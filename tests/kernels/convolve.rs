@@ -1,5 +1,5 @@
-use tcvit::gpu::{Home, Operation, Placed, Precision, Recorder, Way};
-use tcvit::kernels::convolve::{Bindings, Call, Params, Window, cooperative, record, texels};
+use tcvit::low_level::gpu::{Home, Internals, Operation, Placed, Precision, Recorder, Way};
+use tcvit::low_level::kernels::convolve::{Bindings, Call, Params, Window, cooperative, record, texels};
 
 use crate::{AWKWARD, buffer, gpu, read, run, sweep, ways};
 

@@ -1,6 +1,6 @@
-use tcvit::gpu::Way;
-use tcvit::kernels::fuse::{Bindings, Call, Fusion, Params, record};
-use tcvit::random::Random;
+use tcvit::low_level::gpu::Way;
+use tcvit::low_level::kernels::fuse::{Bindings, Call, Fusion, Params, record};
+use tcvit::low_level::random::Random;
 
 use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep, ways};
 

@@ -1,7 +1,7 @@
-use tcvit::gpu::{Precision, Recorder, Way};
-use tcvit::kernels::layer_norm::{Bindings, Call, Params, record};
-use tcvit::random::Random;
-use tcvit::reference::layer_norm::layer_norm;
+use tcvit::low_level::gpu::{Precision, Recorder, Way};
+use tcvit::low_level::kernels::layer_norm::{Bindings, Call, Params, record};
+use tcvit::low_level::random::Random;
+use tcvit::low_level::reference::layer_norm::layer_norm;
 
 use crate::{AWKWARD, REAL, buffer, gpu, read, run, sweep_ways, ways};
 

@@ -1,9 +1,9 @@
 use tcvit::config::Activation;
-use tcvit::doctor;
-use tcvit::gpu::Types;
-use tcvit::kernels::linear::{Bindings, Call, Epilogue, Params, record};
-use tcvit::random::Random;
-use tcvit::reference::linear::gelu;
+use tcvit::low_level::doctor;
+use tcvit::low_level::gpu::Types;
+use tcvit::low_level::kernels::linear::{Bindings, Call, Epilogue, Params, record};
+use tcvit::low_level::random::Random;
+use tcvit::low_level::reference::linear::gelu;
 
 use crate::broken::{open, write_shaders};
 use crate::{buffer, read, run, sweep_ways, ways};
@@ -26,7 +26,7 @@ fn agrees_around_tiles_powers_of_two_and_real_widths() {
 fn tiles_agree_whether_they_are_fetched_ahead_or_not() {
     // A device decides which of the two it runs, so both are forced here.
     let path = "block/linear_tiled.wgsl";
-    let text = tcvit::gpu::SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
+    let text = tcvit::low_level::gpu::SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
     assert_eq!([text.matches("if AHEAD").count(), text.matches("if !AHEAD").count()], [2, 1]);
     let folder = tempfile::tempdir().unwrap();
     write_shaders(folder.path(), &[]);

@@ -3,11 +3,13 @@
 
 use half::f16;
 use tcvit::config::Activation;
-use tcvit::gpu::{Context, Operation, Precision, Recorder, SHADERS, Tile, Types, Way, download, upload};
-use tcvit::kernels::linear::cooperative::KERNEL;
-use tcvit::kernels::linear::{Bindings, Call, Epilogue, Params, record};
-use tcvit::random::Random;
-use tcvit::ways;
+use tcvit::low_level::gpu::{
+    Context, Internals, Operation, Precision, Recorder, SHADERS, Tile, Types, Way, download, upload,
+};
+use tcvit::low_level::kernels::linear::cooperative::KERNEL;
+use tcvit::low_level::kernels::linear::{Bindings, Call, Epilogue, Params, record};
+use tcvit::low_level::random::Random;
+use tcvit::low_level::ways;
 
 use crate::broken::{open, write_shaders};
 use crate::{buffer, gpu, read, run};
@@ -142,16 +144,17 @@ fn two_runs_agree_to_the_bit() {
 
 #[test]
 fn a_device_of_the_application_has_what_its_adapter_has() {
-    let own = Context::from_device(gpu().device().clone(), gpu().queue().clone());
+    let own = Context::from_device(gpu().device().clone(), gpu().queue().clone()).unwrap();
     assert_eq!(own.traits().tile, gpu().traits().tile);
 }
 
 #[test]
 fn a_device_without_them_has_no_way_by_them() {
-    let mut options = tcvit::ContextOptions::default();
-    // This is too few threads in a workgroup for four subgroups on any adapter.
-    options.limits = Some(wgpu::Limits { max_compute_invocations_per_workgroup: 1, ..gpu().limits().clone() });
-    let gpu = pollster::block_on(tcvit::Context::with_options(options)).unwrap();
+    // The device has no optional feature, whatever the adapter has.
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&Default::default())).unwrap();
+    let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+    let gpu = Context::from_device(device, queue).unwrap();
     assert_eq!(gpu.traits().tile, None);
     let call = call(Params::new(8, 8, 8), Epilogue::Store, Precision::F32);
     let [x, w, bias] = [1, 2, 3].map(|_| upload(&gpu, "test", &[0.0f32; 64]).unwrap());

@@ -42,8 +42,9 @@ mod whole;
 
 use std::sync::OnceLock;
 
-use tcvit::gpu::{Kernel, Operation, Recorder, Way, download, upload};
-use tcvit::{Context, Result, doctor};
+use tcvit::low_level::doctor;
+use tcvit::low_level::gpu::{Internals, Kernel, Operation, Recorder, Way, download, upload};
+use tcvit::{Context, ContextOptions, Result};
 
 /// Primes, and numbers just below, at and above powers of two and multiples of the workgroup sizes 64 and 128.
 pub const AWKWARD: [usize; 12] = [65, 97, 127, 128, 129, 191, 193, 255, 256, 257, 383, 509];
@@ -57,7 +58,7 @@ pub fn gpu() -> &'static Context {
     static GPU: OnceLock<Context> = OnceLock::new();
     GPU.get_or_init(|| {
         require::check();
-        Context::blocking().expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)")
+        Context::open(ContextOptions::new()).expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)")
     })
 }
 

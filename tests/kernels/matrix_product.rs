@@ -1,4 +1,4 @@
-use tcvit::kernels::matrix_product::{Bindings, Params, record};
+use tcvit::low_level::kernels::matrix_product::{Bindings, Params, record};
 
 use crate::{AWKWARD, buffer, read, run, sweep};
 

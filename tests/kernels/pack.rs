@@ -2,8 +2,8 @@
 //! and on those where it truncates. The test uses `patchify`, which only copies.
 
 use half::f16;
-use tcvit::gpu::{Context, Precision, Recorder, download, empty, upload};
-use tcvit::kernels::patchify::{Bindings, Params, record};
+use tcvit::low_level::gpu::{Context, Precision, Recorder, download, empty, upload};
+use tcvit::low_level::kernels::patchify::{Bindings, Params, record};
 
 use crate::broken::{open, write_shaders};
 
@@ -74,7 +74,7 @@ fn this_driver_stores_f16_rounded_to_nearest() {
 
 #[test]
 fn a_driver_that_cuts_stores_f16_rounded_to_nearest() {
-    let text = |path: &str| tcvit::gpu::SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
+    let text = |path: &str| tcvit::low_level::gpu::SHADERS.iter().find(|shader| shader.0 == path).unwrap().1;
     let cutting = |path: &str| text(path).replace("pack2x16float(", "cut(") + CUT;
     let (rounded, trusted) = ("shared/pack_cutting.wgsl", "shared/pack_rounding.wgsl");
     // Both shaders get this text, so that the device uses it whichever of the two it needs.

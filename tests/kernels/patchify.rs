@@ -1,5 +1,5 @@
-use tcvit::gpu::Precision;
-use tcvit::kernels::patchify::{Bindings, Params, record};
+use tcvit::low_level::gpu::Precision;
+use tcvit::low_level::kernels::patchify::{Bindings, Params, record};
 
 use crate::{buffer, read, run, sweep};
 

@@ -1,5 +1,5 @@
-use tcvit::gpu::{Operation, Precision};
-use tcvit::kernels::query_key::Call;
+use tcvit::low_level::gpu::{Internals, Operation, Precision};
+use tcvit::low_level::kernels::query_key::Call;
 
 use crate::{AWKWARD, gpu, sweep_ways};
 

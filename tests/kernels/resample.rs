@@ -1,7 +1,7 @@
 use image::RgbImage;
-use tcvit::gpu::empty;
-use tcvit::input::{Filter, Photographs, Preprocess, open_image};
-use tcvit::kernels::resample::{Bindings, record};
+use tcvit::low_level::gpu::empty;
+use tcvit::low_level::input::{Filter, Photographs, Preprocess, open_image};
+use tcvit::low_level::kernels::resample::{Bindings, record};
 
 use crate::{bits, buffer, gpu, read, run, sweep};
 
@@ -49,7 +49,7 @@ fn bytes_apart(preprocess: &Preprocess, got: &[f32], expected: &[f32]) -> [f64; 
 
 /// A pattern that every filter changes.
 fn noise(width: u32, height: u32) -> RgbImage {
-    let mut random = tcvit::random::Random::named("noise", u64::from(width * 31 + height));
+    let mut random = tcvit::low_level::random::Random::named("noise", u64::from(width * 31 + height));
     RgbImage::from_fn(width, height, |_, _| image::Rgb(std::array::from_fn(|_| random.bits() as u8)))
 }
 

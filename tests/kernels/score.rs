@@ -1,7 +1,7 @@
 use tcvit::condensation::Chain;
-use tcvit::doctor::check;
-use tcvit::gpu::{Context, ContextOptions, Recorder};
-use tcvit::kernels::score::{Bindings, Call, Connectivity, Params, SUBGROUP, Terms, record};
+use tcvit::low_level::doctor::check;
+use tcvit::low_level::gpu::{Context, ContextOptions, Internals, Recorder};
+use tcvit::low_level::kernels::score::{Bindings, Call, Connectivity, Params, SUBGROUP, Terms, record};
 
 use crate::{AWKWARD, REAL, buffer, gpu, read, run, sweep_ways, ways};
 
@@ -60,9 +60,7 @@ fn connectivity_that_is_not_that_of_the_call_is_refused() {
 /// does not choose that by itself.
 #[test]
 fn octets_agree_with_as_many_threads_as_a_gpu_gives_them() {
-    let mut options = ContextOptions::default();
-    options.as_gpu = true;
-    let wide = pollster::block_on(Context::with_options(options)).unwrap();
+    let wide = Context::open(ContextOptions::new().as_gpu(true)).unwrap();
     if !wide.traits().has_octets() {
         return crate::skip(&SUBGROUP, gpu());
     }

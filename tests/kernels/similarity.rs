@@ -1,4 +1,4 @@
-use tcvit::kernels::similarity::{Bindings, Kind, Params, record};
+use tcvit::low_level::kernels::similarity::{Bindings, Kind, Params, record};
 
 use crate::{AWKWARD, REAL, buffer, read, run, sweep};
 

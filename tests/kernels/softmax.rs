@@ -1,6 +1,6 @@
-use tcvit::gpu::Way;
-use tcvit::kernels::softmax::{Bindings, Call, Params, record};
-use tcvit::random::Random;
+use tcvit::low_level::gpu::Way;
+use tcvit::low_level::kernels::softmax::{Bindings, Call, Params, record};
+use tcvit::low_level::random::Random;
 
 use crate::{AWKWARD, REAL, buffer, read, run, sweep_ways, ways};
 

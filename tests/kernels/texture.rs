@@ -1,6 +1,6 @@
-use tcvit::gpu::Recorder;
-use tcvit::input::{Filter, Preprocess, open_image};
-use tcvit::kernels::texture::record;
+use tcvit::low_level::gpu::Recorder;
+use tcvit::low_level::input::{Filter, Preprocess, open_image};
+use tcvit::low_level::kernels::texture::record;
 
 use crate::{buffer, gpu, read, run, sweep};
 

@@ -1,4 +1,4 @@
-use tcvit::kernels::token_max::{Bindings, Params, record};
+use tcvit::low_level::kernels::token_max::{Bindings, Params, record};
 
 use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep};
 

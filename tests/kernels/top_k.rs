@@ -1,6 +1,6 @@
 use tcvit::Error;
-use tcvit::gpu::Recorder;
-use tcvit::kernels::top_k::{Bindings, Call, DROPPED, Listing, MOST_PATCHES, Params, record};
+use tcvit::low_level::gpu::Recorder;
+use tcvit::low_level::kernels::top_k::{Bindings, Call, DROPPED, Listing, MOST_PATCHES, Params, record};
 
 use crate::{AWKWARD, REAL, buffer, gpu, read, run, sweep_ways, ways};
 
@@ -66,7 +66,7 @@ fn more_tokens_than_fit_are_refused() {
     for way in ways(&keeping(MOST_PATCHES, 5)) {
         record(&mut recorder, way, keeping(MOST_PATCHES, 5), bindings).unwrap();
         match record(&mut recorder, way, keeping(MOST_PATCHES + 1, 5), bindings) {
-            Err(Error::Limit { op, expected, got }) => {
+            Err(Error::Limit { op, expected, got, .. }) => {
                 assert_eq!((op.as_str(), got.as_str()), ("top_k", "2049"));
                 assert!(expected.contains("2048 patch tokens"), "{expected}");
             }

@@ -1,4 +1,4 @@
-use tcvit::kernels::uniqueness::{Bindings, Call, Params, record};
+use tcvit::low_level::kernels::uniqueness::{Bindings, Call, Params, record};
 
 use crate::{AWKWARD, REAL, bits, buffer, read, run, sweep, ways};
 

@@ -1,5 +1,5 @@
-use tcvit::doctor;
-use tcvit::gpu::{Context, ContextOptions};
+use tcvit::low_level::doctor;
+use tcvit::low_level::gpu::{Context, ContextOptions, Internals};
 
 use crate::gpu;
 
@@ -23,9 +23,7 @@ fn every_check_of_the_doctor_passes_here() {
 /// Kernels run here as on a GPU, which a software adapter does only if told to.
 #[test]
 fn every_check_of_the_doctor_passes_as_on_a_gpu() {
-    let mut options = ContextOptions::default();
-    options.as_gpu = true;
-    let context = pollster::block_on(Context::with_options(options)).unwrap();
+    let context = Context::open(ContextOptions::new().as_gpu(true)).unwrap();
     assert!(!context.traits().loads_are_dear);
     check(&context);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tcvit::Model;
-use tcvit::weights::Checkpoint;
+use tcvit::low_level::weights::Checkpoint;
 
 use crate::support::checkpoint::{Tiny, config_json};
 use crate::support::gpu;

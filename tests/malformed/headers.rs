@@ -5,7 +5,7 @@ use std::cell::Cell;
 use proptest::prelude::{ProptestConfig, any, prop};
 use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
-use tcvit::weights::Checkpoint;
+use tcvit::low_level::weights::Checkpoint;
 
 use crate::support::checkpoint::{Tiny, header_of, load};
 use crate::support::small::refused;

@@ -3,7 +3,7 @@
 use safetensors::Dtype;
 use serde_json::json;
 use tcvit::config::Stem;
-use tcvit::random::Random;
+use tcvit::low_level::random::Random;
 use tcvit::{Model, SessionOptions, VitConfig};
 
 use crate::support::checkpoint::{IMAGE, Tensor, Tiny, WIDTH};

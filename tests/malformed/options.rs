@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 use tcvit::condensation::{Condensation, Method, Score};
-use tcvit::{ContextOptions, Model, SessionOptions, VitConfig, Wanted};
+use tcvit::{ContextOptions, Model, Outputs, SessionOptions, VitConfig};
 
 use crate::support::gpu;
 use crate::support::small::{condensations, config, open, pixels, refused, small};
@@ -27,7 +27,7 @@ fn pixels_that_are_no_numbers_are_refused() {
             let mut images = pixels(&config(), 3, 2);
             images[at] = value;
             let texts = ["finite input pixels", &format!("{text} at {at}")];
-            refused(session.run(&images, Wanted::default()), "NotFinite", &texts);
+            refused(session.run(&images, Outputs::logits()), "NotFinite", &texts);
         }
     }
     // Huge but finite pixels: the layer norm brings them back, or the result is refused. It is never NaN.
@@ -42,7 +42,7 @@ fn pixels_that_are_no_numbers_are_refused() {
 #[test]
 fn constant_images_are_answered() {
     for (name, condensation) in condensations() {
-        let session = open(small(), 1, Some(&condensation.drop(3)));
+        let session = open(small(), 1, Some(&condensation.drop_per_block(3)));
         for value in [0.0, -0.0, 1.0, f32::MIN_POSITIVE / 4.0, 1e6] {
             let logits = session.logits(&vec![value; 3072]).unwrap_or_else(|error| panic!("{name}, {value}: {error}"));
             assert!(logits.iter().all(|logit| logit.is_finite()), "{name}, {value}");
@@ -54,7 +54,7 @@ fn constant_images_are_answered() {
 fn an_image_without_pixels_is_refused() {
     let session = open(small(), 1, None);
     refused(session.classify(&[RgbImage::new(0, 0)]), "Image", &["0 x 0"]);
-    assert!(session.classify(&[]).unwrap().is_empty());
+    assert!(session.classify([] as [&str; 0]).unwrap().is_empty());
     assert_eq!(session.classify(&[RgbImage::new(1, 1)]).unwrap().len(), 1);
 }
 
@@ -147,12 +147,8 @@ fn models_that_make_no_sense_are_refused() {
 
 #[test]
 fn an_adapter_or_shader_folder_that_is_not_there_is_named() {
-    let open = |change: fn(&mut ContextOptions)| {
-        let mut options = ContextOptions::default();
-        change(&mut options);
-        pollster::block_on(tcvit::Context::with_options(options))
-    };
-    refused(open(|options| options.adapter = Some("nonsense".into())), "NoAdapter", &["nonsense", "0: "]);
-    refused(open(|options| options.adapter = Some("99".into())), "NoAdapter", &["99", "0: "]);
-    refused(open(|options| options.shaders = Some("/nowhere".into())), "File", &["/nowhere"]);
+    let open = |options| tcvit::Context::open(options);
+    refused(open(ContextOptions::new().adapter("nonsense")), "NoAdapter", &["nonsense", "0: "]);
+    refused(open(ContextOptions::new().adapter("99")), "NoAdapter", &["99", "0: "]);
+    refused(open(ContextOptions::new().shaders("/nowhere")), "File", &["/nowhere"]);
 }

@@ -1,7 +1,7 @@
 //! Intact files whose tensors are not those of a ViT.
 
 use safetensors::Dtype;
-use tcvit::random::Random;
+use tcvit::low_level::random::Random;
 use tcvit::{Model, SessionOptions};
 
 use crate::support::checkpoint::{DEPTH, IMAGE, Tensor, Tiny, WIDTH, config_json};

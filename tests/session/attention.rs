@@ -1,6 +1,7 @@
 //! Every route of attention gives the same decisions and, within rounding, the same results.
 
 use tcvit::config::Head;
+use tcvit::low_level::gpu::Internals;
 use tcvit::{Attention, Condensation, Context, LoadOptions, Model, Precision, Session, SessionOptions, VitConfig};
 
 use crate::splitting::own_device;
@@ -68,7 +69,9 @@ fn cooperative_attention_agrees_in_f16_and_is_refused_elsewhere() {
     }
     let model = Model::random_with(gpu(), &config, 54, &LoadOptions::new().precision(Precision::F16)).unwrap();
     let images = pixels(&config, 2, 54);
-    for condensation in [None, Some(Condensation::paper().drop(2)), Some(Condensation::training_free().drop(2))] {
+    for condensation in
+        [None, Some(Condensation::paper().drop_per_block(2)), Some(Condensation::training_free().drop_per_block(2))]
+    {
         let logits = |attention| {
             let options = SessionOptions::new().batch(2).condensation(condensation.clone()).attention(attention);
             model.session(options).unwrap().run(&images, EVERYTHING).unwrap().logits
@@ -87,7 +90,7 @@ fn every_route_decides_the_same_with_two_prefix_tokens() {
     let mut config = VitConfig::new(48, 8, 60, 2, 3, 10);
     config.head = Head::ClassAndDistillation;
     let model = Model::random_with(gpu(), &config, 5, &stored_in(Precision::F32)).unwrap();
-    let mut condensation = Condensation::paper().drop(7);
+    let mut condensation = Condensation::paper().drop_per_block(7);
     condensation.proportional_attention = true;
     compare(&model, &pixels(&config, 3, 52), 3, Some(&condensation), "distilled");
 }
@@ -108,7 +111,8 @@ fn what_a_model_or_a_device_cannot_run_is_refused_and_not_preferred() {
 
     let (device, queue) = own_device();
     let model =
-        Model::random_with(&Context::from_device(device, queue), &config(), 3, &stored_in(Precision::F32)).unwrap();
+        Model::random_with(&Context::from_device(device, queue).unwrap(), &config(), 3, &stored_in(Precision::F32))
+            .unwrap();
     for attention in [Attention::Stored, Attention::Fused] {
         model.session(SessionOptions::new().attention(attention)).unwrap();
     }

@@ -100,7 +100,7 @@ fn traces_of_the_bundled_model_are_consistent() {
 /// The checks can fail: each of these changes to a trace is detected.
 #[test]
 fn a_spoilt_trace_is_seen() {
-    let condensation = Condensation::training_free().drop(4);
+    let condensation = Condensation::training_free().drop_per_block(4);
     let trace = open(small(), 1, Some(&condensation)).run(&pixels(&config(), 1, 42), EVERYTHING).unwrap();
     type Change = fn(&mut BlockTrace);
     let spoil: [(&str, Change); 5] = [
@@ -153,10 +153,10 @@ fn a_schedule_that_empties_a_block_names_it() {
     let refuse = |condensation: Condensation, texts: &[&str]| {
         refused(small().session(SessionOptions::new().condense(condensation)), "Config", texts)
     };
-    refuse(Condensation::paper().drop(6), &["schedule", "block 2", "has 4", "at most 3", "6"]);
-    refuse(Condensation::paper().drop(16), &["block 0", "has 16", "at most 15"]);
+    refuse(Condensation::paper().drop_per_block(6), &["schedule", "block 2", "has 4", "at most 3", "6"]);
+    refuse(Condensation::paper().drop_per_block(16), &["block 0", "has 16", "at most 15"]);
     refuse(Condensation::paper().schedule([0, 16, 0]), &["block 1", "at most 15", "16"]);
-    refuse(Condensation::paper().drop(usize::MAX), &["block 0"]);
+    refuse(Condensation::paper().drop_per_block(usize::MAX), &["block 0"]);
     refuse(Condensation::paper().schedule([1, 2]), &["3 blocks", "2 numbers"]);
     refuse(Condensation::paper().schedule(Vec::new()), &["3 blocks", "0 numbers"]);
 }
@@ -166,7 +166,7 @@ fn features_have_the_shape_that_the_plan_says() {
     for classes in [0, 10] {
         let config = VitConfig::new(32, 8, 32, 2, 2, classes);
         let model = Model::random_with(gpu(), &config, 5, &stored_in(Precision::F32)).unwrap();
-        for (condensation, tokens) in [(None, 17), (Some(Condensation::training_free().drop(3)), 11)] {
+        for (condensation, tokens) in [(None, 17), (Some(Condensation::training_free().drop_per_block(3)), 11)] {
             let session = open(&model, 2, condensation.as_ref());
             let features = session.features(&pixels(&config, 3, 44)).unwrap();
             assert_eq!((session.plan().last_tokens(), features.len()), (tokens, 3 * tokens * 32));

@@ -1,6 +1,6 @@
 //! The same image gives the same bits in another session, run, slot, batch size or thread.
 
-use tcvit::{Condensation, Wanted};
+use tcvit::{Condensation, Outputs};
 
 use crate::support::relative;
 use crate::support::small::{
@@ -67,11 +67,11 @@ fn dropping_nothing_is_the_full_model_to_the_bit() {
     let images = pixels(&config(), 2, 9);
     let full = open(small(), 2, None).run(&images, EVERYTHING).unwrap();
     for (name, condensation) in condensations() {
-        let trace = open(small(), 2, Some(&condensation.drop(0))).run(&images, EVERYTHING).unwrap();
+        let trace = open(small(), 2, Some(&condensation.drop_per_block(0))).run(&images, EVERYTHING).unwrap();
         assert!(trace.blocks.is_empty());
         assert_same_bits(name, &trace, &full);
     }
-    let condensed = open(small(), 2, Some(&Condensation::paper().drop(1))).run(&images, EVERYTHING).unwrap();
+    let condensed = open(small(), 2, Some(&Condensation::paper().drop_per_block(1))).run(&images, EVERYTHING).unwrap();
     assert!(relative(&condensed.logits, &full.logits) > 1e-6, "dropping one token is seen");
 }
 
@@ -98,7 +98,7 @@ fn threads_share_a_model() {
 fn only_what_is_wanted_is_read_back() {
     let images = pixels(&config(), 1, 12);
     let session = open(small(), 1, Some(&Condensation::paper()));
-    let trace = session.run(&images, Wanted::default()).unwrap();
+    let trace = session.run(&images, Outputs::logits()).unwrap();
     assert!(trace.features.is_empty() && trace.blocks.is_empty() && trace.logits.len() == 10);
     assert_eq!(session.features(&images).unwrap(), session.run(&images, EVERYTHING).unwrap().features);
 }

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use tcvit::{Condensation, Context, Model, SessionOptions};
+use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions};
 
 use crate::splitting::own_device;
 use crate::support::gpu;
@@ -40,7 +40,7 @@ fn check_destroyed(context: &Context) {
 #[test]
 fn a_destroyed_device_is_an_error() {
     promptly(|| {
-        let context = Context::blocking().unwrap();
+        let context = Context::open(ContextOptions::new()).unwrap();
         check_destroyed(&context);
         // Another device is not affected.
         let model = Model::random(gpu(), &config(), 3).unwrap();
@@ -52,14 +52,14 @@ fn a_destroyed_device_is_an_error() {
 fn a_destroyed_device_of_the_application_is_an_error() {
     promptly(|| {
         let (device, queue) = own_device();
-        check_destroyed(&Context::from_device(device, queue));
+        check_destroyed(&Context::from_device(device, queue).unwrap());
     });
 }
 
 #[test]
 fn a_lost_device_says_so_and_what_to_do() {
     promptly(|| {
-        let context = Context::blocking().unwrap();
+        let context = Context::open(ContextOptions::new()).unwrap();
         let model = Model::random(&context, &config(), 3).unwrap();
         let session = open(&model, 1, None);
         context.device().destroy();

@@ -1,11 +1,14 @@
 //! With several batches in flight, answers are the same and in the same order, errors are in their place, and nothing
 //! is left behind.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use image::RgbImage;
-use tcvit::{Condensation, Context, Error, IntoImage, Model, Prediction, Result, SessionOptions, Wanted};
+use tcvit::{
+    Condensation, Context, ContextOptions, Error, IntoImage, Model, Outputs, Prediction, Result, SessionOptions,
+};
 
 use crate::device::promptly;
 use crate::support::gpu;
@@ -40,7 +43,7 @@ fn a_stream_gives_what_single_images_give_in_their_order() {
     }
     let session = open(small(), 4, None);
     assert_eq!(session.stream(Vec::<RgbImage>::new()).unwrap().count(), 0);
-    assert!(session.classify(&[]).unwrap().is_empty());
+    assert!(session.classify([] as [RgbImage; 0]).unwrap().is_empty());
 }
 
 #[test]
@@ -54,7 +57,7 @@ fn a_broken_image_is_an_error_in_its_place() {
         .enumerate()
         .map(|(n, image)| match n {
             // An image that cannot be opened and one without pixels do not stop the others.
-            0 | 6 => tcvit::input::open_image("no/such/file.jpg".as_ref()),
+            0 | 6 => tcvit::low_level::input::open_image("no/such/file.jpg".as_ref()),
             n if broken(n) => Ok(RgbImage::new(0, 3)),
             _ => Ok(image.clone()),
         })
@@ -80,7 +83,7 @@ fn a_broken_image_is_an_error_in_its_place() {
 fn a_stream_takes_paths() {
     let paths =
         ["chelsea", "coffee"].map(|name| crate::support::repository(&format!("crates/cli/assets/photos/{name}.jpg")));
-    let photos = paths.clone().map(|path| tcvit::input::open_image(&path).unwrap());
+    let photos = paths.clone().map(|path| tcvit::low_level::input::open_image(&path).unwrap());
     let session = open(small(), 2, None);
     let got: Vec<_> = session.stream(paths).unwrap().collect::<Result<_>>().unwrap();
     assert!(got == one_by_one(&photos));
@@ -103,8 +106,11 @@ impl Drop for Counted {
 }
 
 impl IntoImage for Counted {
-    fn into_image(self) -> Result<RgbImage> {
-        Ok(self.1.clone())
+    fn into_image<'a>(self) -> Result<Cow<'a, RgbImage>>
+    where
+        Self: 'a,
+    {
+        Ok(Cow::Owned(self.1.clone()))
     }
 }
 
@@ -166,7 +172,7 @@ fn pending_batches_keep_their_own_results() {
     for condensation in [None, Some(Condensation::training_free())] {
         let session = open(small(), 3, condensation.as_ref());
         let expected = [&a, &b, &c].map(|pixels| session.run(pixels, EVERYTHING).unwrap());
-        for wanted in [EVERYTHING, Wanted::default()] {
+        for wanted in [EVERYTHING, Outputs::logits()] {
             let pending = [&a, &b, &c].map(|pixels| session.submit(pixels, wanted).unwrap());
             // The results of a batch that is dropped without being awaited are discarded.
             drop(session.submit(&b, EVERYTHING).unwrap());
@@ -201,21 +207,21 @@ fn a_result_that_is_no_number_is_the_error_of_its_batch() {
     // The pixels are finite, but the sums in the first layer are not.
     let bad: Vec<f32> = good.iter().map(|value| value.signum() * f32::MAX).collect();
     let expected = session.logits(&good).unwrap();
-    let pending = [&good, &bad, &good].map(|pixels| session.submit(pixels, Wanted::default()).unwrap());
+    let pending = [&good, &bad, &good].map(|pixels| session.submit(pixels, Outputs::logits()).unwrap());
     let [before, between, after] = pending;
     refused(between.wait(), "NotFinite", &["logits"]);
     assert_eq!(before.wait().unwrap().logits, expected);
     assert_eq!(after.wait().unwrap().logits, expected);
     let mut nan = good.clone();
     nan[5] = f32::NAN;
-    refused(session.submit(&nan, Wanted::default()).map(drop), "NotFinite", &["input pixels", "at 5"]);
+    refused(session.submit(&nan, Outputs::logits()).map(drop), "NotFinite", &["input pixels", "at 5"]);
     // Pixels are checked while they are uploaded, one run at a time. The error gives the place among all of them.
     let mut later = [good.clone(), good.clone(), good.clone()].concat();
     let at = 2 * good.len() + 7;
     later[at] = f32::INFINITY;
     let place = format!("at {at}");
     for _ in 0..3 {
-        refused(session.submit(&later, Wanted::default()).map(drop), "NotFinite", &["input pixels", &place]);
+        refused(session.submit(&later, Outputs::logits()).map(drop), "NotFinite", &["input pixels", &place]);
         assert_eq!(session.logits(&good).unwrap(), expected);
     }
 }
@@ -236,11 +242,11 @@ fn threads_share_a_session() {
 #[test]
 fn a_device_that_is_lost_in_the_middle_ends_a_stream_with_an_error() {
     promptly(|| {
-        let context = Context::blocking().unwrap();
+        let context = Context::open(ContextOptions::new()).unwrap();
         let model = Model::random(&context, &config(), 3).unwrap();
         let session = open(&model, 2, None);
         let mut stream = session.stream(images(40)).unwrap();
-        let pending = session.submit(&pixels(&config(), 2, 75), Wanted::default()).unwrap();
+        let pending = session.submit(&pixels(&config(), 2, 75), Outputs::logits()).unwrap();
         stream.next().unwrap().unwrap();
         context.device().destroy();
         // Answers that were already computed may still come, then one error, then nothing.
@@ -264,6 +270,6 @@ fn a_model_without_a_head_does_not_classify() {
     refused(session.classify(&images(1)), "Config", &["classification head"]);
     refused(session.stream(images(1)).map(drop), "Config", &["classification head"]);
     // It has features.
-    let trace = session.run_images(&images(2), Wanted { features: true, ..Wanted::default() }).unwrap();
+    let trace = session.run_images(&images(2), Outputs::logits().features()).unwrap();
     assert_eq!((trace.images, trace.logits.len()), (2, 0));
 }

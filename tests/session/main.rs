@@ -13,3 +13,4 @@ mod splitting;
 mod support;
 mod traces;
 mod tuning;
+mod waiting;

@@ -1,15 +1,17 @@
 //! Photographs prepared on the GPU give the same pixels, and therefore the same answers, to the bit.
 
 use image::RgbImage;
-use tcvit::input::Filter;
-use tcvit::random::Random;
-use tcvit::{Condensation, Model, Precision, Preprocessing, Session, SessionOptions, Wanted};
+use tcvit::low_level::input::Filter;
+use tcvit::low_level::random::Random;
+use tcvit::{Condensation, Model, Outputs, Precision, Preprocessing, Session, SessionOptions};
 
 use crate::support::small::{EVERYTHING, assert_same_bits, bundled, refused};
 use crate::support::{gpu, repository, stored_in};
 
 fn photos() -> Vec<RgbImage> {
-    let open = |name| tcvit::input::open_image(&repository(&format!("crates/cli/assets/photos/{name}.jpg"))).unwrap();
+    let open = |name| {
+        tcvit::low_level::input::open_image(&repository(&format!("crates/cli/assets/photos/{name}.jpg"))).unwrap()
+    };
     let mut photos = ["chelsea", "coffee", "rocket"].map(open).to_vec();
     for (width, height) in [(1, 1), (3, 5), (9, 700), (700, 9), (32, 32), (1500, 1100)] {
         let mut random = Random::named("photo", u64::from(width));
@@ -36,7 +38,7 @@ fn both_ways_give_the_same_bits() {
         assert_same_bits("gpu", &on_gpu.run_images(&photos, EVERYTHING).unwrap(), &expected);
         // Smaller photographs follow larger ones, then larger ones again.
         for _ in 0..2 {
-            let few = on_gpu.run_images(&photos[3..5], Wanted::default()).unwrap();
+            let few = on_gpu.run_images(&photos[3..5], Outputs::logits()).unwrap();
             assert_eq!(few.logits, expected.logits[3 * 10..5 * 10]);
             assert_same_bits("again", &on_gpu.run_images(&photos, EVERYTHING).unwrap(), &expected);
         }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use tcvit::config::{Head, Stem};
-use tcvit::{Attention, Condensation, Context, ContextOptions, Model, Precision, SessionOptions, VitConfig, Wanted};
+use tcvit::{Attention, Condensation, Context, ContextOptions, Model, Outputs, Precision, SessionOptions, VitConfig};
 
 use crate::support::small::{
     EVERYTHING, assert_same_bits, assert_same_decisions, config, open, pixels, refused, small,
@@ -16,12 +16,10 @@ pub fn limited(bytes: u64) -> Context {
 }
 
 fn limited_to(bytes: u64, texels: u32) -> Context {
-    let mut options = ContextOptions::default();
     let mut limits = gpu().limits().clone();
     limits.max_storage_buffer_binding_size = bytes;
     limits.max_texture_dimension_2d = texels;
-    options.limits = Some(limits);
-    pollster::block_on(Context::with_options(options)).unwrap()
+    Context::open(ContextOptions::new().limits(limits)).unwrap()
 }
 
 /// [`config`] on a device that takes three images at once: the hidden layer of an image has 17 x 256 elements. The
@@ -76,11 +74,9 @@ fn a_weight_that_does_not_fit_is_named() {
 
 #[test]
 fn impossible_limits_are_refused() {
-    let mut options = ContextOptions::default();
     let mut limits = gpu().limits().clone();
     limits.max_compute_workgroup_size_x = u32::MAX;
-    options.limits = Some(limits);
-    refused(pollster::block_on(Context::with_options(options)), "Device", &["open adapter"]);
+    refused(Context::open(ContextOptions::new().limits(limits)), "Device", &["open adapter"]);
 }
 
 #[test]
@@ -105,7 +101,7 @@ fn an_encoder_of_ones_own_gives_the_same() {
     session.record_into(&mut encoder).unwrap();
     queue.submit([encoder.finish()]);
     assert_same_bits("own encoder", &session.read_back(2, EVERYTHING).unwrap(), &expected);
-    let one = session.read_back(1, Wanted::default()).unwrap();
+    let one = session.read_back(1, Outputs::logits()).unwrap();
     assert_eq!(one.logits, expected.logits[..10]);
     refused(session.read_back(3, EVERYTHING), "Shape", &["read back", "at most 2", "3"]);
 }
@@ -114,7 +110,7 @@ fn an_encoder_of_ones_own_gives_the_same() {
 #[test]
 fn a_device_of_ones_own_gives_the_same() {
     let (device, queue) = own_device();
-    let context = Context::from_device(device.clone(), queue);
+    let context = Context::from_device(device.clone(), queue).unwrap();
     assert_eq!(context.device(), &device);
     let model = Model::random_with(&context, &config(), 3, &stored_in(Precision::F32)).unwrap();
     let images = pixels(&config(), 2, 35);
@@ -147,7 +143,7 @@ fn a_stem_and_logits_of_tokens_are_split_without_a_trace() {
         let images = pixels(&config, 5, 41);
         let split = Model::random_with(&limited(4 * each * 3), &config, 3, &stored_in(Precision::F32)).unwrap();
         let whole = Model::random_with(gpu(), &config, 3, &stored_in(Precision::F32)).unwrap();
-        for condensation in [None, Some(Condensation::paper().drop(1))] {
+        for condensation in [None, Some(Condensation::paper().drop_per_block(1))] {
             let (whole, split) = (open(&whole, 5, condensation.as_ref()), open(&split, 5, condensation.as_ref()));
             if condensation.is_none() {
                 assert_eq!(split.plan().elements().largest(), (name, each as usize));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use safetensors::{Dtype, SafeTensors};
-use tcvit::{Condensation, Model, Precision, Trace, VitConfig, Wanted};
+use tcvit::{Condensation, Model, Outputs, Precision, Trace, VitConfig};
 
 use crate::support::small::{EVERYTHING, config, open, pixels, refused, small};
 use crate::support::{gpu, stored_in};
@@ -77,7 +77,7 @@ fn a_trace_of_a_model_without_a_head_has_no_logits() {
 fn a_trace_without_features_is_refused_or_readable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("trace.safetensors");
-    let trace = open(small(), 1, None).run(&pixels(&config(), 1, 53), Wanted::default()).unwrap();
+    let trace = open(small(), 1, None).run(&pixels(&config(), 1, 53), Outputs::logits()).unwrap();
     match trace.save(&path) {
         Ok(()) => drop(SafeTensors::deserialize(&std::fs::read(&path).unwrap()).unwrap()),
         Err(error) => {

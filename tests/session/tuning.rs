@@ -2,31 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use tcvit::gpu::{ContextOptions, Keep, Operation, SHADERS, Types};
-use tcvit::kernels::linear::{Call, Epilogue, Params};
-use tcvit::plan::Attention;
-use tcvit::{Condensation, Context, LoadOptions, Model, Precision, SessionOptions, ways};
+use tcvit::Attention;
+use tcvit::low_level::gpu::{ContextOptions, Internals, Keep, Operation, SHADERS, Types};
+use tcvit::low_level::kernels::linear::{Call, Epilogue, Params};
+use tcvit::low_level::ways;
+use tcvit::{Condensation, Context, LoadOptions, Model, Precision, SessionOptions};
 
 use crate::support::small::{config, pixels};
 
 /// A context without the choices of earlier runs or other tests.
-fn open(mut options: ContextOptions) -> Context {
-    options.keep = Keep::Nothing;
-    pollster::block_on(Context::with_options(options)).unwrap()
+fn open(options: ContextOptions) -> Context {
+    Context::open(options.keep(Keep::Nothing)).unwrap()
 }
 
 fn logits(context: &Context) -> Vec<f32> {
     let model = Model::random_with(context, &config(), 3, &LoadOptions::new().precision(Precision::F32)).unwrap();
-    let options = SessionOptions::new().batch(2).condense(Condensation::training_free().drop(2));
+    let options = SessionOptions::new().batch(2).condense(Condensation::training_free().drop_per_block(2));
     model.session(options).unwrap().logits(&pixels(&config(), 2, 1)).unwrap()
 }
 
 #[test]
 fn a_search_is_made_once_and_changes_no_result() {
-    let plain = open(ContextOptions::default());
-    let mut options = ContextOptions::default();
-    options.tune = true;
-    let tuned = open(options);
+    let plain = open(ContextOptions::new());
+    let tuned = open(ContextOptions::new().tune(true));
     let (expected, got) = (logits(&plain), logits(&tuned));
     let most = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
     assert!(expected.iter().zip(&got).all(|(a, b)| (a - b).abs() <= 1e-5 * most), "{expected:?} {got:?}");
@@ -53,9 +51,8 @@ fn a_search_is_made_once_and_changes_no_result() {
 fn what_a_gpu_would_run_changes_no_result_and_is_not_kept() {
     let folder = tempfile::tempdir().unwrap();
     let open_in = |as_gpu| {
-        let mut options = ContextOptions::default();
-        (options.as_gpu, options.keep) = (as_gpu, Keep::In(folder.path().to_owned()));
-        pollster::block_on(Context::with_options(options)).unwrap()
+        let keep = Keep::In(folder.path().to_owned());
+        Context::open(ContextOptions::new().as_gpu(as_gpu).keep(keep)).unwrap()
     };
     let (plain, as_gpu) = (open_in(false), open_in(true));
     assert!(!as_gpu.traits().loads_are_dear);
@@ -71,7 +68,7 @@ fn what_a_gpu_would_run_changes_no_result_and_is_not_kept() {
 
 #[test]
 fn what_was_chosen_is_used() {
-    let context = open(ContextOptions::default());
+    let context = open(ContextOptions::new());
     let call = Call { params: Params::new(24, 64, 64), types: Types::default(), epilogue: Epilogue::Store };
     let measured = ways::Verified::measured(&call).unwrap();
     let name = format!("fastest linear {measured:?}");
@@ -105,9 +102,7 @@ fn with_shaders(folder: &std::path::Path, tune: bool, spoil: impl Fn(&str, &str)
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(file, spoil(path, text)).unwrap();
     }
-    let mut options = ContextOptions::default();
-    (options.shaders, options.tune) = (Some(folder.to_owned()), tune);
-    open(options)
+    open(ContextOptions::new().shaders(folder).tune(tune))
 }
 
 fn assert_close(got: &[f32], expected: &[f32]) {
@@ -118,7 +113,7 @@ fn assert_close(got: &[f32], expected: &[f32]) {
 #[test]
 fn a_kernel_that_is_wrong_here_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
-    let expected = logits(&Context::blocking().unwrap());
+    let expected = logits(&Context::open(ContextOptions::new()).unwrap());
     for tune in [false, true] {
         // A mistake in every way of a product but the plain one.
         let context = with_shaders(folder.path(), tune, |path, text| match path {
@@ -145,11 +140,12 @@ fn a_form_that_is_wrong_here_is_not_used() {
     let (right, wrong) = ("array(bias_of(column), ", "array(select(bias_of(column), vec4(9.0), ACTIVATION == 1u), ");
     let context = with_shaders(folder.path(), false, |_, text| text.replace(right, wrong));
     let model = Model::random_with(&context, &config(), 3, &LoadOptions::new().precision(Precision::F32)).unwrap();
-    let session = model.session(SessionOptions::new().batch(2).condense(Condensation::training_free().drop(2)));
+    let session =
+        model.session(SessionOptions::new().batch(2).condense(Condensation::training_free().drop_per_block(2)));
     match session {
         // Weights in buffers: another kernel computes the products.
         Ok(session) => {
-            let expected = logits(&Context::blocking().unwrap());
+            let expected = logits(&Context::open(ContextOptions::new()).unwrap());
             assert_close(&session.logits(&pixels(&config(), 2, 1)).unwrap(), &expected);
         }
         // Weights in textures: no other kernel reads them.
@@ -164,9 +160,7 @@ fn a_form_that_is_wrong_here_is_not_used() {
 
 #[test]
 fn attention_that_was_found_to_be_fastest_is_used_if_it_is_right() {
-    let mut options = ContextOptions::default();
-    options.tune = true;
-    let context = open(options);
+    let context = open(ContextOptions::new().tune(true));
     let model = Model::random_with(&context, &config(), 3, &LoadOptions::new().precision(Precision::F32)).unwrap();
     let attention = |batch: usize, condensation: Option<Condensation>| {
         let options = SessionOptions::new().batch(batch);
@@ -176,7 +170,7 @@ fn attention_that_was_found_to_be_fastest_is_used_if_it_is_right() {
         };
         model.session(options).unwrap().plan().attention
     };
-    let searched = attention(3, Some(Condensation::paper().drop(2)));
+    let searched = attention(3, Some(Condensation::paper().drop_per_block(2)));
     let of_attention = |found: &BTreeMap<String, String>| -> Vec<(String, String)> {
         let of_attention = found.iter().filter(|(name, _)| name.starts_with("attention"));
         of_attention.map(|(name, found)| (name.clone(), found.clone())).collect()
@@ -187,16 +181,16 @@ fn attention_that_was_found_to_be_fastest_is_used_if_it_is_right() {
     // The remembered route is used, for batches of a similar size, with and without time to search.
     for route in Attention::ALL {
         context.choices().set(name.clone(), route.name());
-        let got = attention(2, Some(Condensation::paper().drop(2)));
+        let got = attention(2, Some(Condensation::paper().drop_per_block(2)));
         let opened = model.session(SessionOptions::new().attention(route));
         // When loads are dear, the plain fused kernel is not chosen, though it runs.
         let is_worth_it = opened.is_ok() && (route != Attention::Fused || got == route);
         assert!(got == route || !is_worth_it, "{route}: {got}");
     }
     context.choices().set(name.clone(), "nonsense");
-    assert!(Attention::ALL.contains(&attention(2, Some(Condensation::paper().drop(2)))));
+    assert!(Attention::ALL.contains(&attention(2, Some(Condensation::paper().drop_per_block(2)))));
     // A search is made for each set of results that condensing reads from attention, and for each number of images.
-    attention(2, Some(Condensation::training_free().drop(2)));
+    attention(2, Some(Condensation::training_free().drop_per_block(2)));
     attention(2, None);
     attention(8, None);
     assert_eq!(of_attention(&context.choices().all()).len(), 4);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use half::{bf16, f16};
 use safetensors::{Dtype, View};
 use serde_json::{Value, json};
-use tcvit::random::Random;
-use tcvit::weights::Checkpoint;
+use tcvit::low_level::random::Random;
+use tcvit::low_level::weights::Checkpoint;
 use tcvit::{Model, Result};
 
 use super::gpu;

@@ -13,14 +13,14 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use tcvit::condensation::{Condensation, Mean, Method, Metric, Reducer, Score, Weights};
 use tcvit::config::{Head, Position, Stem, VitConfig};
-use tcvit::{Context, LoadOptions, Model, Precision};
+use tcvit::{Context, ContextOptions, LoadOptions, Model, Precision};
 
 /// One device for all tests of a binary.
 pub fn gpu() -> &'static Context {
     static GPU: OnceLock<Context> = OnceLock::new();
     GPU.get_or_init(|| {
         require::check();
-        Context::blocking().expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)")
+        Context::open(ContextOptions::new()).expect("a Vulkan, Metal or DX12 adapter (scripts/test installs Mesa's)")
     })
 }
 
@@ -176,8 +176,11 @@ impl Fixture {
         let mut fixture = match golden.seed {
             Some(seed) => {
                 let config = golden.config.vit();
-                let pixels =
-                    tcvit::random::Random::named("pixels", seed).tensor(golden.batch * config.pixels(), 0.0, 1.5);
+                let pixels = tcvit::low_level::random::Random::named("pixels", seed).tensor(
+                    golden.batch * config.pixels(),
+                    0.0,
+                    1.5,
+                );
                 let model = Model::random_with(gpu(), &config, seed, &stored_in(precision)).unwrap();
                 Self { golden, model, pixels, bytes }
             }

@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use tcvit::random::Random;
-use tcvit::{Condensation, Error, Model, Precision, Result, Session, SessionOptions, Trace, VitConfig, Wanted};
+use tcvit::low_level::random::Random;
+use tcvit::{Condensation, Error, Model, Outputs, Precision, Result, Session, SessionOptions, Trace, VitConfig};
 
 use super::{gpu, relative, repository, stored_in};
 
 /// Everything a session can read back.
-pub const EVERYTHING: Wanted = Wanted { features: true, pooled: true, blocks: true };
+pub const EVERYTHING: Outputs = Outputs::logits().features().pooled().trace();
 
 /// 32 pixels in patches of 8: 16 patch tokens, 3 blocks, 10 classes.
 pub fn config() -> VitConfig {
@@ -127,16 +127,16 @@ pub fn refused<T>(result: Result<T>, variant: &str, texts: &[&str]) -> String {
     for part in texts {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
-    let (Error::Config { op, expected, got }
-    | Error::Shape { op, expected, got }
-    | Error::Weights { op, expected, got }
-    | Error::Image { op, expected, got }
-    | Error::File { op, expected, got }
-    | Error::Limit { op, expected, got }
-    | Error::NoAdapter { op, expected, got }
-    | Error::Shader { op, expected, got }
-    | Error::Device { op, expected, got }
-    | Error::NotFinite { op, expected, got }) = &error
+    let (Error::Config { op, expected, got, .. }
+    | Error::Shape { op, expected, got, .. }
+    | Error::Weights { op, expected, got, .. }
+    | Error::Image { op, expected, got, .. }
+    | Error::File { op, expected, got, .. }
+    | Error::Limit { op, expected, got, .. }
+    | Error::NoAdapter { op, expected, got, .. }
+    | Error::Shader { op, expected, got, .. }
+    | Error::Device { op, expected, got, .. }
+    | Error::NotFinite { op, expected, got, .. }) = &error
     else {
         panic!("a variant that this test does not know: {text}")
     };

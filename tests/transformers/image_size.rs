@@ -1,7 +1,7 @@
 //! Image sizes other than the checkpoint's.
 
 use tcvit::config::{Head, Position};
-use tcvit::{Condensation, LoadOptions, Model, Precision, SessionOptions, VitConfig, Wanted};
+use tcvit::{Condensation, LoadOptions, Model, Outputs, Precision, SessionOptions, VitConfig};
 
 use crate::support::{gpu, relative, repository, stored_in};
 use crate::{SEED, floats, folder, pixels};
@@ -32,7 +32,7 @@ fn other_image_sizes_are_timms() {
     check("class", &stored(), &[160, 224, 256, 288, 720, 736]);
     // A model with 45 * 45 patches can be condensed, one with 46 * 46 cannot.
     let condensed = |side| {
-        let options = SessionOptions::new().condense(Condensation::training_free().drop(100));
+        let options = SessionOptions::new().condense(Condensation::training_free().drop_per_block(100));
         resized(&stored(), side).session(options)
     };
     condensed(720).unwrap();
@@ -83,7 +83,7 @@ fn a_checkpoint_is_resized_too() {
         let model = load(name, 96);
         assert_eq!(model.config().patches(), 144);
         let session = model.session(SessionOptions::new()).unwrap();
-        session.run(&pixels(1, 96), Wanted { features: true, ..Wanted::default() }).unwrap();
+        session.run(&pixels(1, 96), Outputs::logits().features()).unwrap();
         assert_eq!(
             load(name, 64).config(),
             Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap().config()

@@ -15,10 +15,10 @@ use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 use support::{first_tokens, gpu, relative, repository, stored_in};
 use tcvit::config::{Head, Position};
-use tcvit::input::Preprocess;
-use tcvit::random::Random;
-use tcvit::weights::Checkpoint;
-use tcvit::{Condensation, Model, Precision, SessionOptions, Wanted};
+use tcvit::low_level::input::Preprocess;
+use tcvit::low_level::random::Random;
+use tcvit::low_level::weights::Checkpoint;
+use tcvit::{Condensation, Model, Outputs, Precision, SessionOptions};
 
 const SEED: u64 = 5;
 const BATCH: usize = 2;
@@ -41,7 +41,7 @@ fn pixels(images: usize, side: usize) -> Vec<f32> {
 fn check(name: &str) -> Model {
     let model = Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap();
     let session = model.session(SessionOptions::new().batch(BATCH)).unwrap();
-    let trace = session.run(&pixels(BATCH, 64), Wanted { features: true, ..Wanted::default() }).unwrap();
+    let trace = session.run(&pixels(BATCH, 64), Outputs::logits().features()).unwrap();
     let golden = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
     let (got, expected) = match floats(&golden, "logits") {
         Some(logits) => (trace.logits, logits),
@@ -71,7 +71,7 @@ fn vit() {
 /// The pixels that transformers' processors, configured by their files, give for a photograph that is not square.
 #[test]
 fn photographs_become_the_processors_pixels() {
-    let photo = tcvit::input::open_image(&repository("crates/cli/assets/photos/chelsea.jpg")).unwrap();
+    let photo = tcvit::low_level::input::open_image(&repository("crates/cli/assets/photos/chelsea.jpg")).unwrap();
     for name in ["vit", "deit_teacher", "dinov2_registers"] {
         let model = Model::load_with(gpu(), folder(name), &stored_in(Precision::F32)).unwrap();
         let golden = std::fs::read(folder(name).join("golden.safetensors")).unwrap();
@@ -130,9 +130,9 @@ fn dinov2_with_a_head() {
         let session = model.session(SessionOptions::new().batch(BATCH).condensation(condensation)).unwrap();
         session.logits(&pixels(BATCH, 64)).unwrap()
     };
-    let error = relative(&session(Some(Condensation::training_free().drop(0))), &session(None));
+    let error = relative(&session(Some(Condensation::training_free().drop_per_block(0))), &session(None));
     assert!(error <= 1e-5, "{error:e}");
-    assert!(relative(&session(Some(Condensation::training_free().drop(4))), &session(None)) > 1e-4);
+    assert!(relative(&session(Some(Condensation::training_free().drop_per_block(4))), &session(None)) > 1e-4);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Checkpoints in transformers' format that are broken or contradict their configuration.
 
 use serde_json::{Value, json};
-use tcvit::weights::Checkpoint;
+use tcvit::low_level::weights::Checkpoint;
 use tcvit::{Model, Result};
 
 use crate::support::gpu;

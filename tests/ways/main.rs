@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use tcvit::config::PRESETS;
-use tcvit::doctor::checks;
-use tcvit::gpu::{COOPERATIVE, Precision, Tile, Traits};
+use tcvit::low_level::doctor::checks;
+use tcvit::low_level::gpu::{COOPERATIVE, Internals, Precision, Tile, Traits};
 use tcvit::{Condensation, Context, LoadOptions, Model, SessionOptions, VitConfig};
 
 /// A device that computes nothing, with `features` and subgroups of `subgroup` threads.
@@ -40,7 +40,7 @@ fn data_centre_gpu() -> Context {
         ..Default::default()
     };
     let traits = Traits::new(&device.adapter_info(), device.features(), limits, Some(Tile::Sixteen), true);
-    Context::rehearsing(device, queue, traits)
+    tcvit::low_level::gpu::rehearsing(device, queue, traits)
 }
 
 /// Opens sessions of the preset `name` for batches of 1, 8 and 128: full, and condensed with R from 8 to 16 where the
@@ -54,7 +54,7 @@ fn open_sessions(context: &Context, name: &str, precision: Precision) -> usize {
         opened += 1;
         for condensation in [Condensation::paper(), Condensation::training_free()] {
             for drop in (8..=16).filter(|drop| drop * config.depth < config.patches()) {
-                let options = SessionOptions::new().batch(batch).condense(condensation.clone().drop(drop));
+                let options = SessionOptions::new().batch(batch).condense(condensation.clone().drop_per_block(drop));
                 model.session(options).unwrap();
                 opened += 1;
             }

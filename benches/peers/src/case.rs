@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use tcvit::VitConfig;
-use tcvit::random::Random;
+use tcvit::low_level::random::Random;
 
 use crate::Failure;
 

@@ -1,6 +1,6 @@
 //! tcvit, through its public API.
 
-use tcvit::{Condensation, Context, LoadOptions, Model, Precision, Session, SessionOptions, Wanted};
+use tcvit::{Condensation, Context, LoadOptions, Model, Precision, Session, SessionOptions, Outputs};
 
 use crate::Failure;
 use crate::case::Case;
@@ -38,7 +38,7 @@ impl Peer for Network {
     }
 
     fn download(&mut self) -> Result<Vec<f32>, Failure> {
-        Ok(self.session.read_back(self.session.batch(), Wanted::default())?.logits)
+        Ok(self.session.read_back(self.session.batch(), Outputs::logits())?.logits)
     }
 
     fn device(&self) -> String {

@@ -82,9 +82,11 @@ fn run(options: &Options) -> Result<(), Failure> {
         transfers: options.transfers,
         limit: options.limit,
     };
-    let mut adapter = tcvit::ContextOptions::default();
-    adapter.adapter = options.adapter.clone();
-    let gpu = pollster::block_on(tcvit::Context::with_options(adapter))?;
+    let chosen = tcvit::ContextOptions::new();
+    let gpu = tcvit::Context::open(match &options.adapter {
+        Some(adapter) => chosen.adapter(adapter),
+        None => chosen,
+    })?;
     let mut report = Report::new(gpu.describe(), &method);
     println!("{}", report.heading());
     for model in &options.model {

@@ -82,7 +82,7 @@ impl System {
         Ok(match self {
             Self::Tcvit => Box::new(in_tcvit::Network::load(case, gpu, None)?),
             Self::TcvitCondensed => {
-                Box::new(in_tcvit::Network::load(case, gpu, Some(tcvit::Condensation::paper().drop(case.drop)))?)
+                Box::new(in_tcvit::Network::load(case, gpu, Some(tcvit::Condensation::paper().drop_per_block(case.drop)))?)
             }
             Self::TcvitTome => Box::new(in_tcvit::Network::load(
                 case,

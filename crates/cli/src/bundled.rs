@@ -1,7 +1,7 @@
 //! The model and the photograph that travel inside the program.
 
 use image::RgbImage;
-use tcvit::weights::Checkpoint;
+use tcvit::low_level::weights::Checkpoint;
 use tcvit::{Context, LoadOptions, Model, Result};
 
 /// Name of the model, which was fine-tuned with condensation, for output.
@@ -23,5 +23,5 @@ pub fn model(context: &Context, options: &LoadOptions) -> Result<Model> {
 }
 
 pub fn photo() -> Result<RgbImage> {
-    tcvit::input::decode_image(CHELSEA, PHOTO)
+    tcvit::low_level::input::decode_image(CHELSEA, PHOTO)
 }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use clap::Args;
 use image::RgbImage;
 use serde_json::json;
-use tcvit::input::{load_pixels, open_image};
-use tcvit::{Prediction, Result, Session, SessionOptions, Trace, Wanted};
+use tcvit::low_level::input::{load_pixels, open_image};
+use tcvit::{Outputs, Prediction, Result, Session, SessionOptions, Trace};
 
 use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, OutputFile, PreprocessOptions, Work};
 use crate::output::{describe, print, print_json, tokens, tokens_text};
@@ -58,8 +58,8 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     let model = arguments.model.load(&context)?;
     let options = SessionOptions::new().batch(arguments.batch).condensation(condensation);
     let session = model.session(options.preprocess(arguments.preprocess.preprocess))?;
-    let everything = Wanted { features: true, pooled: true, blocks: true };
-    let wanted = if arguments.trace.is_some() { everything } else { Wanted::default() };
+    let everything = Outputs::logits().features().pooled().trace();
+    let wanted = if arguments.trace.is_some() { everything } else { Outputs::logits() };
     let ((trace, predictions), names, seconds) = match &arguments.pixels {
         Some(path) => {
             let pixels = load_pixels(path, model.config().image)?;
@@ -71,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
             ((trace, predictions), names, seconds)
         }
         None => {
-            let seconds = time(photos.len(), || session.run_images(&photos, Wanted::default()).map(drop))?;
+            let seconds = time(photos.len(), || session.run_images(&photos, Outputs::logits()).map(drop))?;
             let names = arguments.photos.iter().map(|path| path.display().to_string()).collect();
             (run_photos(arguments, &session, wanted)?, names, seconds)
         }
@@ -97,12 +97,14 @@ fn time(images: usize, run: impl Fn() -> Result<()>) -> Result<f64> {
 }
 
 /// Predictions of every photograph, and its trace where one is written: then all of them are in memory, else a few batches.
-fn run_photos(arguments: &Arguments, session: &Session, wanted: Wanted) -> Result<(Trace, Vec<Prediction>)> {
+fn run_photos(arguments: &Arguments, session: &Session, wanted: Outputs) -> Result<(Trace, Vec<Prediction>)> {
     let (config, images) = (session.config(), arguments.photos.len());
-    if wanted == Wanted::default() && config.classes > 0 {
+    if wanted == Outputs::logits() && config.classes > 0 {
         let predictions = session.stream(arguments.photos.clone())?.collect::<Result<_>>()?;
         let (tokens, width, classes) = (session.plan().last_tokens(), config.width, config.classes);
-        return Ok((Trace { images, tokens, width, classes, ..Trace::default() }, predictions));
+        let mut trace = Trace::default();
+        (trace.images, trace.tokens, trace.width, trace.classes) = (images, tokens, width, classes);
+        return Ok((trace, predictions));
     }
     let photos = arguments.photos.iter().map(|path| open_image(path)).collect::<Result<Vec<RgbImage>>>()?;
     let trace = session.run_images(&photos, wanted)?;
@@ -131,7 +133,7 @@ impl Report<'_> {
         }
         let mut sums: Vec<(String, f64)> = Vec::new();
         for time in self.session.profile()? {
-            let kernel = time.label.rsplit('.').next().unwrap_or_default().to_owned();
+            let kernel = time.kernel.to_owned();
             match sums.iter_mut().find(|(name, _)| *name == kernel) {
                 Some((_, sum)) => *sum += time.nanoseconds / 1e6,
                 None => sums.push((kernel, time.nanoseconds / 1e6)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use tcvit::cost::Cost;
-use tcvit::input::open_image;
+use tcvit::low_level::input::open_image;
 use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Prediction, Result, Session, SessionOptions};
 

@@ -2,8 +2,8 @@
 
 use clap::Args;
 use serde_json::json;
-use tcvit::doctor::{Finding, check as examine, checks};
-use tcvit::gpu::{AdapterSummary, Kernel};
+use tcvit::low_level::doctor::{Finding, check as examine, checks};
+use tcvit::low_level::gpu::{AdapterSummary, Internals, Kernel};
 use tcvit::{Context, Error, Result};
 
 use crate::options::{DeviceOptions, Work};
@@ -59,11 +59,7 @@ impl Need {
 
     /// The needs that `words` names, separated by commas.
     fn parse(words: &str) -> Result<Vec<Self>> {
-        let refused = |word: &str| Error::Config {
-            op: REQUIRE.into(),
-            expected: "cooperative or subgroups, separated by commas".into(),
-            got: word.into(),
-        };
+        let refused = |word: &str| Error::config(REQUIRE, "cooperative or subgroups, separated by commas", word);
         let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
         words.map(|word| Self::ALL.into_iter().find(|need| need.word() == word).ok_or_else(|| refused(word))).collect()
     }

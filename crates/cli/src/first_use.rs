@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::ProgressBar;
-use tcvit::gpu::Observer;
+use tcvit::ContextOptions;
 
 use crate::output;
 
@@ -15,13 +15,15 @@ pub fn hide() {
     HIDDEN.store(true, Ordering::Relaxed);
 }
 
-/// An observer that shows a line on standard error while a way is verified; none where standard error is no terminal.
-pub fn observer() -> Observer {
+/// The same options, with a line on standard error while a way is verified if standard error is a terminal.
+pub fn observed(options: ContextOptions) -> ContextOptions {
     let line = match HIDDEN.load(Ordering::Relaxed) {
         true => ProgressBar::hidden(),
         false => output::progress(0, "{msg}"),
     };
-    Observer::new(move |verification| show(&line, verification.operation, verification.way, verification.right))
+    options.on_verification(move |verification| {
+        show(&line, verification.operation, verification.way, verification.right);
+    })
 }
 
 /// Shows that `way` is being verified, or ends the line where it is known whether it is `right`.

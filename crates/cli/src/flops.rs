@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 use tcvit::condensation::Condensation;
 use tcvit::cost::{Cost, condensation_cost};
-use tcvit::plan::Plan;
+use tcvit::low_level::plan::Plan;
 use tcvit::{Result, VitConfig};
 
 use crate::options::{CondenseOptions, ModelOptions};
@@ -102,14 +102,14 @@ const TABLES: [Table; 2] = [
         title: "Table 7: dropped tokens, K = 2",
         variable: "R",
         rows: &[(8, 0.97), (10, 0.89), (12, 0.81), (14, 0.73), (16, 0.65)],
-        condensation: |r| Condensation::paper().drop(r as usize),
+        condensation: |r| Condensation::paper().drop_per_block(r as usize),
     },
     Table {
         title: "Table 8: connectivity order, R = 14",
         variable: "K",
         rows: &[(1, 0.69), (2, 0.73), (4, 0.76), (8, 0.79), (32, 0.85)],
         condensation: |order| {
-            let mut condensation = Condensation::paper().drop(14);
+            let mut condensation = Condensation::paper().drop_per_block(14);
             condensation.order = order;
             condensation
         },

@@ -36,8 +36,8 @@ fn missing(text: &str, offline: bool) -> Result<PathBuf> {
         bar.set_position(file.got);
     });
     fetch(text, &options).map_err(|error| match error {
-        Error::File { op, expected, got } => {
-            Error::File { op, expected, got: format!("{got} (nor is there a file or folder {text} here)") }
+        Error::File { op, expected, got, source } => {
+            Error::File { op, expected, got: format!("{got} (nor is there a file or folder {text} here)"), source }
         }
         other => other,
     })
@@ -45,9 +45,9 @@ fn missing(text: &str, offline: bool) -> Result<PathBuf> {
 
 #[cfg(not(feature = "hub"))]
 fn missing(text: &str, _: bool) -> Result<PathBuf> {
-    Err(tcvit::Error::File {
-        op: format!("load model {text}"),
-        expected: "a file or folder of that name".into(),
-        got: "none; the feature `hub`, which downloads models, was left out of this build".into(),
-    })
+    Err(tcvit::Error::file(
+        format!("load model {text}"),
+        "a file or folder of that name",
+        "none; the feature `hub`, which downloads models, was left out of this build",
+    ))
 }

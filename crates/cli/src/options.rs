@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use tcvit::plan::Plan;
+use tcvit::low_level::plan::Plan;
 use tcvit::{Condensation, Context, Error, LoadOptions, Model, Precision, Result, VitConfig};
 
 use crate::output::describe;
@@ -45,7 +45,12 @@ impl ModelOptions {
 
     fn options(&self) -> LoadOptions {
         let mut options = LoadOptions::new();
-        (options.image, options.precision) = (self.image, self.precision);
+        if let Some(side) = self.image {
+            options = options.image(side);
+        }
+        if let Some(precision) = self.precision {
+            options = options.precision(precision);
+        }
         options
     }
 
@@ -252,7 +257,7 @@ fn set_all(condensation: &mut Condensation, given: &[(&str, &Option<String>)]) -
 fn named(option: &str, error: Error) -> Error {
     match error {
         Error::Config { expected, got, .. } => {
-            Error::Config { op: format!("option --{}", option.replace('_', "-")), expected, got }
+            Error::config(format!("option --{}", option.replace('_', "-")), expected, got)
         }
         other => other,
     }

@@ -4,28 +4,24 @@ use std::io::{ErrorKind, IsTerminal, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use tcvit::plan::Plan;
+use tcvit::low_level::plan::Plan;
 use tcvit::{Error, Result};
 
 /// Prints `text`. A reader that has gone away, such as `head`, is no error.
 pub fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::File {
-            op: "print".into(),
-            expected: "to be able to write to standard output".into(),
-            got: error.to_string(),
-        }),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::file("print", "to be able to write to standard output", error.to_string()).caused_by(error))
+        }
         _ => Ok(()),
     }
 }
 
 /// Prints `value` as JSON.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Config {
-        op: "write JSON".into(),
-        expected: "a value that JSON can hold".into(),
-        got: error.to_string(),
+    let text = serde_json::to_string_pretty(value).map_err(|error| {
+        Error::config("write JSON", "a value that JSON can hold", error.to_string()).caused_by(error)
     })?;
     print(&(text + "\n"))
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Shape, fused_call, fused_way, mean_by_matrices, record, record_connectivity, record_dominance};
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{Context, Precision, Recorder, Types};
+use crate::gpu::{Context, Precision, Recorder, Types, settle};
 use crate::kernels::layout::Layout;
 use crate::kernels::{attention as fused, attention_mean};
 use crate::plan::{Attention, BlockPlan, Plan};
@@ -51,30 +51,41 @@ pub(crate) fn check(context: &Context, config: &VitConfig, precision: Precision,
 
 /// The route for sessions of `batch` images under `plan`: the remembered one; or else, if `context` tunes, the one that
 /// a search finds; or else the first by rank.
-pub(crate) fn fastest(context: &Context, weights: &VitWeights, plan: &Plan, batch: usize, inspect: bool) -> Attention {
-    let wanted = Wanted { context, plan, precision: weights.precision, inspect };
-    let default = routes(context).iter().copied().find(|&route| wanted.is_right(route)).unwrap_or_default();
+pub(crate) async fn fastest(
+    context: &Context,
+    weights: &VitWeights,
+    plan: &Plan,
+    batch: usize,
+    inspect: bool,
+) -> Result<Attention> {
+    let is_right =
+        |context: &Context, route| Wanted { context, plan, precision: weights.precision, inspect }.is_right(route);
     let probe = Probe::new(context, weights, plan, batch);
     let name = probe.name();
     let remembered = context.choices().get(&name).and_then(|name| name.parse().ok());
     if let Some(known) = remembered
-        && wanted.is_right(known)
+        && settle(context, |context| Ok(is_right(context, known))).await?
     {
-        return known;
+        return Ok(known);
     }
+    let first = |context: &Context| Ok(routes(context).iter().copied().find(|&route| is_right(context, route)));
+    let default = settle(context, first).await?.unwrap_or_default();
     if !context.tunes() {
-        return default;
+        return Ok(default);
     }
     let start = Instant::now();
-    let right: Vec<Attention> = routes(context).iter().copied().filter(|&route| wanted.is_right(route)).collect();
-    let seconds = |attention| match start.elapsed() > BUDGET && attention != default {
+    let all = |context: &Context| -> Result<Vec<Attention>> {
+        Ok(routes(context).iter().copied().filter(|&route| is_right(context, route)).collect())
+    };
+    let right = settle(context, all).await?;
+    let seconds = async |attention| match start.elapsed() > BUDGET && attention != default {
         // Past the budget, a route is not tried.
         true => Ok(f64::INFINITY),
-        false => probe.seconds(attention),
+        false => probe.seconds(attention).await,
     };
-    let best = ways::search(default, &right, seconds).unwrap_or(default);
+    let best = ways::search(default, &right, seconds).await.unwrap_or(default);
     ways::note(context, name, best.to_string());
-    best
+    Ok(best)
 }
 
 /// The session that attention is chosen for.
@@ -206,13 +217,13 @@ impl<'a> Probe<'a> {
     }
 
     /// Seconds that this attention takes on the route `attention`.
-    fn seconds(&self, attention: Attention) -> Result<f64> {
+    async fn seconds(&self, attention: Attention) -> Result<f64> {
         let plan = self.plan.clone().with_attention(attention);
         let images = plan.chunk(self.images, self.context.max_binding())?;
         let workspace = Workspace::new(self.context, &plan, self.weights.precision, images)?;
         let forward = Forward { plan: &plan, weights: self.weights, workspace: &workspace, images, inspect: false };
         let tokens = Tokens { patches: self.patches(), ..forward.first_tokens() };
-        let seconds = ways::seconds_of(self.context, |recorder| self.record(recorder, &forward, &tokens))?;
+        let seconds = ways::seconds_of(self.context, |recorder| self.record(recorder, &forward, &tokens)).await?;
         // If fewer images fit one binding, a session runs this more often.
         Ok(seconds * self.images as f64 / images as f64)
     }

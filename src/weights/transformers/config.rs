@@ -65,8 +65,9 @@ impl ConfigFile {
         struct Kind {
             model_type: Option<String>,
         }
-        let malformed =
-            |error: serde_json::Error| Error::weights("read config.json", "transformers' format", error.to_string());
+        let malformed = |error: serde_json::Error| {
+            Error::weights("read config.json", "transformers' format", error.to_string()).caused_by(error)
+        };
         // Text that is not a JSON object is refused by the reader of timm's format.
         let Ok(Kind { model_type: Some(kind) }) = serde_json::from_str(text) else { return Ok(None) };
         if !MODEL_TYPES.contains(&kind.as_str()) {

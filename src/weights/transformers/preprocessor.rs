@@ -65,8 +65,9 @@ impl Processor {
 /// Sets the preprocessing of `config` as `text` describes it. The side of the network's image stays the model's own:
 /// the file decides which part of the resized image the model sees.
 pub(super) fn apply(text: &str, config: &mut VitConfig) -> Result<()> {
-    let file: Processor = serde_json::from_str(text)
-        .map_err(|error| Error::weights(OP, "an image processor in transformers' format", error.to_string()))?;
+    let file: Processor = serde_json::from_str(text).map_err(|error| {
+        Error::weights(OP, "an image processor in transformers' format", error.to_string()).caused_by(error)
+    })?;
     let unsupported = |expected: &str, got: String| Err(Error::weights(OP, expected, got));
     if !(file.do_resize && file.do_rescale) {
         let got = format!("do_resize {}, do_rescale {}", file.do_resize, file.do_rescale);

@@ -1,6 +1,6 @@
 //! What is to be run, checked before a device is opened.
 
-use tcvit::plan::{Attention, Plan};
+use tcvit::low_level::plan::{Attention, Plan};
 use tcvit::{Condensation, Context, Model, Result};
 
 use super::Arguments;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tcvit::ceiling::{Ceilings, ceilings};
-use tcvit::gpu::Precision;
+use tcvit::low_level::ceiling::{Ceilings, ceilings};
+use tcvit::low_level::gpu::Precision;
 use tcvit::{Context, Result};
 
 /// The best rates that were seen.

@@ -57,11 +57,8 @@ struct Row<'a> {
 /// Draws two panels with a row for each result: speed against the full model, and GPU time by kernel.
 pub fn draw(path: &Path, report: &Report) -> Result<()> {
     let mut svg = String::new();
-    plot(&mut svg, report).map_err(|error| Error::File {
-        op: "draw bench".into(),
-        expected: format!("a picture for {}", path.display()),
-        got: error.to_string(),
-    })?;
+    plot(&mut svg, report)
+        .map_err(|error| Error::file("draw bench", format!("a picture for {}", path.display()), error.to_string()))?;
     save_svg_text(path, &svg)
 }
 

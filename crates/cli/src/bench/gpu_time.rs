@@ -1,7 +1,7 @@
 //! GPU time of a forward by kernel, and what of it is condensing.
 
 use serde::Serialize;
-use tcvit::gpu::KernelTime;
+use tcvit::low_level::gpu::KernelTime;
 use tcvit::timing::Distribution;
 
 /// Sums of what the kernels' medians of several profiles are.
@@ -29,8 +29,8 @@ pub struct KernelShare {
     pub share: f64,
 }
 
-/// What dispatches that condense have in their label.
-const CONDENSE: &str = ".condense.";
+/// The stage of the dispatches that condense.
+const CONDENSE: &str = "condense";
 
 impl GpuTime {
     /// From profiles of a session; `runs` of them make a batch. `None` without profiles.
@@ -67,8 +67,8 @@ impl GpuTime {
     }
 }
 
-fn key(time: &KernelTime) -> (&str, bool) {
-    (time.label.rsplit('.').next().unwrap_or_default(), time.label.contains(CONDENSE))
+fn key(time: &KernelTime) -> (&'static str, bool) {
+    (time.kernel, time.stage == CONDENSE)
 }
 
 #[cfg(test)]
@@ -78,12 +78,17 @@ mod tests {
     #[test]
     fn kernels_are_summed_and_profiles_are_not_averaged() {
         let profile = |scale: f64| {
-            let time = |label: &str, ns: f64| KernelTime { label: label.into(), nanoseconds: ns * scale * 1e6 };
+            let time = |stage, block, kernel, ns: f64| KernelTime {
+                stage,
+                block: Some(block),
+                kernel,
+                nanoseconds: ns * scale * 1e6,
+            };
             vec![
-                time("block.0.linear", 4.0),
-                time("block.0.condense.softmax", 1.0),
-                time("block.0.softmax", 2.0),
-                time("block.1.linear", 3.0),
+                time("block", 0, "linear", 4.0),
+                time("condense", 0, "softmax", 1.0),
+                time("block", 0, "softmax", 2.0),
+                time("block", 1, "linear", 3.0),
             ]
         };
         let time = GpuTime::new(&[profile(1.0), profile(100.0), profile(1.0)], 2).unwrap();

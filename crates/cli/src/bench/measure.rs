@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use tcvit::cost::Cost;
-use tcvit::random::Random;
+use tcvit::low_level::gpu::Internals;
+use tcvit::low_level::random::Random;
 use tcvit::timing::{Distribution, Gain, Rounds, in_turns};
 use tcvit::{Context, Model, Result, Session, SessionOptions};
 
@@ -174,7 +175,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Profiles of each session, none where the adapter does not measure GPU time.
-    fn profiles(&self, runners: &[Runner], rounds: Rounds) -> Result<Vec<Vec<Vec<tcvit::gpu::KernelTime>>>> {
+    fn profiles(&self, runners: &[Runner], rounds: Rounds) -> Result<Vec<Vec<Vec<tcvit::low_level::gpu::KernelTime>>>> {
         let profiles = RefCell::new(vec![Vec::new(); runners.len()]);
         if self.context.can_profile() {
             let numbered: Vec<(usize, &Runner)> = runners.iter().enumerate().collect();

@@ -12,9 +12,9 @@ mod table;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use tcvit::file::write_whole;
-use tcvit::gpu::Precision;
-use tcvit::plan::Attention;
+use tcvit::Attention;
+use tcvit::low_level::file::write_whole;
+use tcvit::low_level::gpu::Precision;
 use tcvit::{Error, Result};
 
 use crate::options::{DeviceOptions, OutputFile};
@@ -92,11 +92,8 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 }
 
 fn effort(arguments: &Arguments) -> Result<Effort> {
-    let refused = |option: &str, expected: &str, got: String| Error::Config {
-        op: format!("option --{option}"),
-        expected: expected.into(),
-        got,
-    };
+    let refused =
+        |option: &str, expected: &str, got: String| Error::config(format!("option --{option}"), expected, got);
     if !(1..=100_000).contains(&arguments.repeats) {
         return Err(refused("repeats", "1 to 100000", arguments.repeats.to_string()));
     }

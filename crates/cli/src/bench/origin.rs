@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use tcvit::Context;
+use tcvit::low_level::gpu::Internals;
 
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Origin {
@@ -19,7 +20,7 @@ pub struct Origin {
     pub backend: String,
     pub driver: String,
     pub device_type: String,
-    /// Whether times say nothing of other devices ([`tcvit::gpu::Traits::times_are_its_own`]).
+    /// Whether times say nothing of other devices ([`tcvit::low_level::gpu::Traits::times_are_its_own`]).
     #[serde(skip)]
     pub times_are_its_own: bool,
     pub system: String,

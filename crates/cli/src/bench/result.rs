@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 use tcvit::Error;
-use tcvit::gpu::Precision;
+use tcvit::low_level::gpu::Precision;
 use tcvit::timing::{Distribution, Gain};
 
 use super::ceiling::Ceiling;

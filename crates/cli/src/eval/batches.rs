@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 
 use image::RgbImage;
-use tcvit::input::{Preprocess, open_image};
-use tcvit::{Pending, Preprocessing, Result, Session, Wanted};
+use tcvit::low_level::input::{Preprocess, open_image};
+use tcvit::{Outputs, Pending, Preprocessing, Result, Session};
 
 use super::folder::Item;
 
@@ -48,10 +48,10 @@ impl Input {
     }
 
     /// Sends them to the device.
-    pub fn submit<'s>(&self, session: &'s Session) -> Result<Pending<'s>> {
+    pub fn submit(&self, session: &Session) -> Result<Pending> {
         match self {
-            Self::Pixels(pixels) => session.submit(pixels, Wanted::default()),
-            Self::Images(images) => session.submit_images(images, Wanted::default()),
+            Self::Pixels(pixels) => session.submit(pixels, Outputs::logits()),
+            Self::Images(images) => session.submit_images(images, Outputs::logits()),
         }
     }
 }

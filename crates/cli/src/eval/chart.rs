@@ -15,10 +15,8 @@ const ROW: u32 = 22;
 /// Draws two panels: top-1 with its standard error, and agreement with the full model, a line for each way of condensing.
 pub fn draw(path: &Path, summaries: &[Summary], title: &str) -> Result<()> {
     let mut svg = String::new();
-    plot(&mut svg, summaries, title).map_err(|error| Error::File {
-        op: "draw evaluation".into(),
-        expected: format!("a picture for {}", path.display()),
-        got: error.to_string(),
+    plot(&mut svg, summaries, title).map_err(|error| {
+        Error::file("draw evaluation", format!("a picture for {}", path.display()), error.to_string())
     })?;
     save_svg_text(path, &svg)
 }

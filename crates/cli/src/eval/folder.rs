@@ -45,7 +45,7 @@ impl Folder {
         let total = all.len();
         let take = limit.unwrap_or(total).min(total);
         if take == 0 {
-            return Err(Error::Config { op: "limit".into(), expected: "at least 1 image".into(), got: "0".into() });
+            return Err(Error::config("limit", "at least 1 image", "0"));
         }
         let mut index = 0;
         let mut next = 0;
@@ -60,7 +60,7 @@ impl Folder {
 }
 
 fn refused(expected: &str, got: String) -> Error {
-    Error::File { op: "read image folder".into(), expected: expected.into(), got }
+    Error::file("read image folder", expected, got)
 }
 
 /// The entries of a folder in order of name.

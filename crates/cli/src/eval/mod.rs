@@ -108,18 +108,15 @@ fn condensations(arguments: &Arguments) -> Result<Vec<Condensation>> {
 }
 
 fn read_sweep(path: &PathBuf) -> Result<Vec<Condensation>> {
-    let malformed = |got: String| Error::File {
-        op: "read sweep".into(),
-        expected: format!("a JSON list of condensations in {}", path.display()),
-        got,
-    };
+    let malformed =
+        |got: String| Error::file("read sweep", format!("a JSON list of condensations in {}", path.display()), got);
     let text = std::fs::read_to_string(path).map_err(|error| malformed(error.to_string()))?;
     let list: Vec<serde_json::Value> = serde_json::from_str(&text).map_err(|error| malformed(error.to_string()))?;
     list.iter().map(|item| Condensation::from_json(&item.to_string())).collect()
 }
 
 fn refused(expected: &str, got: &str) -> Error {
-    Error::Config { op: "eval".into(), expected: expected.into(), got: got.into() }
+    Error::config("eval", expected, got)
 }
 
 /// A session and what it is called.
@@ -180,8 +177,8 @@ fn evaluate(
     let progress = progress(folder.items.len() as u64, "{bar:40} {pos}/{len} images, {per_sec}, {eta} left");
     progress.set_position(resumed as u64);
     let (mut broken, mut timed, mut sample) = (Vec::new(), 0, None);
-    let mut in_flight: VecDeque<(Vec<&Item>, Vec<Pending<'_>>)> = VecDeque::new();
-    let mut finish = |(items, pending): (Vec<&Item>, Vec<Pending<'_>>)| {
+    let mut in_flight: VecDeque<(Vec<&Item>, Vec<Pending>)> = VecDeque::new();
+    let mut finish = |(items, pending): (Vec<&Item>, Vec<Pending>)| {
         let new = answers(&items, pending, model.config().classes)?;
         progress.inc(items.len() as u64);
         rows.add(&new)?;
@@ -216,7 +213,7 @@ fn evaluate(
 }
 
 /// Waits for what every model makes of `items`.
-fn answers(items: &[&Item], pending: Vec<Pending<'_>>, classes: usize) -> Result<Vec<Row>> {
+fn answers(items: &[&Item], pending: Vec<Pending>, classes: usize) -> Result<Vec<Row>> {
     let logits: Vec<Vec<f32>> = pending.into_iter().map(|pending| Ok(pending.wait()?.logits)).collect::<Result<_>>()?;
     let of_image = |list: &Vec<f32>, image: usize| list[image * classes..(image + 1) * classes].to_vec();
     let row = |(image, item): (usize, &&Item)| {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use tcvit::file::write_whole;
+use tcvit::low_level::file::write_whole;
 use tcvit::{Error, Result};
 
 /// What one model made of one image.
@@ -75,11 +75,11 @@ impl Rows {
             // The last line may have been cut off in the middle.
             let whole = &bytes[..bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)];
             if !whole.starts_with(&first) {
-                return Err(Error::File {
-                    op: "resume evaluation".into(),
-                    expected: format!("{} to be of this model, folder and these condensations", part.display()),
-                    got: "another evaluation's; remove it or name another file".into(),
-                });
+                return Err(Error::file(
+                    "resume evaluation",
+                    format!("{} to be of this model, folder and these condensations", part.display()),
+                    "another evaluation's; remove it or name another file",
+                ));
             }
             for row in read(&whole[first.len()..], models.len(), &part)? {
                 done.insert(row.name.clone(), row);
@@ -87,7 +87,7 @@ impl Rows {
             start = whole.to_vec();
         }
         write_whole(&part, &start)?;
-        let file = std::fs::OpenOptions::new().append(true).open(&part).map_err(|error| failed(&part, &error))?;
+        let file = std::fs::OpenOptions::new().append(true).open(&part).map_err(|error| failed(&part, error))?;
         Ok(Self { columns, done, output: Some(Output { path: path.to_owned(), part, file }) })
     }
 
@@ -103,7 +103,7 @@ impl Rows {
         for row in rows {
             bytes.extend(line(&cells(row))?);
         }
-        output.file.write_all(&bytes).and_then(|()| output.file.flush()).map_err(|error| failed(&output.part, &error))
+        output.file.write_all(&bytes).and_then(|()| output.file.flush()).map_err(|error| failed(&output.part, error))
     }
 
     /// Writes the whole file, rows in the order given, and removes the unfinished one.
@@ -114,13 +114,13 @@ impl Rows {
             bytes.extend(line(&cells(row))?);
         }
         write_whole(&output.path, &bytes)?;
-        std::fs::remove_file(&output.part).map_err(|error| failed(&output.part, &error))
+        std::fs::remove_file(&output.part).map_err(|error| failed(&output.part, error))
     }
 }
 
-fn failed(path: &Path, error: &std::io::Error) -> Error {
+fn failed(path: &Path, error: std::io::Error) -> Error {
     let expected = format!("to be able to write {}", path.display());
-    Error::File { op: "write evaluation".into(), expected, got: error.to_string() }
+    Error::file("write evaluation", expected, error.to_string()).caused_by(error)
 }
 
 fn columns(models: &[String]) -> Vec<String> {
@@ -136,16 +136,14 @@ fn cells(row: &Row) -> Vec<String> {
 
 fn line(cells: &[String]) -> Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let unwritable = |got: String| Error::File { op: "write CSV".into(), expected: "text".into(), got };
+    let unwritable = |got: String| Error::file("write CSV", "text", got);
     writer.write_record(cells).map_err(|error| unwritable(error.to_string()))?;
     writer.into_inner().map_err(|error| unwritable(error.to_string()))
 }
 
 fn read(bytes: &[u8], models: usize, part: &Path) -> Result<Vec<Row>> {
-    let damaged = |got: String| Error::File {
-        op: "resume evaluation".into(),
-        expected: format!("whole rows in {}; remove it to start again", part.display()),
-        got,
+    let damaged = |got: String| {
+        Error::file("resume evaluation", format!("whole rows in {}; remove it to start again", part.display()), got)
     };
     let mut rows = Vec::new();
     for record in csv::ReaderBuilder::new().has_headers(false).from_reader(bytes).records() {

@@ -2,6 +2,7 @@
 
 use tcvit::Result;
 use tcvit::cost::Cost;
+use tcvit::low_level::gpu::KernelTime;
 use tcvit::timing::{Distribution, Rounds, in_turns};
 
 use super::Runner;
@@ -30,11 +31,11 @@ pub fn measure(runner: &Runner, rate: Option<f64>) -> Result<Measured> {
     for _ in 0..if condenses && rate.is_some() { REPEATS } else { 0 } {
         let each = 1e-3 / session.run_size() as f64;
         let all = session.profile()?;
-        let sum = |part: &str| -> f64 {
-            all.iter().filter(|time| time.label.contains(part)).map(|time| time.nanoseconds * each).sum()
+        let sum = |counts: fn(&KernelTime) -> bool| -> f64 {
+            all.iter().filter(|time| counts(time)).map(|time| time.nanoseconds * each).sum()
         };
-        times[0].push(sum(".condense."));
-        times[1].push(sum(""));
+        times[0].push(sum(|time| time.stage == "condense"));
+        times[1].push(sum(|_| true));
     }
     let condense = (!times[0].is_empty()).then(|| times.map(|times| Distribution::of(&times).median()).into());
     Ok(Measured {

@@ -47,16 +47,19 @@ pub struct PreprocessOptions {
 
 impl DeviceOptions {
     pub fn open(&self, work: Work) -> Result<Context> {
-        let mut options = ContextOptions::default();
-        options.adapter.clone_from(&self.adapter);
-        options.shaders.clone_from(&self.shaders);
-        options.observer = Some(first_use::observer());
+        let mut options = ContextOptions::new();
+        if let Some(adapter) = &self.adapter {
+            options = options.adapter(adapter);
+        }
+        if let Some(shaders) = &self.shaders {
+            options = options.shaders(shaders);
+        }
         let nowhere = std::env::var_os("TCVIT_CACHE").is_some_and(|folder| folder.is_empty());
         let wanted = self.tune || work == Work::Long && !self.no_tune;
-        options.tune = wanted && !self.no_cache && !nowhere;
+        options = options.tune(wanted && !self.no_cache && !nowhere);
         if self.no_cache {
-            options.keep = Keep::Nothing;
+            options = options.keep(Keep::Nothing);
         }
-        pollster::block_on(Context::with_options(options))
+        Context::open(first_use::observed(options))
     }
 }

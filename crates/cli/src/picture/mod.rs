@@ -7,7 +7,7 @@ pub mod svg;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use tcvit::file::write_whole;
+use tcvit::low_level::file::write_whole;
 use tcvit::{Error, Result};
 
 pub use svg::{Anchor, Svg, Text};
@@ -30,11 +30,11 @@ impl Format {
         match extension.as_deref() {
             Some("png") => Ok(Self::Png),
             Some("svg") => Ok(Self::Svg),
-            other => Err(Error::Config {
-                op: "picture file".into(),
-                expected: "a name that ends in .png or .svg".into(),
-                got: other.map_or_else(|| "no extension".into(), |other| format!(".{other}")),
-            }),
+            other => Err(Error::config(
+                "picture file",
+                "a name that ends in .png or .svg",
+                other.map_or_else(|| "no extension".into(), |other| format!(".{other}")),
+            )),
         }
     }
 }

@@ -17,16 +17,15 @@ const FAMILY: &str = "DejaVu Sans";
 /// The bytes of a PNG file that shows `svg` at [`SCALE`], on white.
 pub fn png(svg: &str) -> Result<Vec<u8>> {
     const OP: &str = "draw picture";
-    let tree = Tree::from_str(svg, &options()).map_err(|error| Error::Image {
-        op: OP.into(),
-        expected: "an SVG document".into(),
-        got: error.to_string(),
-    })?;
+    let tree = Tree::from_str(svg, &options())
+        .map_err(|error| Error::image(OP, "an SVG document", error.to_string()).caused_by(error))?;
     let (width, height) = (tree.size().width() * SCALE as f32, tree.size().height() * SCALE as f32);
-    let too_large = || Error::Image {
-        op: OP.into(),
-        expected: format!("at most {MOST_SIDE} pixels along a side (fewer photographs, or .svg)"),
-        got: format!("{width} x {height}"),
+    let too_large = || {
+        Error::image(
+            OP,
+            format!("at most {MOST_SIDE} pixels along a side (fewer photographs, or .svg)"),
+            format!("{width} x {height}"),
+        )
     };
     if width.max(height) > MOST_SIDE {
         return Err(too_large());

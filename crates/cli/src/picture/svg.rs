@@ -222,11 +222,9 @@ impl Svg {
 pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
-    image.write_with_encoder(encoder).map_err(|error| Error::Image {
-        op: "write PNG".into(),
-        expected: "an image that PNG can hold".into(),
-        got: error.to_string(),
-    })?;
+    image
+        .write_with_encoder(encoder)
+        .map_err(|error| Error::image("write PNG", "an image that PNG can hold", error.to_string()).caused_by(error))?;
     Ok(bytes)
 }
 

@@ -3,7 +3,7 @@
 use glam::DVec2;
 use image::imageops::{FilterType, resize};
 use image::{Rgb, RgbImage};
-use tcvit::convergence::Convergence;
+use tcvit::low_level::convergence::Convergence;
 use tcvit::{Result, Trace};
 
 use super::{Subject, norm_text};

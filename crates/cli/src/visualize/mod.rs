@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::Args;
 use image::RgbImage;
 use serde_json::{Value, json};
-use tcvit::convergence::Convergence;
-use tcvit::input::open_image;
+use tcvit::low_level::convergence::Convergence;
+use tcvit::low_level::input::open_image;
 use tcvit::trace::PRUNED;
-use tcvit::{Error, Provenance, Result, Session, SessionOptions, Trace, Wanted};
+use tcvit::{Error, Outputs, Provenance, Result, Session, SessionOptions, Trace};
 
 use crate::options::{CondenseOptions, DeviceOptions, ModelOptions, Work};
 use crate::output::{describe, print, print_json};
@@ -59,11 +59,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.matrix {
         options.preset.get_or_insert_with(|| "paper".into());
     }
-    let nothing = |got: &str| Error::Config {
-        op: "visualize".into(),
-        expected: "a condensation that drops tokens".into(),
-        got: got.into(),
-    };
+    let nothing = |got: &str| Error::config("visualize", "a condensation that drops tokens", got);
     let condensation = options.condensation(&arguments.model)?.ok_or_else(|| nothing("--condense off"))?;
     let alpha = condensation.alpha;
     let photos = arguments.photos.iter().map(|path| open_image(path)).collect::<Result<Vec<RgbImage>>>()?;
@@ -75,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         return Err(nothing("R = 0 in every block"));
     }
     let pixels = model.preprocess().pixels_batch(&photos)?;
-    let trace = session.run(&pixels, Wanted { blocks: true, ..Wanted::default() })?;
+    let trace = session.run(&pixels, Outputs::logits().trace())?;
     let provenance = Provenance::new(&trace, session.plan())?;
     let mut subjects = Vec::with_capacity(photos.len());
     for (image, (path, photo)) in arguments.photos.iter().zip(&photos).enumerate() {
@@ -105,11 +101,10 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 /// Of every block of one image.
 fn convergence(trace: &Trace, image: usize, alpha: f32) -> Result<Vec<Convergence>> {
     let of = |block: &tcvit::trace::BlockTrace| {
-        let w = block.connectivity.chunks_exact(block.patches.pow(2)).nth(image).ok_or_else(|| Error::Config {
-            op: "visualize --matrix".into(),
-            expected: "a condensation that forms W".into(),
-            got: "one that needs none".into(),
-        })?;
+        let w =
+            block.connectivity.chunks_exact(block.patches.pow(2)).nth(image).ok_or_else(|| {
+                Error::config("visualize --matrix", "a condensation that forms W", "one that needs none")
+            })?;
         Convergence::of(w, block.patches, f64::from(alpha))
     };
     trace.blocks.iter().map(of).collect()
@@ -162,7 +157,7 @@ impl Report<'_> {
             );
             out += &format!(
                 "norm by power iteration until it changes by less than {:e} of itself{}\n",
-                tcvit::convergence::TOLERANCE,
+                tcvit::low_level::convergence::TOLERANCE,
                 if settled { "" } else { "; >: not within the most iterations, so at least this" }
             );
         }

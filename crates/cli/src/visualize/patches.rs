@@ -1,7 +1,7 @@
 //! The three rows of the paper's Figure 4, as images of the size that the model sees.
 
 use image::{Rgb, RgbImage};
-use tcvit::provenance::BlockProvenance;
+use tcvit::BlockProvenance;
 use tcvit::trace::PRUNED;
 
 const WHITE: Rgb<u8> = Rgb([255; 3]);

@@ -130,7 +130,7 @@ fn text_has_every_figure() {
 /// As every other command does.
 #[test]
 fn numbers_are_stored_as_the_adapter_prefers_unless_a_precision_is_given() {
-    let preferred = tcvit::Context::blocking().unwrap().preferred_precision().to_string();
+    let preferred = tcvit::Context::open(tcvit::ContextOptions::new()).unwrap().preferred_precision().to_string();
     let [option, model] = &untuned();
     for (arguments, expected) in [(&[][..], preferred.as_str()), (&["--precision", "f32"], "f32")] {
         let shortest =

@@ -2,7 +2,8 @@
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use tcvit::doctor::checks;
+use tcvit::low_level::doctor::checks;
+use tcvit::low_level::gpu::Internals;
 
 use crate::support::{Fixture, relative, repository};
 use crate::{json, photo, succeeds, tcvit, text, untuned};
@@ -218,7 +219,7 @@ fn doctor_requiring(words: &str, arguments: &[&str]) -> std::process::Output {
 /// What the device lacks is told once for each kernel that needs it, and fails only where it is asked for.
 #[test]
 fn doctor_gives_every_kernel_one_line_and_what_it_skips_its_true_reason() {
-    let context = tcvit::Context::blocking().unwrap();
+    let context = tcvit::Context::open(tcvit::ContextOptions::new()).unwrap();
     let has_cooperative = context.traits().tile.is_some();
     let output = doctor_requiring("cooperative", &[]);
     let (out, err) = (text(&output.stdout), text(&output.stderr));

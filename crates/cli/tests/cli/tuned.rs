@@ -19,7 +19,7 @@ fn the_program_runs_what_the_checkpoint_was_tuned_for() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");
     let model = folder.path().to_str().unwrap();
-    let mut tuned = Condensation::paper().drop(3);
+    let mut tuned = Condensation::paper().drop_per_block(3);
     tuned.order = 4;
     std::fs::write(&path, bytes(&tuned.to_json().to_string())).unwrap();
     std::fs::write(folder.path().join("config.json"), config_json().to_string()).unwrap();

@@ -1,0 +1,149 @@
+//! Buffers on their way to host memory: a request to map them, and the three ways to learn that it was answered (asking,
+//! blocking, awaiting).
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::Context;
+use crate::error::{Error, Result};
+
+/// How long a blocked thread waits before it polls the device again. Another thread's poll may have run the callbacks.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A request to map buffers once a submission is done.
+pub(crate) struct Mapping {
+    op: &'static str,
+    submission: wgpu::SubmissionIndex,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    answered: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Buffers that the driver has not answered for.
+    left: usize,
+    failure: Option<String>,
+    waker: Option<Waker>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The callback's side of one buffer. Dropping it without an answer is an answer too.
+struct Answer(Option<Arc<Shared>>);
+
+impl Answer {
+    fn give(&mut self, failure: Option<String>) {
+        let Some(shared) = self.0.take() else { return };
+        let mut state = shared.state();
+        state.left = state.left.saturating_sub(1);
+        state.failure = state.failure.take().or(failure);
+        if state.left == 0 {
+            if let Some(waker) = state.waker.take() {
+                waker.wake();
+            }
+            shared.answered.notify_all();
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.give(Some("the driver dropped the read-back".into()));
+    }
+}
+
+impl Mapping {
+    /// Asks for `buffers` to be mapped for reading once `submission` is done.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device is lost or refuses.
+    pub(crate) fn new(
+        context: &Context,
+        op: &'static str,
+        buffers: &[wgpu::Buffer],
+        submission: wgpu::SubmissionIndex,
+    ) -> Result<Self> {
+        let state = State { left: buffers.len(), ..State::default() };
+        let shared = Arc::new(Shared { state: Mutex::new(state), answered: Condvar::new() });
+        // An error scope is needed: mapping is a validation error on a device that the application has destroyed.
+        context.checked(op, || {
+            for buffer in buffers {
+                let mut answer = Answer(Some(shared.clone()));
+                buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+                    answer.give(result.err().map(|error| error.to_string()));
+                });
+            }
+            Ok(())
+        })?;
+        Ok(Self { op, submission, shared })
+    }
+
+    /// The answer, if every buffer has one.
+    fn answer(&self, state: &mut State) -> Option<Result<()>> {
+        (state.left == 0).then(|| match state.failure.take() {
+            None => Ok(()),
+            Some(failure) => Err(Error::device(self.op, "the buffer to map", failure)),
+        })
+    }
+
+    /// Whether the buffers are mapped or cannot be. Does not wait.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device is lost.
+    pub(crate) fn is_ready(&self, context: &Context) -> Result<bool> {
+        context.notice(self.op)?;
+        Ok(self.shared.state().left == 0)
+    }
+
+    /// Blocks until the buffers are mapped, for at most `timeout`: whether they are.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the device is lost or a buffer cannot be mapped.
+    pub(crate) fn wait(&self, context: &Context, timeout: Option<Duration>) -> Result<bool> {
+        let start = Instant::now();
+        loop {
+            let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+            context.wait_for(self.op, Some(self.submission.clone()), left)?;
+            let mut state = self.shared.state();
+            if state.left > 0 && left.is_none_or(|left| !left.is_zero()) {
+                let pause = left.map_or(PAUSE, |left| left.min(PAUSE));
+                state = self.shared.answered.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            if let Some(answer) = self.answer(&mut state) {
+                return answer.map(|()| true);
+            }
+            if left.is_some_and(|left| left.is_zero()) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits until the buffers are mapped. On native targets this blocks the thread: whoever must not be blocked runs it on
+    /// another one, or polls ([`Mapping::poll`]).
+    #[allow(clippy::unused_async, reason = "browsers wait here")]
+    pub(crate) async fn done(&self, context: &Context) -> Result<()> {
+        self.wait(context, None).map(|_| ())
+    }
+
+    /// The step of a future: wakes `waker` once the buffers are mapped.
+    pub(crate) fn poll(&self, context: &Context, waker: &Waker) -> Poll<Result<()>> {
+        let mut state = self.shared.state();
+        if let Some(answer) = self.answer(&mut state) {
+            return Poll::Ready(answer);
+        }
+        if state.waker.replace(waker.clone()).is_none() {
+            context.watch(self.submission.clone());
+        }
+        Poll::Pending
+    }
+}
