@@ -1,4 +1,4 @@
-//! The adapters of this machine, and which of them is meant.
+//! Lists the adapters of this machine and chooses one of them.
 
 use crate::error::{Error, Result};
 
@@ -8,18 +8,19 @@ use crate::error::{Error, Result};
 pub struct AdapterSummary {
     /// Name, driver, backend, device type.
     pub info: wgpu::AdapterInfo,
-    /// What the adapter can do beyond the baseline.
+    /// Features of the adapter, beyond those that every adapter has.
     pub features: wgpu::Features,
-    /// The largest sizes it takes.
+    /// The largest sizes that the adapter supports.
     pub limits: wgpu::Limits,
 }
 
-/// The adapters of the backends that run compute well, sorted by kind; `WGPU_BACKEND` narrows them.
+/// The adapters of wgpu's primary backends, sorted by device type. `WGPU_BACKEND` narrows the list.
 pub(super) async fn enumerate() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
-    // In builds for debugging wgpu gives every object a name, for which the Vulkan loader looks through all devices without a
-    // lock: version 1.4.309 crashed where another thread opened or closed one meanwhile. WGPU_DEBUG=1 asks for names.
+    // In debug builds wgpu gives every object a name. To set a name, the Vulkan loader searches all devices without a
+    // lock: loader 1.4.309 crashed when another thread opened or closed a device meanwhile. `WGPU_DEBUG=1` asks for
+    // names.
     descriptor.flags.remove(wgpu::InstanceFlags::DEBUG);
     let instance = wgpu::Instance::new(descriptor.with_env());
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::PRIMARY).await;

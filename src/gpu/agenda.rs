@@ -1,5 +1,6 @@
-//! Verifications that are put off. Recording a forward asks for ways in the middle of code that cannot wait; so it takes ways for
-//! right at first, the agenda collects their verifications, and what was recorded is used only when the agenda stays empty.
+//! Postponed verifications. The code that records a forward asks for ways and cannot wait for a verification. It first
+//! assumes that the ways are right, and the agenda collects their verifications. The recording is used only if the
+//! agenda stays empty.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -8,15 +9,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::{Context, PipelineKey};
 use crate::error::Result;
 
-/// What a task does when it is run.
+/// The function that runs a task.
 type Run = Box<dyn FnOnce(Context) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
-/// Tasks by name, each once.
+/// Tasks by name. Each name occurs once.
 #[derive(Default)]
 pub(crate) struct Agenda(Mutex<BTreeMap<String, Run>>);
 
 impl Agenda {
-    /// Adds the task `name`, unless it is there already.
+    /// Adds the task `name`, unless a task of that name is there already.
     pub(crate) fn add(&self, name: impl Into<String>, run: Run) {
         self.tasks().entry(name.into()).or_insert(run);
     }
@@ -31,12 +32,12 @@ impl Agenda {
     }
 }
 
-/// Runs `work` with a context that takes ways for right, runs the tasks that this put on the agenda, and starts again, until
-/// `work` puts nothing there: then everything that it chose is verified. `work` runs once where all is known, and once more for
-/// every way that turns out to be wrong.
+/// Runs `work` with a context that assumes that every way is right, then runs the tasks that `work` put on the agenda,
+/// and repeats this until `work` puts nothing on the agenda. Every way that the last run chose is then verified. `work`
+/// runs once if all its ways are verified already, and once more after each round of verifications.
 ///
 /// # Errors
-/// Those of `work`, unless a task may change its outcome; [`Error::Device`](crate::Error::Device) when the device fails.
+/// The errors of `work` in its last run, and [`Error::Device`](crate::Error::Device) when the device fails.
 pub(crate) async fn settle<T>(context: &Context, mut work: impl FnMut(&Context) -> Result<T>) -> Result<T> {
     loop {
         let draft = context.drafting();

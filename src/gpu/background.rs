@@ -1,5 +1,5 @@
-//! Work on a thread of its own, awaited: for async executors, whose threads must not block while a driver compiles or a file is
-//! read.
+//! Runs work on a thread of its own and awaits the result. Async executors need this, because their threads must not
+//! block while a driver compiles or a file is read.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,7 +21,7 @@ impl<T> Place<T> {
     }
 }
 
-/// The thread's side. Dropped without a result, as by a panic, it leaves an error.
+/// The thread's end. If it is dropped without a result, as when the thread panics, it leaves an error.
 struct Giver<T> {
     op: &'static str,
     place: Arc<Place<T>>,
@@ -41,15 +41,15 @@ impl<T> Giver<T> {
 
 impl<T> Drop for Giver<T> {
     fn drop(&mut self) {
-        self.give(|| Err(Error::device(self.op, "a result", "a panic in the thread at work")));
+        self.give(|| Err(Error::device(self.op, "a result", "a panic in the background thread")));
     }
 }
 
-/// Runs `work` on a new thread and waits for its result without blocking. A future that is dropped leaves the thread to finish
-/// by itself.
+/// Runs `work` on a new thread and waits for its result without blocking. If the future is dropped, the thread still
+/// finishes its work.
 ///
 /// # Errors
-/// Those of `work`; [`Error::Device`] if it panics or no thread can be started.
+/// The errors of `work`; [`Error::Device`] if `work` panics or no thread can be started.
 pub(crate) async fn in_background<T: Send + 'static>(
     op: &'static str,
     work: impl FnOnce() -> Result<T> + Send + 'static,

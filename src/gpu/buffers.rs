@@ -1,4 +1,4 @@
-//! Buffers in and out of the device.
+//! Copies data into buffers on the device and back.
 
 use bytemuck::Pod;
 
@@ -9,15 +9,16 @@ use crate::error::{Error, Result};
 const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-/// Bytes that uploads may leave in host memory.
+/// Bytes that uploads may leave in host memory before they are submitted.
 const MOST_STAGED: usize = 16 << 20;
 
-/// A storage buffer of `len` 4-byte elements, zeroed by wgpu. At least one element, since empty buffers cannot be bound.
+/// A storage buffer of `len` 4-byte elements, zeroed by wgpu. It has at least one element, since empty buffers cannot
+/// be bound.
 ///
 /// # Errors
 /// [`Error::Limit`] past the device's buffer or binding limit, [`Error::Device`] when memory runs out.
 pub fn empty(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
-    // A rehearsal keeps no data.
+    // A rehearsal runs nothing, so its buffers can be small.
     let size = byte_size(context, label, len)?.min(if context.rehearses() { 4096 } else { u64::MAX });
     let op = format!("allocate {label}");
     context.checked(&op, || {
@@ -47,8 +48,8 @@ pub fn upload<T: Pod>(context: &Context, label: &str, data: &[T]) -> Result<wgpu
     Ok(buffer)
 }
 
-/// To be told of every upload: wgpu keeps a copy of what is written until something is submitted and done, of a whole
-/// model without this.
+/// Must be called after every upload. wgpu keeps a copy of the written bytes until a submission is done. Without these
+/// submissions it would keep a copy of a whole model.
 pub(super) fn written(context: &Context, label: &str, bytes: usize) -> Result<()> {
     if context.staged(bytes) > MOST_STAGED {
         context.checked(label, || {
@@ -61,7 +62,7 @@ pub(super) fn written(context: &Context, label: &str, bytes: usize) -> Result<()
     Ok(())
 }
 
-/// The first `len` elements of `buffer`, after everything submitted so far. Blocks.
+/// The first `len` elements of `buffer`, after all submitted work. Blocks.
 ///
 /// # Errors
 /// [`Error::Device`] when the device is lost or the copy fails, [`Error::Shape`] when the buffer is shorter.
@@ -69,7 +70,7 @@ pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) ->
     pollster::block_on(download_async(context, buffer, len))
 }
 
-/// As [`download`], for code that runs in browsers too, where nothing may block.
+/// Like [`download`], but does not block in browsers.
 ///
 /// # Errors
 /// As [`download`].
@@ -112,6 +113,6 @@ fn byte_size(context: &Context, label: &str, len: usize) -> Result<u64> {
             format!("{size} bytes; use a smaller batch, image or model"),
         ));
     }
-    // Whole vec4s: what is bound as such must not end within one.
+    // Rounds up to whole vec4s, because a buffer that is bound as vec4s must not end within one.
     Ok(size.next_multiple_of(16))
 }

@@ -1,4 +1,5 @@
-//! A wgpu device with what this crate keeps per device: compiled pipelines, limits, and the news of its loss.
+//! A wgpu device with the data that this crate keeps for it: compiled pipelines, limits, and a report of the device's
+//! loss.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -16,11 +17,12 @@ use super::store::{Keep, PipelineCache, Store};
 use super::{Choices, Kernel, PipelineKey, Precision, Traits};
 use crate::error::{Error, Result};
 
-/// A device and queue, the caller's own or one made here. Cloning is cheap and shares the compiled pipelines.
+/// A device and queue, either the caller's own or opened by this crate. Cloning is cheap and shares the compiled
+/// pipelines.
 #[derive(Clone)]
 pub struct Context {
     inner: Arc<Inner>,
-    /// Verifications that are put off ([`Context::drafting`]); `None` where each takes place at once.
+    /// The postponed verifications ([`Context::drafting`]). `None` if each verification runs at once.
     agenda: Option<Arc<Agenda>>,
 }
 
@@ -41,33 +43,34 @@ struct Inner {
     fault: Arc<Mutex<Option<String>>>,
     /// Bytes written to buffers since uploads were last waited for.
     staged: AtomicUsize,
-    /// Error scopes whose reports are still to come.
+    /// Error scopes that have not reported yet.
     scopes: Mutex<Vec<(String, Scope)>>,
     poller: Poller,
 }
 
-/// The report of an error scope. Native backends have it at once, browsers later.
+/// The report of an error scope. Native backends report at once, browsers later.
 type Scope = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 
-/// How a context finds out what to run.
+/// How a context chooses what to run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Manner {
-    /// Whether what was found is kept on disk, and what is there is believed.
+    /// Whether findings are kept on disk, and earlier findings are read from there.
     pub(super) kept: bool,
-    /// Whether the fastest ways are searched for.
+    /// Whether the context searches for the fastest ways.
     pub(super) tune: bool,
-    /// Kernels that are not used, by name.
+    /// Names of kernels that are not used.
     pub(super) avoid: Vec<String>,
-    /// Whether ways are taken for verified without a comparison.
+    /// Whether the context assumes that ways are verified, without a comparison.
     pub(super) rehearses: bool,
-    /// Who hears of verifications.
+    /// The observer of verifications.
     pub(super) observer: Option<Observer>,
 }
 
 impl Context {
-    /// A context that chooses ways as on a device of `traits`, and takes each for verified if its comparison would run the
-    /// very pipeline: to list what sessions would run on devices that are not at hand. `device` must have the features, and
-    /// may compute nothing (wgpu's `noop` backend); nothing is kept.
+    /// A context that chooses ways as on a device of `traits`. It takes a way as verified if the way's comparison would
+    /// run exactly the same pipeline. With it, a test can list what sessions would run on devices that are not at hand.
+    /// `device` must have the features of `traits`, but need not compute anything (wgpu's `noop` backend). Nothing is
+    /// kept on disk.
     pub(crate) fn rehearsing(device: wgpu::Device, queue: wgpu::Queue, traits: Traits) -> Self {
         let manner = Manner { rehearses: true, ..Manner::default() };
         Self::assemble(device, queue, traits, Shaders::embedded(), Arc::default(), &Keep::Nothing, manner)
@@ -106,13 +109,13 @@ impl Context {
         Self { inner: Arc::new(inner), agenda: None }
     }
 
-    /// The same context with an empty agenda: ways that are not verified yet are taken for right, and their verifications are
-    /// put on the agenda ([`settle`](super::settle)).
+    /// The same context with an empty agenda. It assumes that unverified ways are right, and puts their verifications
+    /// on the agenda ([`settle`](super::settle)).
     pub(super) fn drafting(&self) -> Self {
         Self { inner: self.inner.clone(), agenda: Some(Arc::default()) }
     }
 
-    /// The verifications that are put off, in a context made by [`Context::drafting`].
+    /// The postponed verifications, in a context made by [`Context::drafting`].
     pub(crate) fn agenda(&self) -> Option<&Agenda> {
         self.agenda.as_deref()
     }
@@ -132,7 +135,7 @@ impl Context {
         &self.inner.traits.limits
     }
 
-    /// What kernels are chosen by.
+    /// The traits of the device, by which kernels are chosen.
     pub(crate) fn traits(&self) -> &Traits {
         &self.inner.traits
     }
@@ -142,7 +145,7 @@ impl Context {
         &self.inner.info
     }
 
-    /// One line for people: name, backend, driver.
+    /// One line for people: adapter name, backend, driver.
     pub fn describe(&self) -> String {
         self.inner.traits.name.clone()
     }
@@ -152,48 +155,48 @@ impl Context {
         self.device().features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
-    /// Whether the device has what `kernel` needs, and the kernel is not to be avoided.
+    /// Whether the device has all that `kernel` needs, and the context need not avoid the kernel.
     pub(crate) fn supports(&self, kernel: &Kernel) -> bool {
         self.inner.traits.supports(kernel) && !self.inner.manner.avoid.iter().any(|avoided| avoided == kernel.name)
     }
 
-    /// Whether ways are taken for verified without a comparison.
+    /// Whether the context assumes that ways are verified, without a comparison.
     pub(crate) fn rehearses(&self) -> bool {
         self.inner.manner.rehearses
     }
 
-    /// Whether a session may run the pipeline of `key`: it is verified on this device, a fallback, or on the agenda to be
-    /// verified before anything runs.
+    /// Whether a session may run the pipeline of `key`: it is verified on this device, it is a fallback, or its
+    /// verification is on the agenda and takes place before anything runs.
     pub(crate) fn may_run(&self, key: &PipelineKey) -> bool {
         self.inner.choices.verdict(key) == Some(true)
             || self.is_fallback(key)
             || self.agenda().is_some_and(|agenda| agenda.verifies(key))
     }
 
-    /// Whether the pipeline of `key` is that of a fallback that a session asked for.
+    /// Whether `key` is the pipeline of a fallback that a session asked for.
     pub(crate) fn is_fallback(&self, key: &PipelineKey) -> bool {
         lock(&self.inner.fallbacks).contains(key)
     }
 
-    /// Lets sessions run the pipeline of `key`, which is that of a fallback.
+    /// Lets sessions run the pipeline of `key`, which belongs to a fallback.
     pub(crate) fn allow_fallback(&self, key: PipelineKey) {
         lock(&self.inner.fallbacks).insert(key);
     }
 
-    /// Tells the observer, if there is one, how a verification goes.
+    /// Reports a verification to the observer, if there is one.
     pub(crate) fn observe(&self, verification: &Verification<'_>) {
         if let Some(observer) = &self.inner.manner.observer {
             observer.hear(verification);
         }
     }
 
-    /// The keys of every pipeline that was compiled so far.
+    /// The keys of all pipelines compiled so far.
     pub(crate) fn compiled(&self) -> Vec<PipelineKey> {
         self.inner.pipelines.keys()
     }
 
-    /// What numbers are stored in unless the caller says otherwise: f16 where the device computes with it, for there it is
-    /// the faster; else f32.
+    /// The precision of stored numbers unless the caller asks for another: f16 if the device can compute with f16,
+    /// because it is faster there, and f32 otherwise.
     pub fn preferred_precision(&self) -> Precision {
         match self.device().features().contains(wgpu::Features::SHADER_F16) {
             true => Precision::F16,
@@ -201,17 +204,17 @@ impl Context {
         }
     }
 
-    /// What was found out about this device.
+    /// The findings about this device.
     pub(crate) fn choices(&self) -> &Choices {
         &self.inner.choices
     }
 
-    /// Whether the fastest kernels are searched for ([`ContextOptions::tune`](super::ContextOptions::tune)).
+    /// Whether the context searches for the fastest kernels ([`ContextOptions::tune`](super::ContextOptions::tune)).
     pub(crate) fn tunes(&self) -> bool {
         self.inner.manner.tune
     }
 
-    /// What searching has taken so far.
+    /// The time that the search for the fastest kernels has taken so far.
     pub(crate) fn tuning_time(&self) -> Duration {
         *lock(&self.inner.tuning)
     }
@@ -228,7 +231,7 @@ impl Context {
         &self.inner.shaders
     }
 
-    /// What is kept on disk for this adapter and driver.
+    /// The store on disk for this adapter and driver.
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
     }
@@ -237,20 +240,20 @@ impl Context {
         &self.inner.cache
     }
 
-    /// Keeps the pipelines compiled so far for the next run, where the store and the device can; does nothing when there
-    /// are no new ones. Opening a session does this.
+    /// Writes the compiled pipelines to disk for the next run, if the store and the device can keep them. Does nothing
+    /// if no pipeline is new. Opening a session calls this.
     pub(crate) fn keep_pipelines(&self) {
         self.inner.cache.save(&self.inner.store);
     }
 
-    /// Keeps what was found out about the device for the next run, where that is wanted.
+    /// Writes the findings about the device to disk for the next run, unless the context keeps nothing.
     pub(crate) fn keep_choices(&self) {
         if self.inner.manner.kept {
             self.inner.choices.keep_in(&self.inner.store);
         }
     }
 
-    /// Counts `bytes` more as written to buffers; returns how many there are.
+    /// Counts `bytes` more as written to buffers and returns the total.
     pub(super) fn staged(&self, bytes: usize) -> usize {
         self.inner.staged.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
@@ -259,13 +262,13 @@ impl Context {
         self.inner.staged.store(0, Ordering::Relaxed);
     }
 
-    /// The largest range one storage binding may cover, in bytes.
+    /// The largest range that one storage binding may cover, in bytes.
     pub(crate) fn max_binding(&self) -> u64 {
         self.limits().max_storage_buffer_binding_size.min(self.limits().max_buffer_size)
     }
 
-    /// Runs `work` and turns whatever wgpu reports meanwhile into an error, instead of a panic in its default handler. Where
-    /// reports come later, [`Context::settled`] returns them.
+    /// Runs `work` and returns the first error that wgpu reports meanwhile. wgpu's default handler would panic. If a
+    /// report comes later, [`Context::settled`] returns it.
     pub(crate) fn checked<T>(&self, op: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let device = &self.inner.device;
         let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -284,7 +287,7 @@ impl Context {
         reported.map_or(value, |error| Err(refused(op, error)))
     }
 
-    /// Waits for every report of an error scope that is still to come, and returns the first error among them.
+    /// Waits for the reports of all open error scopes and returns the first error among them.
     ///
     /// # Errors
     /// [`Error::Device`] when the device refused something or is lost.
@@ -299,7 +302,7 @@ impl Context {
         first.map_or(Ok(()), Err)
     }
 
-    /// Blocks until everything submitted so far is done.
+    /// Blocks until all submitted work is done.
     ///
     /// # Errors
     /// [`Error::Device`] when the device is lost or reports a fault.
@@ -307,14 +310,14 @@ impl Context {
         self.wait_for(op, None, None)
     }
 
-    /// Waits until everything submitted so far is done. On native targets this blocks the thread: whoever must not be blocked
-    /// runs it on another one.
+    /// Waits until all submitted work is done. On native targets this blocks the thread, so code that must not block
+    /// runs it on another thread.
     #[allow(clippy::unused_async, reason = "browsers wait here")]
     pub(crate) async fn done(&self, op: &str) -> Result<()> {
         self.wait(op)
     }
 
-    /// As [`Context::wait`], but only for what was submitted up to `submission`, and for at most `timeout`.
+    /// Like [`Context::wait`], but only for work up to `submission`, and for at most `timeout`.
     pub(crate) fn wait_for(
         &self,
         op: &str,
@@ -331,19 +334,19 @@ impl Context {
         }
     }
 
-    /// Has a thread poll the device until `submission` is done, so that callbacks run.
+    /// Starts a thread that polls the device until `submission` is done, so that callbacks run.
     pub(super) fn watch(&self, submission: wgpu::SubmissionIndex) {
         self.inner.poller.watch(&self.inner.device, submission);
     }
 
-    /// Lets wgpu say what has happened, without waiting: that the device is lost, or that buffers are free again.
+    /// Lets wgpu handle events without waiting, such as the loss of the device or buffers that become free.
     pub(crate) fn notice(&self, op: &str) -> Result<()> {
         let poll = self.inner.device.poll(wgpu::PollType::Poll);
         self.healthy(op)?;
         poll.map(|_| ()).map_err(|error| Error::device(op, "the device to answer", error.to_string()).caused_by(error))
     }
 
-    /// An error if the device was lost or reported a fault since it was opened.
+    /// Returns an error if the device was lost or reported a fault since it was opened.
     pub(crate) fn healthy(&self, op: &str) -> Result<()> {
         match &*lock(&self.inner.fault) {
             Some(fault) => Err(Error::device(op, "a working device; open a new Context", fault.clone())),
@@ -359,14 +362,14 @@ impl std::fmt::Debug for Context {
 }
 
 fn refused(op: &str, error: wgpu::Error) -> Error {
-    Error::device(op, "a device that is not lost and accepts it", error.to_string()).caused_by(error)
+    Error::device(op, "a device that is not lost and accepts the work", error.to_string()).caused_by(error)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps the first fault: what follows is usually its consequence.
+/// Keeps the first fault, because later faults are usually its consequences.
 pub(super) fn note(slot: &Mutex<Option<String>>, message: String) {
     slot.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
 }

@@ -1,13 +1,13 @@
-//! Cooperative matrices: matrices that the threads of a subgroup hold together and multiply in one instruction.
+//! Cooperative matrices: matrices that the threads of a subgroup hold together and multiply with one instruction.
 
-/// What a device must have to run a kernel that uses them, besides matrices of a [`Tile`]'s shape.
+/// Features that a device must have to run a kernel with cooperative matrices, besides matrices of a [`Tile`]'s shape.
 pub const COOPERATIVE: wgpu::Features = wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::SUBGROUP_BARRIER);
 
-/// The shape of an adapter's cooperative matrices of f16 with f32 sums: which of `shared/cooperative_*.wgsl`
-/// `#import shared/cooperative.wgsl` stands for.
+/// The shape of an adapter's cooperative matrices, which have f16 factors and f32 sums. It decides which of
+/// `shared/cooperative_*.wgsl` the line `#import shared/cooperative.wgsl` stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tile {
     /// 8 by 8 by 8.
@@ -21,7 +21,7 @@ impl Tile {
     /// Every shape.
     pub const ALL: [Self; 2] = [Self::Eight, Self::Sixteen];
 
-    /// Rows, columns and terms of a product.
+    /// Rows, columns and terms of a product, which are equal.
     pub const fn side(self) -> u32 {
         match self {
             Self::Eight => 8,
@@ -29,7 +29,7 @@ impl Tile {
         }
     }
 
-    /// The largest shape that `adapter` has, and whose kernels fit a device of it with `limits`.
+    /// The largest shape that `adapter` has and whose kernels fit a device with `limits`.
     pub(super) fn of_adapter(adapter: &wgpu::Adapter, limits: &wgpu::Limits) -> Option<Self> {
         if !adapter.features().contains(COOPERATIVE) {
             return None;
@@ -50,7 +50,7 @@ impl Tile {
             let has = shapes.iter().any(|shape| {
                 [shape.m_size, shape.n_size, shape.k_size] == [side; 3] && (shape.ab_type, shape.cr_type) == (F16, F32)
             });
-            // A slab is filled by 8 fetches of each thread.
+            // Each thread fills a slab by at most 8 fetches, so a workgroup needs enough threads.
             has && fewest > 0 && most <= most_threads && most >= side * side / 2
         })
     }
@@ -79,7 +79,7 @@ mod tests {
         assert_eq!(Tile::choose(&nvidia[..2], [128, 128], 1024), None);
         let both = [shape([8; 3], [F16, F32]), shape([16; 3], [F16, F32])];
         assert_eq!(Tile::choose(&both, [128, 256], 256), Some(Tile::Sixteen));
-        // Subgroups of 8 are too few for 16 by 16, those of 128 too many for a workgroup.
+        // Subgroups of 8 threads are too few for 16 by 16. Subgroups of 128 threads are too many for a workgroup.
         assert_eq!(Tile::choose(&both, [32, 32], 1024), Some(Tile::Eight));
         assert_eq!(Tile::choose(&both, [512, 512], 256), None);
         assert_eq!(Tile::choose(&[shape([8; 3], [F32, F32])], [128, 128], 1024), None);

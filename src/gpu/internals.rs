@@ -1,35 +1,35 @@
-//! What a context tells those who build on the internals.
+//! Methods of a context for programs that use the crate's internals.
 
 use super::{Choices, Context, Kernel, PipelineKey, Store, Traits};
 
-/// Methods of [`Context`] for those who build on the internals.
+/// Methods of [`Context`] for programs that use the crate's internals.
 pub trait Internals {
-    /// What kernels are chosen by.
+    /// The traits of the device, by which kernels are chosen.
     fn traits(&self) -> &Traits;
 
-    /// Whether the device has what `kernel` needs, and the kernel is not to be avoided.
+    /// Whether the device has all that `kernel` needs, and the context need not avoid the kernel.
     fn supports(&self, kernel: &Kernel) -> bool;
 
-    /// Whether the pipeline of `key` is that of a fallback that a session asked for.
+    /// Whether `key` is the pipeline of a fallback that a session asked for.
     fn is_fallback(&self, key: &PipelineKey) -> bool;
 
-    /// The keys of every pipeline that was compiled so far.
+    /// The keys of all pipelines compiled so far.
     fn compiled(&self) -> Vec<PipelineKey>;
 
-    /// What was found out about this device.
+    /// The findings about this device.
     fn choices(&self) -> &Choices;
 
-    /// Whether the fastest kernels are searched for ([`ContextOptions::tune`](super::ContextOptions::tune)).
+    /// Whether the context searches for the fastest kernels ([`ContextOptions::tune`](super::ContextOptions::tune)).
     fn tunes(&self) -> bool;
 
-    /// What is kept on disk for this adapter and driver.
+    /// The store on disk for this adapter and driver.
     fn store(&self) -> &Store;
 
-    /// Keeps the pipelines compiled so far for the next run, where the store and the device can; does nothing when there
-    /// are no new ones. Opening a session does this.
+    /// Writes the compiled pipelines to disk for the next run, if the store and the device can keep them. Does nothing
+    /// if no pipeline is new. Opening a session calls this.
     fn keep_pipelines(&self);
 
-    /// The largest range one storage binding may cover, in bytes.
+    /// The largest range that one storage binding may cover, in bytes.
     fn max_binding(&self) -> u64;
 }
 
@@ -71,9 +71,10 @@ impl Internals for Context {
     }
 }
 
-/// A context that chooses ways as on a device of `traits`, and takes each for verified if its comparison would run the
-/// very pipeline: to list what sessions would run on devices that are not at hand. `device` must have the features, and
-/// may compute nothing (wgpu's `noop` backend); nothing is kept.
+/// A context that chooses ways as on a device of `traits`. It takes a way as verified if the way's comparison would run
+/// exactly the same pipeline. With it, a test can list what sessions would run on devices that are not at hand.
+/// `device` must have the features of `traits`, but need not compute anything (wgpu's `noop` backend). Nothing is kept
+/// on disk.
 pub fn rehearsing(device: wgpu::Device, queue: wgpu::Queue, traits: Traits) -> Context {
     Context::rehearsing(device, queue, traits)
 }

@@ -1,5 +1,5 @@
-//! What a compute shader is to Rust: its uniform, its bindings and its overrides, declared once by `kernel!`.
-//! `tests/shaders.rs` compares every declaration with the WGSL by names, order and types.
+//! Describes a compute shader to Rust: its uniform, its bindings and its overrides, declared once by `kernel!`.
+//! `tests/shaders.rs` compares every declaration with the WGSL by name, order and type.
 
 use super::{Home, Types};
 
@@ -13,12 +13,12 @@ pub enum Access {
     write,
     /// `texture_2d<f32>`, read with `textureLoad`
     texture,
-    /// Weights: as [`Access::read`], or `texture_storage_2d_array<rgba32uint, read>`, by [`Types::home`].
+    /// Weights: like [`Access::read`], or a `texture_storage_2d_array<rgba32uint, read>`, depending on [`Types::home`].
     weights,
 }
 
 impl Access {
-    /// Whether a texture is bound, for kernels of `types`.
+    /// Whether the binding takes a texture, in kernels of `types`.
     pub(super) fn of_texture(self, types: Types) -> bool {
         match self {
             Self::read | Self::write => false,
@@ -76,39 +76,39 @@ pub trait Uniform: bytemuck::Pod {
     const FIELDS: &'static [Field];
 }
 
-/// An `override` of a shader that Rust gives a value.
+/// An `override` of a shader that gets its value from Rust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// Its name.
+    /// Its name in the shader.
     pub name: &'static str,
-    /// Every value that it may be given; booleans are 0 and 1.
+    /// Every legal value. Booleans are 0 and 1.
     pub values: &'static [u32],
 }
 
-/// A compute shader as Rust sees it.
+/// A compute shader as Rust declares it.
 #[derive(Clone, Copy, Debug)]
 pub struct Kernel {
-    /// The stem of the shader.
+    /// The stem of the shader's file name.
     pub name: &'static str,
     /// Path below `shaders/`.
     pub shader: &'static str,
     /// Fields of the uniform at binding 0.
     pub fields: &'static [Field],
-    /// Bindings 1 and up.
+    /// The bindings, numbered from 1.
     pub bindings: &'static [Binding],
-    /// Overrides that every dispatch gives a value.
+    /// Overrides. Every dispatch gives each of them a value.
     pub overrides: &'static [Override],
-    /// Threads in a workgroup where no override says otherwise.
+    /// Threads in a workgroup along x, y and z, unless an override sets them.
     pub workgroup_size: [u32; 3],
-    /// Features that a device must have for it.
+    /// Features that the kernel needs from a device.
     pub features: wgpu::Features,
-    /// The operation that it is a way of; reference, comparison and test have the operation's name. `None` for a kernel
-    /// that is the only way of what it does.
+    /// The operation that the kernel is a way of. The reference, comparison and test have the operation's name. `None`
+    /// if the operation has no other kernel.
     pub operation: Option<&'static str>,
 }
 
 impl Kernel {
-    /// The stem of reference, comparison and test.
+    /// The stem of the reference, comparison and test.
     pub fn family(&self) -> &'static str {
         self.operation.unwrap_or(self.name)
     }
@@ -124,8 +124,8 @@ impl Kernel {
 ///     bindings { padded: read, rows: write }             // or `bindings KERNEL;` for those of another kernel
 ///     overrides { GATHER: [0, 1] }                       // every legal value
 ///     workgroup [64, 1, 1];
-///     features wgpu::Features::SUBGROUP;                 // where it needs any
-///     way of "softmax";                                  // where it is one of several
+///     features wgpu::Features::SUBGROUP;                 // if the kernel needs features
+///     way of "softmax";                                  // if the kernel is one of several
 /// }
 /// ```
 macro_rules! kernel {

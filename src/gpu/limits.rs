@@ -1,4 +1,5 @@
-//! What every device must allow, so that an error names the limit that is too small before anything is recorded.
+//! The limits that every device must have. They are checked before anything is recorded, so that an error can name the
+//! limit that is too small.
 
 use crate::error::{Error, Result};
 
@@ -6,12 +7,12 @@ use crate::error::{Error, Result};
 pub struct Need {
     /// Its name in [`wgpu::Limits`].
     pub name: &'static str,
-    /// The least value.
+    /// Its least value.
     pub least: u64,
     of: fn(&wgpu::Limits) -> u64,
 }
 
-/// Every limit that the kernels need. `tests/shaders.rs` compares them with the shaders.
+/// Every limit that the kernels need. `tests/shaders.rs` compares this table with the shaders.
 pub const NEEDED: &[Need] = &[
     Need {
         name: "max_storage_buffers_per_shader_stage",
@@ -48,7 +49,7 @@ pub const NEEDED: &[Need] = &[
     Need { name: "max_buffer_size", least: 16_384, of: |limits| limits.max_buffer_size },
 ];
 
-/// Refuses limits that are too small.
+/// Returns an error if a limit is too small.
 pub(super) fn check(limits: &wgpu::Limits, adapter: &str) -> Result<()> {
     let too_small = |need: &&Need| (need.of)(limits) < need.least;
     let Some(need) = NEEDED.iter().find(too_small) else { return Ok(()) };

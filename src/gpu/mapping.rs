@@ -1,5 +1,4 @@
-//! Buffers on their way to host memory: a request to map them, and the three ways to learn that it was answered (asking,
-//! blocking, awaiting).
+//! A request to map buffers to host memory, and the three ways to learn its result: to ask, to block and to await.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -8,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::Context;
 use crate::error::{Error, Result};
 
-/// How long a blocked thread waits before it polls the device again. Another thread's poll may have run the callbacks.
+/// How long a blocked thread waits before it polls the device again. The callbacks may have run in another thread's
+/// poll.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// A request to map buffers once a submission is done.
@@ -26,7 +26,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Buffers that the driver has not answered for.
+    /// Buffers for which the driver has not answered yet.
     left: usize,
     failure: Option<String>,
     waker: Option<Waker>,
@@ -38,7 +38,7 @@ impl Shared {
     }
 }
 
-/// The callback's side of one buffer. Dropping it without an answer is an answer too.
+/// The callback's end for one buffer. If it is dropped without an answer, this counts as a failure.
 struct Answer(Option<Arc<Shared>>);
 
 impl Answer {
@@ -75,7 +75,8 @@ impl Mapping {
     ) -> Result<Self> {
         let state = State { left: buffers.len(), ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), answered: Condvar::new() });
-        // An error scope is needed: mapping is a validation error on a device that the application has destroyed.
+        // The error scope is needed because mapping is a validation error on a device that the application has
+        // destroyed.
         context.checked(op, || {
             for buffer in buffers {
                 let mut answer = Answer(Some(shared.clone()));
@@ -88,7 +89,7 @@ impl Mapping {
         Ok(Self { op, submission, shared })
     }
 
-    /// The answer, if every buffer has one.
+    /// The answer, once every buffer has one.
     fn answer(&self, state: &mut State) -> Option<Result<()>> {
         (state.left == 0).then(|| match state.failure.take() {
             None => Ok(()),
@@ -96,7 +97,7 @@ impl Mapping {
         })
     }
 
-    /// Whether the buffers are mapped or cannot be. Does not wait.
+    /// Whether every buffer has an answer: it is mapped or cannot be. Does not wait.
     ///
     /// # Errors
     /// [`Error::Device`] when the device is lost.
@@ -105,7 +106,7 @@ impl Mapping {
         Ok(self.shared.state().left == 0)
     }
 
-    /// Blocks until the buffers are mapped, for at most `timeout`: whether they are.
+    /// Blocks until the buffers are mapped, for at most `timeout`. Returns whether they are mapped.
     ///
     /// # Errors
     /// [`Error::Device`] when the device is lost or a buffer cannot be mapped.
@@ -128,14 +129,14 @@ impl Mapping {
         }
     }
 
-    /// Waits until the buffers are mapped. On native targets this blocks the thread: whoever must not be blocked runs it on
-    /// another one, or polls ([`Mapping::poll`]).
+    /// Waits until the buffers are mapped. On native targets this blocks the thread. Code that must not block runs it
+    /// on another thread or polls ([`Mapping::poll`]).
     #[allow(clippy::unused_async, reason = "browsers wait here")]
     pub(crate) async fn done(&self, context: &Context) -> Result<()> {
         self.wait(context, None).map(|_| ())
     }
 
-    /// The step of a future: wakes `waker` once the buffers are mapped.
+    /// One poll of a future. If the buffers are not mapped yet, `waker` is woken once they are.
     pub(crate) fn poll(&self, context: &Context, waker: &Waker) -> Poll<Result<()>> {
         let mut state = self.shared.state();
         if let Some(answer) = self.answer(&mut state) {

@@ -1,4 +1,4 @@
-//! What knows wgpu and nothing of transformers: device, buffers, shaders, pipelines, recordings, profiles.
+//! The code that knows wgpu and nothing of transformers: device, buffers, shaders, pipelines, recordings, profiles.
 
 mod adapters;
 mod agenda;

@@ -1,27 +1,28 @@
-//! What kernels that work in octets of lanes (`shaders/shared/octet.wgsl`) count alike.
+//! Sizes that kernels which work in octets of lanes (`shaders/shared/octet.wgsl`) have in common.
 
 use super::Traits;
 
 /// Octets in a workgroup of 64 threads.
 pub const OCTETS: usize = 8;
 
-/// Groups of 8 rows that one octet makes of `rows` at once: what costs least when rows past the end cost as much as
-/// others, and loading what a tile's groups share as much as one and a half of them (measured on llvmpipe).
+/// How many groups of 8 rows one octet computes at once, out of `rows` rows. The number is the cheapest if rows past
+/// the end cost as much as others, and if the loads that the groups of a tile share cost as much as one and a half
+/// groups (measured on llvmpipe).
 pub(crate) fn groups(rows: usize) -> usize {
     let cost = |groups: &usize| rows.div_ceil(8 * groups) * (3 + 2 * groups);
     (1..=3).min_by_key(cost).unwrap_or(1)
 }
 
-/// The workgroup of a kernel that has one for each image, as its shader declares it.
+/// The workgroup size of a kernel with one workgroup for each image, as its shader declares it.
 pub(crate) const WORKGROUP: [u32; 3] = [64, 1, 1];
 
-/// The constants that give a workgroup of one image as many threads, and each of them as long runs of places, as suits the
-/// device.
+/// Constants for a kernel with one workgroup for each image: the threads of the workgroup and the shortest run of
+/// places for a thread, as they suit the device.
 pub(crate) fn threads_of_an_image(traits: &Traits) -> [(&'static str, u32); 2] {
     [("THREADS", traits.threads_of_an_image), ("SHORTEST", traits.shortest_run)]
 }
 
-/// Workgroups for `tiles` octets.
+/// The workgroup count for `tiles` octets.
 #[cfg(feature = "software")]
 pub(crate) fn workgroups(tiles: usize) -> [u32; 3] {
     super::grid(tiles.div_ceil(OCTETS))

@@ -1,4 +1,4 @@
-//! Finding an adapter and opening a device on it, or taking an application's own.
+//! Finds an adapter and opens a device on it, or takes an application's own device.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,13 +11,14 @@ use super::shaders::Shaders;
 use super::{COOPERATIVE, Context, Keep, PipelineKey, Tile, Traits, in_background};
 use crate::error::{Error, Result};
 
-/// Features that make something faster or measurable. A device has those that its adapter has; nothing needs one.
+/// Features that make something faster or measurable. A device gets those that its adapter has. No feature is required.
 const USEFUL: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::SHADER_F16)
     .union(wgpu::Features::PIPELINE_CACHE);
 
-/// How [`Context::open`] chooses and opens an adapter. The default is the fastest adapter, with ways taken by rank.
+/// How [`Context::open`] chooses and opens an adapter. By default it takes the fastest adapter and chooses ways by
+/// rank.
 ///
 /// ```no_run
 /// use tcvit::{Context, ContextOptions};
@@ -38,73 +39,75 @@ pub struct ContextOptions {
 }
 
 impl ContextOptions {
-    /// The fastest adapter, with all that it has.
+    /// The fastest adapter, with all features and limits that it has.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An adapter by its number, as [`Context::adapters`] lists them, or by a part of its name in any case.
+    /// Chooses an adapter by its number in [`Context::adapters`], or by a part of its name, in upper or lower case.
     #[must_use]
     pub fn adapter(mut self, adapter: impl Into<String>) -> Self {
         self.adapter = Some(adapter.into());
         self
     }
 
-    /// Ask for these limits instead of everything that the adapter has: to find out what a smaller adapter would do.
+    /// Asks for these limits instead of all that the adapter has, to find out what a smaller adapter would do.
     #[must_use]
     pub fn limits(mut self, limits: wgpu::Limits) -> Self {
         self.limits = Some(limits);
         self
     }
 
-    /// Read shaders from this folder instead of those compiled in: to try an edit without a rebuild. Nothing is kept on disk.
+    /// Reads shaders from this folder instead of those compiled in, to try an edit without a rebuild. Nothing is kept
+    /// on disk.
     #[must_use]
     pub fn shaders(mut self, folder: impl Into<PathBuf>) -> Self {
         self.shaders = Some(folder.into());
         self
     }
 
-    /// Whether the fastest ways are searched for when a shape is first met, which takes a fraction of a second for each shape.
-    /// Otherwise ways are taken by rank.
+    /// Whether the context searches for the fastest ways when it first meets a shape. This takes a fraction of a second
+    /// for each shape. Otherwise ways are chosen by rank.
     #[must_use]
     pub fn tune(mut self, tune: bool) -> Self {
         self.tune = tune;
         self
     }
 
-    /// Whether ways are chosen as on a GPU, even on a software adapter: to check what a GPU would run where there is none.
-    /// Nothing is kept on disk.
+    /// Whether ways are chosen as on a GPU even on a software adapter, to check what a GPU would run on a machine
+    /// without one. Nothing is kept on disk.
     #[must_use]
     pub fn as_gpu(mut self, as_gpu: bool) -> Self {
         self.as_gpu = as_gpu;
         self
     }
 
-    /// Kernels that are not to be used, by name: the next best way is used instead. Nothing is kept on disk.
+    /// Names of kernels to avoid. The next best way is used instead. Nothing is kept on disk.
     #[must_use]
     pub fn avoid<K: Into<String>>(mut self, kernels: impl IntoIterator<Item = K>) -> Self {
         self.avoid = kernels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// A function that hears of every verification of a way, as it begins and as it ends.
+    /// A function that is called at the beginning and at the end of every verification of a way.
     #[must_use]
     pub fn on_verification(mut self, hear: impl Fn(&Verification<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer(Arc::new(hear)));
         self
     }
 
-    /// Where compiled pipelines and what was measured on the adapter are kept between runs.
+    /// Where compiled pipelines and measurements on the adapter are kept between runs.
     #[must_use]
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;
         self
     }
 
-    /// What follows for a context.
+    /// The settings of a context that follow from these options.
     fn manner(&self) -> Manner {
         Manner {
-            // Every version of a shader under edit would stay on disk, and a verdict on one version would count for the next.
+            // Not kept for edited shaders: every version would stay on disk, and a verdict on one would count for the
+            // next.
             kept: self.shaders.is_none() && !self.as_gpu && self.avoid.is_empty(),
             tune: self.tune,
             avoid: self.avoid.clone(),
@@ -121,8 +124,9 @@ impl ContextOptions {
     }
 }
 
-/// What to open a device with so that tcvit is as fast on it as on a device of its own: every feature of `adapter` that some
-/// kernel uses, and the adapter's limits. Add what the application needs itself.
+/// A device descriptor for applications that open the device themselves. It asks for every feature of `adapter` that
+/// some kernel uses and for the adapter's limits, so tcvit is as fast as on a device of its own. Add what the
+/// application needs.
 ///
 /// ```no_run
 /// # async fn open(adapter: wgpu::Adapter) -> Result<(), Box<dyn std::error::Error>> {
@@ -132,19 +136,20 @@ impl ContextOptions {
 /// let gpu = tcvit::Context::from_device(device, queue)?;
 /// # Ok(()) }
 /// ```
-#[allow(unsafe_code, reason = "wgpu asks for a word on experimental features, which is given here")]
+#[allow(unsafe_code, reason = "wgpu asks for consent to experimental features")]
 pub fn recommended(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
     with_limits(adapter, adapter.limits())
 }
 
-/// As [`recommended`], with other limits.
-#[allow(unsafe_code, reason = "wgpu asks for a word on experimental features, which is given here")]
+/// Like [`recommended`], with other limits.
+#[allow(unsafe_code, reason = "wgpu asks for consent to experimental features")]
 fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> wgpu::DeviceDescriptor<'static> {
     let (mut features, mut experimental) = (adapter.features() & USEFUL, wgpu::ExperimentalFeatures::disabled());
     if Tile::of_adapter(adapter, &limits).is_some() {
         features |= COOPERATIVE;
-        // SAFETY: wgpu asks for the knowledge that shaders with cooperative matrices may hit undefined behaviour by
-        // its bugs. The shaders are this crate's own, in bounds by construction, and compared with their references.
+        // SAFETY: wgpu asks callers to accept that shaders with cooperative matrices may cause undefined behaviour
+        // through its bugs. All such shaders belong to this crate, stay in bounds by construction and are compared with
+        // their references.
         experimental = unsafe { wgpu::ExperimentalFeatures::enabled() };
     }
     wgpu::DeviceDescriptor {
@@ -156,21 +161,21 @@ fn with_limits(adapter: &wgpu::Adapter, limits: wgpu::Limits) -> wgpu::DeviceDes
     }
 }
 
-/// A way that is compared with its reference before its first use on a device.
+/// The verification of a way: its comparison with its reference before its first use on a device.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Verification<'a> {
-    /// The operation's name.
+    /// Name of the operation.
     pub operation: &'a str,
-    /// The way's name.
+    /// Name of the way.
     pub way: &'a str,
     /// The pipeline that is verified.
     pub key: &'a PipelineKey,
-    /// Whether it gave the reference's results; `None` as the comparison begins.
+    /// Whether the pipeline gave the reference's results. `None` when the comparison begins.
     pub right: Option<bool>,
 }
 
-/// A function that hears of verifications ([`ContextOptions::on_verification`]).
+/// A function that is told of verifications ([`ContextOptions::on_verification`]).
 #[derive(Clone)]
 pub(super) struct Observer(Arc<dyn Fn(&Verification<'_>) + Send + Sync>);
 
@@ -187,8 +192,8 @@ impl fmt::Debug for Observer {
 }
 
 impl Context {
-    /// Opens an adapter chosen by `options`; by default the fastest one present: discrete before integrated before virtual
-    /// before CPU.
+    /// Opens the adapter that `options` choose. By default it opens the fastest one: discrete GPUs come before
+    /// integrated ones, then virtual ones, then CPUs.
     ///
     /// ```no_run
     /// let gpu = tcvit::Context::open(tcvit::ContextOptions::new())?;
@@ -197,14 +202,14 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoAdapter`] when no Vulkan, Metal or DX12 driver is found, or none that matches; [`Error::Limit`] when the limits
-    /// are too small for the kernels; [`Error::Device`] when the device cannot be opened; [`Error::File`] when a folder of
-    /// shaders cannot be read.
+    /// [`Error::NoAdapter`] when no Vulkan, Metal or DX12 driver is found, or no adapter matches; [`Error::Limit`] when
+    /// the limits are too small for the kernels; [`Error::Device`] when the device cannot be opened; [`Error::File`]
+    /// when a folder of shaders cannot be read.
     pub fn open(options: ContextOptions) -> Result<Self> {
         pollster::block_on(Self::open_here(options))
     }
 
-    /// As [`Context::open`], on a thread of its own: the future never blocks the thread that polls it.
+    /// Like [`Context::open`], on a thread of its own, so the future never blocks the thread that polls it.
     ///
     /// # Errors
     /// As [`Context::open`].
@@ -232,9 +237,9 @@ impl Context {
         Ok(Self::assemble(device, queue, traits, shaders, fault, &options.keep, options.manner()))
     }
 
-    /// Uses a device and queue that the application already owns, best opened as [`recommended`] says. The application's
-    /// handlers of errors and of the device's loss stay in place: this crate checks what it does in error scopes instead. A
-    /// device that lacks a useful feature of its adapter is warned of once, by `tracing`.
+    /// Uses a device and queue that the application already owns, ideally opened with [`recommended`]. The
+    /// application's handlers for errors and device loss stay in place, because this crate catches its own errors in
+    /// error scopes. If the device lacks a useful feature of its adapter, `tracing` warns of it once.
     ///
     /// ```no_run
     /// # fn app(device: wgpu::Device, queue: wgpu::Queue) -> tcvit::Result<()> {
@@ -244,12 +249,12 @@ impl Context {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Limit`] when a limit of the device is too small for the kernels: the error names the limit.
+    /// [`Error::Limit`] when a limit of the device is too small for the kernels. The error names the limit.
     pub fn from_device(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         Self::from_device_with(device, queue, ContextOptions::new())
     }
 
-    /// As [`Context::from_device`], with options; their adapter and limits are those of the device.
+    /// Like [`Context::from_device`], with options. Their adapter and limits are ignored, since the device has its own.
     ///
     /// # Errors
     /// As [`Context::from_device`]; [`Error::File`] when a folder of shaders cannot be read.
@@ -273,7 +278,8 @@ impl Context {
         Ok(Self::assemble(device, queue, traits, shaders, Arc::default(), &options.keep, manner))
     }
 
-    /// Every adapter of this machine, fastest kind first: the numbers that [`ContextOptions::adapter`] takes.
+    /// Every adapter of this machine, in the order whose numbers [`ContextOptions::adapter`] takes: the fastest type
+    /// first.
     pub fn adapters() -> Vec<AdapterSummary> {
         pollster::block_on(enumerate())
             .into_iter()
@@ -286,13 +292,13 @@ impl Context {
     }
 }
 
-/// The adapter of a device, which does not tell: the one with the same description.
+/// The adapter of `device`. wgpu does not tell it, so this is the adapter with the same description.
 fn adapter_of(device: &wgpu::Device) -> Option<wgpu::Adapter> {
     let info = device.adapter_info();
     pollster::block_on(enumerate()).into_iter().find(|adapter| adapter.get_info() == info)
 }
 
-/// Warns, once in a process, of features that would make tcvit faster, that the adapter has and the device was opened without.
+/// Warns, once in a process, of features that would make tcvit faster and that the adapter has but the device lacks.
 fn warn_of_missing_features(device: &wgpu::Device, adapter: &wgpu::Adapter) {
     static WARNED: Once = Once::new();
     let missing = recommended(adapter).required_features - device.features();
@@ -301,7 +307,7 @@ fn warn_of_missing_features(device: &wgpu::Device, adapter: &wgpu::Adapter) {
             tracing::warn!(
                 %missing,
                 adapter = adapter.get_info().name,
-                "the device lacks features of its adapter that make tcvit faster: open it with tcvit::recommended(&adapter)"
+                "the device lacks features of the adapter that make tcvit faster: open it with tcvit::recommended(&adapter)"
             );
         });
     }

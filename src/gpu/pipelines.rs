@@ -1,4 +1,4 @@
-//! The table of compiled pipelines, and how a kernel is compiled.
+//! The table of compiled pipelines, and the code that compiles a kernel.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,18 +13,18 @@ pub(crate) struct Pipeline {
     pub(crate) layout: wgpu::BindGroupLayout,
 }
 
-/// Pipelines by their keys: each is compiled once per context.
+/// Pipelines by key. Each is compiled once for each context.
 #[derive(Default)]
 pub(crate) struct PipelineTable(Mutex<HashMap<PipelineKey, Entry>>);
 
 struct Entry {
     pipeline: Arc<Pipeline>,
-    /// Dispatches that were recorded with it.
+    /// How many dispatches were recorded with the pipeline.
     uses: usize,
 }
 
 impl PipelineTable {
-    /// The pipeline of `kernel` in `form`, whose key is `key`.
+    /// The pipeline of `kernel` in `form`, which has the key `key`.
     pub(crate) fn get(
         &self,
         context: &Context,
@@ -45,18 +45,19 @@ impl PipelineTable {
         Ok(pipeline)
     }
 
-    /// Dispatches that were recorded with the pipeline of `key`.
+    /// How many dispatches were recorded with the pipeline of `key`.
     pub(crate) fn uses(&self, key: &PipelineKey) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).map_or(0, |entry| entry.uses)
     }
 
-    /// The keys of all that were compiled.
+    /// The keys of all compiled pipelines.
     pub(crate) fn keys(&self) -> Vec<PipelineKey> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 }
 
-/// Refuses constants that `kernel` does not declare, values that it does not list, and overrides without a value.
+/// Refuses constants that `kernel` does not declare, values that it does not list, and overrides that do not have
+/// exactly one value.
 fn check_constants(kernel: &Kernel, form: &Form) -> Result<()> {
     let op = || format!("compile {}", kernel.shader);
     for &(name, value) in &form.constants {
@@ -95,7 +96,7 @@ fn compile(context: &Context, kernel: &Kernel, form: &Form) -> Result<Pipeline> 
         return Err(Error::shader(
             op,
             format!("a device with {missing:?}"),
-            format!("{} without", context.info().name),
+            format!("{} without it", context.info().name),
         ));
     }
     let source = context.shaders().compose(kernel.shader, types.packed(context.traits().packs_to_nearest))?;
@@ -106,8 +107,9 @@ fn compile(context: &Context, kernel: &Kernel, form: &Form) -> Result<Pipeline> 
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         let module = match kernel.features.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
-            // SAFETY: their loops end, and what they index in workgroup memory is in bounds, which sweeps over sizes at and
-            // around every edge cover; buffers keep the driver's own checks. With naga's the kernels take twice as long.
+            // SAFETY: the loops of these kernels end, and their indices into workgroup memory are in bounds. Tests
+            // sweep over sizes at and around every edge. Buffers keep the driver's own checks. With naga's checks the
+            // kernels take twice as long.
             true => unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) },
             false => device.create_shader_module(descriptor),
         };

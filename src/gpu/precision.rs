@@ -1,4 +1,4 @@
-//! In what numbers buffers are kept. Arithmetic is f32 everywhere; only what lies in memory may be narrower.
+//! The number formats of buffers. Arithmetic is f32 everywhere; only numbers in memory may be narrower.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use crate::error::Error;
 /// How weights and activations are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
-    /// 4 bytes a number.
+    /// 4 bytes for each number.
     #[default]
     F32,
-    /// 2 bytes a number, IEEE binary16, rounded to nearest: 11 significant bits, at most 65,504.
+    /// 2 bytes for each number: IEEE binary16, rounded to nearest, with 11 significant bits and at most 65,504.
     F16,
 }
 
@@ -20,7 +20,7 @@ impl Precision {
     /// Every precision.
     pub const ALL: [Self; 2] = [Self::F32, Self::F16];
 
-    /// Its name, as [`FromStr`] reads it: `f32`, `f16`.
+    /// The name that [`FromStr`] reads: `f32` or `f16`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -28,7 +28,7 @@ impl Precision {
         }
     }
 
-    /// 4-byte words that hold `len` numbers.
+    /// How many 4-byte words hold `len` numbers.
     pub fn words(self, len: usize) -> usize {
         match self {
             Self::F32 => len,
@@ -54,26 +54,26 @@ impl FromStr for Precision {
     }
 }
 
-/// What a kernel that can do with either reads and writes: which of `shared/input_*.wgsl` and `shared/output_*.wgsl` its
-/// `#import shared/input.wgsl` and `#import shared/output.wgsl` stand for.
+/// The types that a kernel reads and writes, if it supports several. They decide which of `shared/input_*.wgsl` and
+/// `shared/output_*.wgsl` the lines `#import shared/input.wgsl` and `#import shared/output.wgsl` stand for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Types {
-    /// Of what is read.
+    /// Precision of the numbers read.
     pub input: Precision,
-    /// Of what is written.
+    /// Precision of the numbers written.
     pub output: Precision,
-    /// Of cooperative matrices.
+    /// Shape of cooperative matrices.
     pub tile: Tile,
     /// Where weights lie.
     pub home: Home,
     /// Whether cooperative matrices of f32 may be stored to vec4s.
     pub direct: bool,
-    /// Whether the driver's `pack2x16float` rounds to nearest, and need not be given what is rounded already.
+    /// Whether the driver's `pack2x16float` rounds to nearest. Otherwise numbers are rounded before they are packed.
     pub rounding: bool,
 }
 
 impl Types {
-    /// Every pair.
+    /// Every pair of input and output precision.
     pub const ALL: [Self; 4] = [
         Self::new(Precision::F32, Precision::F32),
         Self::new(Precision::F16, Precision::F32),
@@ -81,32 +81,32 @@ impl Types {
         Self::new(Precision::F16, Precision::F16),
     ];
 
-    /// From `input` to `output`.
+    /// Reads `input` and writes `output`.
     pub const fn new(input: Precision, output: Precision) -> Self {
         Self { input, output, tile: Tile::Eight, home: Home::Buffer, direct: false, rounding: false }
     }
 
-    /// The same with cooperative matrices of `tile`.
+    /// The same types with cooperative matrices of shape `tile`.
     pub const fn tiled(self, tile: Tile) -> Self {
         Self { tile, ..self }
     }
 
-    /// The same with sums stored to vec4s, if `direct`.
+    /// The same types with sums stored to vec4s, if `direct`.
     pub const fn stored(self, direct: bool) -> Self {
         Self { direct, ..self }
     }
 
-    /// The same for a driver that rounds to nearest by itself, if `rounding`.
+    /// The same types for a driver that rounds to nearest itself, if `rounding`.
     pub const fn packed(self, rounding: bool) -> Self {
         Self { rounding, ..self }
     }
 
-    /// The same with the matrix in `home`.
+    /// The same types with the weights in `home`.
     pub const fn at(self, home: Home) -> Self {
         Self { home, ..self }
     }
 
-    /// The file that `path`, an import, stands for.
+    /// The file that the import `path` stands for.
     pub(super) fn resolve(self, path: &str) -> &str {
         match (path, self.input, self.output) {
             ("shared/input.wgsl", Precision::F32, _) => "shared/input_f32.wgsl",

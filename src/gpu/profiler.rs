@@ -1,5 +1,5 @@
-//! GPU time per kernel, by timestamps around one compute pass per dispatch: timestamps inside a pass can land on the
-//! wrong side of a barrier.
+//! Measures GPU time per kernel. Each dispatch gets its own compute pass with timestamps around it, because timestamps
+//! inside a pass can land on the wrong side of a barrier.
 
 use super::{Context, Recording, Section, download_async};
 use crate::error::{Error, Result};
@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 pub struct KernelTime {
     /// The stage: `input`, `embed`, `block`, `condense` or `head`.
     pub stage: &'static str,
-    /// The block, counted from 0, of a stage that each block has.
+    /// The block, counted from 0, if the stage belongs to a block.
     pub block: Option<usize>,
     /// The kernel's name.
     pub kernel: &'static str,
-    /// Nanoseconds between the pass's first and last command.
+    /// Nanoseconds between the first and the last command of the pass.
     pub nanoseconds: f64,
 }
 
@@ -25,13 +25,13 @@ pub fn profile(context: &Context, recording: &Recording) -> Result<Vec<KernelTim
     pollster::block_on(profile_async(context, recording))
 }
 
-/// As [`profile`], for code that runs in browsers too, where nothing may block.
+/// Like [`profile`], but does not block in browsers.
 ///
 /// # Errors
 /// As [`profile`].
 pub async fn profile_async(context: &Context, recording: &Recording) -> Result<Vec<KernelTime>> {
     const OP: &str = "profile";
-    // Query sets hold at most this many queries; a longer recording is timed in pieces.
+    // A query set holds at most this many pairs of queries. A longer recording is timed in pieces.
     const PAIRS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
     if !context.device().features().contains(wgpu::Features::TIMESTAMP_QUERY) {
         return Err(Error::device(OP, "a device with TIMESTAMP_QUERY", format!("{} without it", context.describe())));

@@ -1,4 +1,5 @@
-//! Work described first and run later: a [`Recorder`] collects dispatches, a [`Recording`] replays them into any encoder.
+//! Records dispatches and runs them later: a [`Recorder`] collects dispatches, a [`Recording`] replays them into any
+//! encoder.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +8,14 @@ use super::pipelines::Pipeline;
 use super::{Context, Form, Kernel, PipelineKey, Traits, Types, Uniform};
 use crate::error::{Error, Result};
 
-/// What is bound at one slot.
+/// A buffer or texture that a dispatch binds.
 #[derive(Clone, Copy)]
 pub enum Operand<'a> {
     /// The first `len` 4-byte elements of a buffer.
     Buffer {
         /// The buffer.
         buffer: &'a wgpu::Buffer,
-        /// 4-byte elements of it that are bound.
+        /// How many 4-byte elements of the buffer are bound.
         len: usize,
     },
     /// A texture to load from.
@@ -36,9 +37,9 @@ enum Bound {
 /// The part of a network that dispatches belong to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Section {
-    /// The stage: `input`, `embed`, `block`, `condense` or `head` in a forward, and nothing outside one.
+    /// The stage: `input`, `embed`, `block`, `condense` or `head` in a forward. It is empty outside a forward.
     pub stage: &'static str,
-    /// The block, counted from 0, of a stage that each block has.
+    /// The block, counted from 0, if the stage belongs to a block.
     pub block: Option<usize>,
 }
 
@@ -60,8 +61,8 @@ struct Dispatch {
     workgroups: [u32; 3],
 }
 
-/// Collects dispatches. Compiles pipelines as they are first needed, checks every buffer's size, allocates nothing on
-/// the device until [`Recorder::finish`].
+/// Collects dispatches. It compiles pipelines when they are first needed, checks the size of every buffer, and
+/// allocates nothing on the device until [`Recorder::finish`].
 pub struct Recorder<'c> {
     context: &'c Context,
     section: Section,
@@ -71,23 +72,23 @@ pub struct Recorder<'c> {
 }
 
 impl<'c> Recorder<'c> {
-    /// An empty recording for `context`, of whatever pipelines: for verifications and measurements.
+    /// An empty recorder for `context` that takes any pipeline. Verifications and measurements use it.
     pub fn new(context: &'c Context) -> Self {
         Self { context, section: Section::default(), verified_only: false, params: Vec::new(), dispatches: Vec::new() }
     }
 
-    /// An empty recording that takes, of kernels that are ways of an operation, only pipelines that are verified on this
-    /// device, or that are its fallback: for sessions.
+    /// An empty recorder for sessions. If a kernel is a way of an operation, the recorder takes only a pipeline that is
+    /// verified on this device or belongs to a fallback.
     pub(crate) fn of_verified(context: &'c Context) -> Self {
         Self { verified_only: true, ..Self::new(context) }
     }
 
-    /// The device that it records for.
+    /// The context that the dispatches are recorded for.
     pub fn context(&self) -> &'c Context {
         self.context
     }
 
-    /// What kernels are chosen by on that device.
+    /// The traits of the device, by which kernels are chosen.
     pub fn traits(&self) -> &'c Traits {
         self.context.traits()
     }
@@ -97,13 +98,13 @@ impl<'c> Recorder<'c> {
         self.section = Section { stage, block };
     }
 
-    /// Adds one dispatch of `kernel` in `form`. `params` is the uniform at binding 0. `operands` are given by the names of
-    /// the shader's bindings, in any order; those that `kernel` does not bind are left out.
+    /// Adds one dispatch of `kernel` in `form`. `params` is the uniform at binding 0. `operands` are given by the names
+    /// of the shader's bindings, in any order. Operands that `kernel` does not bind are ignored.
     ///
     /// # Errors
-    /// [`Error::Shape`] when an operand is missing or shorter than said, [`Error::Limit`] for too many workgroups or too
-    /// large a binding, [`Error::Shader`] when the kernel does not compile here, [`Error::Config`] for constants that it
-    /// does not declare.
+    /// [`Error::Shape`] when an operand is missing or its buffer is too short, [`Error::Limit`] for too many workgroups
+    /// or too large a binding, [`Error::Shader`] when the kernel does not compile on this device, [`Error::Config`] for
+    /// constants that it does not declare.
     pub fn dispatch<P: Uniform>(
         &mut self,
         kernel: &Kernel,
@@ -155,13 +156,13 @@ impl<'c> Recorder<'c> {
         Ok(())
     }
 
-    /// What is bound of a buffer of which `len` elements count: up to the end of a vec4 where there is so much, since a
-    /// shader may see it as vec4s and must find the last elements too.
+    /// Bytes that are bound of a buffer with `len` elements. They reach to the end of a vec4 if the buffer is that
+    /// long, since a shader may read it as vec4s and must find the last elements too.
     fn bound_bytes(&self, buffer: &wgpu::Buffer, len: usize) -> u64 {
         (len as u64 * 4).next_multiple_of(16).min(buffer.size()).min(self.context.max_binding())
     }
 
-    /// Uploads all parameters in one uniform buffer, makes the bind groups, and returns what can be replayed.
+    /// Uploads all parameters in one uniform buffer, creates the bind groups, and returns the recording.
     ///
     /// # Errors
     /// [`Error::Device`] when the device refuses a bind group or is lost.
@@ -211,7 +212,7 @@ fn step(device: &wgpu::Device, uniforms: &wgpu::Buffer, dispatch: Dispatch) -> S
     Step { section, key, pipeline, bind_group, workgroups }
 }
 
-/// The operands that `kernel` binds, in its order.
+/// The operands that `kernel` binds, in the order of its bindings.
 fn of_bindings<'a>(kernel: &Kernel, operands: &[(&str, Operand<'a>)]) -> Result<Vec<Operand<'a>>> {
     let find = |name: &str| operands.iter().find(|operand| operand.0 == name).map(|operand| operand.1);
     let missing = |name: &str| {
@@ -262,12 +263,12 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// The name of the dispatch in debuggers.
+    /// The label of the dispatch in debuggers.
     pub(super) fn label(&self) -> String {
         label(self.section, &self.key)
     }
 
-    /// The part of the network that the dispatch belongs to, and its kernel.
+    /// The section of the dispatch, and its kernel's name.
     pub(super) fn place(&self) -> (Section, &'static str) {
         (self.section, self.key.kernel())
     }
@@ -283,13 +284,13 @@ impl Step {
     }
 }
 
-/// A fixed list of dispatches with everything bound. Replaying it allocates nothing.
+/// A fixed list of dispatches with everything bound. Replaying it allocates nothing on the device.
 pub struct Recording {
     pub(super) steps: Vec<Step>,
 }
 
 impl Recording {
-    /// Writes the dispatches into `encoder`, in one compute pass.
+    /// Encodes the dispatches into `encoder`, in one compute pass.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for step in &self.steps {
@@ -297,7 +298,8 @@ impl Recording {
         }
     }
 
-    /// As [`Recording::encode`], with other workgroup counts than were recorded: one for each dispatch.
+    /// Like [`Recording::encode`], but with these workgroup counts, one for each dispatch, instead of the recorded
+    /// ones.
     pub(crate) fn encode_sized(&self, encoder: &mut wgpu::CommandEncoder, workgroups: &[[u32; 3]]) {
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (step, &workgroups) in self.steps.iter().zip(workgroups) {
@@ -305,7 +307,7 @@ impl Recording {
         }
     }
 
-    /// Runs the dispatches on the context's queue, without waiting for them.
+    /// Submits the dispatches to the context's queue. Does not wait for them.
     ///
     /// # Errors
     /// [`Error::Device`] when the device refuses them or is lost.
@@ -318,24 +320,24 @@ impl Recording {
         })
     }
 
-    /// Every dispatch, in order: its section, the key of its pipeline, its workgroup counts.
+    /// Every dispatch, in order: its section, the key of its pipeline, and its workgroup counts.
     pub fn dispatches(&self) -> impl Iterator<Item = (Section, &PipelineKey, [u32; 3])> {
         self.steps.iter().map(|step| (step.section, &step.key, step.workgroups))
     }
 
-    /// How many dispatches a replay makes.
+    /// The number of dispatches.
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there are no dispatches.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 }
 
-/// Workgroup counts for `count` workgroups in a row, folded into y where x would pass the 65,535 of every adapter.
-/// `shared/grid.wgsl` unfolds them.
+/// The workgroup counts for `count` workgroups in a row. They continue in y if x would exceed 65,535, which every
+/// adapter allows. `shared/grid.wgsl` computes the number of a workgroup from them.
 pub fn grid(count: usize) -> [u32; 3] {
     const MOST: usize = 65_535;
     [count.min(MOST) as u32, count.div_ceil(MOST) as u32, 1]

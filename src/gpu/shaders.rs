@@ -1,5 +1,5 @@
-//! The table of WGSL files and `#import`, the one thing added to the language: a line `#import shared/x.wgsl` stands for
-//! that file's text, once however often it is named.
+//! The table of WGSL files, and `#import`, the only addition to WGSL. A line `#import shared/x.wgsl` stands for that
+//! file's text. The text is included once, even if several lines import it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ macro_rules! table {
     };
 }
 
-/// Every shader of the crate, path below `shaders/` and text.
+/// Every shader of the crate: its path below `shaders/` and its text.
 pub const SHADERS: &[(&str, &str)] = table![
     "shared/activation.wgsl",
     "shared/columns.wgsl",
@@ -113,7 +113,7 @@ pub const SHADERS: &[(&str, &str)] = table![
     "cpu/weights_texture.wgsl",
 ];
 
-/// Where shader text comes from: compiled in, or a folder of the same layout.
+/// The source of shader text: the shaders compiled in, or a folder with the same files.
 #[derive(Debug)]
 pub struct Shaders(HashMap<&'static str, Cow<'static, str>>);
 
@@ -126,7 +126,7 @@ impl Shaders {
     /// The same files, read from `folder`.
     ///
     /// # Errors
-    /// [`Error::File`] naming the file that cannot be read.
+    /// [`Error::File`], which names the file that cannot be read.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let read = |&(path, _): &(&'static str, &str)| {
             let file = folder.join(path);
@@ -141,8 +141,8 @@ impl Shaders {
         Ok(Self(SHADERS.iter().map(read).collect::<Result<_>>()?))
     }
 
-    /// The text of `path` with its imports in place, each once, dependencies first, for buffers of `types`; directives that
-    /// enable an extension come before everything, as WGSL demands.
+    /// The text of `path` with its imports in place, each once and dependencies first, for buffers of `types`.
+    /// Directives that enable an extension come first, as WGSL demands.
     ///
     /// # Errors
     /// [`Error::Shader`] when `path` or an import is not in the table.

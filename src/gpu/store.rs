@@ -1,7 +1,6 @@
-//! What is worth keeping between runs, on disk, in a folder for each adapter, driver and version of this crate and of its
-//! shaders: compiled pipelines, and documents of what was measured or checked there. All of it can be made again, so nothing
-//! that goes wrong with the disk is an error: a damaged file is as good as none, and a folder that cannot be written keeps
-//! nothing.
+//! Keeps files on disk between runs: compiled pipelines, and documents of what was measured or verified. There is one
+//! folder for each adapter, driver and version of this crate and its shaders. All files can be made again, so no fault
+//! of the disk is an error: a damaged file counts as missing, and a folder that cannot be written keeps nothing.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,12 +11,13 @@ use serde::de::DeserializeOwned;
 use super::shaders::SHADERS;
 use crate::file::write_whole;
 
-/// Where a [`Store`] is.
+/// The place of a [`Store`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Keep {
-    /// The folder that the environment's `TCVIT_CACHE` names (empty: nowhere), else `tcvit` in the system's folder for
-    /// caches: `$XDG_CACHE_HOME` or `~/.cache`; `~/Library/Caches` on macOS; `%LOCALAPPDATA%` on Windows.
+    /// The folder in the environment variable `TCVIT_CACHE` (empty: nowhere). If it is not set, the folder `tcvit` in
+    /// the system's cache folder: `$XDG_CACHE_HOME` or `~/.cache`; `~/Library/Caches` on macOS; `%LOCALAPPDATA%` on
+    /// Windows.
     #[default]
     Default,
     /// This folder.
@@ -40,9 +40,9 @@ impl Keep {
     }
 }
 
-/// The system's folder for caches.
+/// The system's cache folder.
 fn caches() -> Option<PathBuf> {
-    // The XDG rules ignore relative paths, and a relative home is none.
+    // The XDG rules say to ignore relative paths. A relative home directory is ignored too.
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || std::env::home_dir().filter(|path| path.is_absolute());
     if cfg!(windows) {
@@ -61,30 +61,30 @@ pub struct Store {
 }
 
 impl Store {
-    /// The store for the adapter `info`. Nothing is read or written yet.
+    /// The store for the adapter `info`. Reads and writes nothing yet.
     pub fn open(keep: &Keep, info: &wgpu::AdapterInfo) -> Self {
         Self { folder: keep.folder().map(|folder| folder.join(key(info))) }
     }
 
-    /// Its folder, which may not exist yet; `None` where nothing is kept.
+    /// Its folder, which may not exist yet. `None` if nothing is kept.
     pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref()
     }
 
-    /// The document `name`; `None` where there is none, or none of that form.
+    /// The document `name`. `None` if there is none, or if it is not of type `T`.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         let bytes = self.load(&format!("{}.json", plain(name)))?;
         let read = serde_json::from_slice(&bytes);
-        read.inspect_err(|error| tracing::debug!(name, %error, "a damaged document in the store")).ok()
+        read.inspect_err(|error| tracing::debug!(name, %error, "a document in the store is damaged")).ok()
     }
 
-    /// Keeps `document` under `name`, in the place of what was there: whoever reads meanwhile, in this process or another,
-    /// gets one or the other whole. Returns whether it is kept.
+    /// Replaces the document `name`. A reader in this or another process gets either the old or the new document, never
+    /// a part. Returns whether the document was written.
     pub fn write<T: Serialize + ?Sized>(&self, name: &str, document: &T) -> bool {
         match serde_json::to_vec_pretty(document) {
             Ok(bytes) => self.save(&format!("{}.json", plain(name)), &bytes),
             Err(error) => {
-                tracing::debug!(name, %error, "a document that is no JSON");
+                tracing::debug!(name, %error, "a document cannot be written as JSON");
                 false
             }
         }
@@ -103,10 +103,11 @@ impl Store {
     }
 }
 
-/// The name of an adapter's folder: readable, and different wherever what is kept may differ.
+/// The name of an adapter's folder. It is readable, and different for every adapter, driver and version.
 fn key(info: &wgpu::AdapterInfo) -> String {
     let wgpu::AdapterInfo { name, vendor, device, driver, driver_info, backend, .. } = info;
-    // A shader that has changed is another one, of which nothing has been proven, though the version may be the same.
+    // The shaders are part of the identity, because verdicts on a shader do not hold for an edited one of the same
+    // version.
     let shaders = SHADERS.iter().fold(0, |sum: u64, (_, text)| sum.rotate_left(1) ^ hash(text.as_bytes()));
     let version = env!("CARGO_PKG_VERSION");
     let identity =
@@ -121,17 +122,16 @@ fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
 }
 
-/// FNV-1a: tells what was damaged by chance from what was not, and one adapter from another.
+/// FNV-1a. It detects accidental damage and tells adapters apart.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
 }
 
 const PIPELINES: &str = "pipelines.bin";
-/// What a file of pipelines starts with; then a hash of the rest.
+/// The first bytes of a file of pipelines. A hash of the rest follows.
 const MAGIC: &[u8; 8] = b"tcvitpc1";
 
-/// The driver's compiled pipelines, as it wants to see them again. Empty where the device or the store has no place for
-/// them.
+/// The driver's compiled pipelines, as opaque bytes. Empty if the device or the store cannot keep them.
 #[derive(Default)]
 pub(super) struct PipelineCache {
     raw: Option<wgpu::PipelineCache>,
@@ -139,28 +139,29 @@ pub(super) struct PipelineCache {
 }
 
 impl PipelineCache {
-    /// With what `store` holds.
+    /// A cache with the pipelines that `store` holds.
     pub(super) fn open(device: &wgpu::Device, store: &Store) -> Self {
         if store.folder.is_none() || !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return Self::default();
         }
         let file = store.load(PIPELINES);
         let data = file.as_deref().and_then(unsealed);
-        tracing::debug!(bytes = data.map_or(0, <[u8]>::len), "compiled pipelines read");
+        tracing::debug!(bytes = data.map_or(0, <[u8]>::len), "read the compiled pipelines");
         Self { raw: Some(create(device, data)), changed: AtomicBool::new(false) }
     }
 
-    /// What pipelines are created with.
+    /// The cache that new pipelines are created with.
     pub(super) fn raw(&self) -> Option<&wgpu::PipelineCache> {
         self.raw.as_ref()
     }
 
-    /// A pipeline was created, which may have been new.
+    /// Notes that a pipeline was created, which may be new.
     pub(super) fn changed(&self) {
         self.changed.store(true, Ordering::Relaxed);
     }
 
-    /// Writes it to `store`, if pipelines were created since it was read or written and the driver made something of them.
+    /// Writes the cache to `store`, if pipelines were created since the last read or write and the driver returns
+    /// different data.
     pub(super) fn save(&self, store: &Store) {
         let Some(raw) = &self.raw else { return };
         if !self.changed.swap(false, Ordering::Relaxed) {
@@ -174,13 +175,14 @@ impl PipelineCache {
     }
 }
 
-#[allow(unsafe_code, reason = "wgpu cannot check what a driver does with bytes; why they may be given is said here")]
+#[allow(unsafe_code, reason = "wgpu cannot check these bytes; the comment below says why they are safe")]
 fn create(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
-    // SAFETY: wgpu asks that the data be what `PipelineCache::get_data` returned, since drivers trust it. It comes from a
-    // file that `sealed` wrote from exactly that, in a folder of this adapter, driver and version, and whose hash is right:
-    // truncation, damage and files of other origin do not get here. wgpu compares its own header (backend, vendor, device,
-    // the driver's cache identifier) with the device as well, and `fallback` makes what does not match an empty cache. What
-    // is left is somebody who forges a file in the user's own folder, and who could as well replace the program.
+    // SAFETY: wgpu asks that the data come from `PipelineCache::get_data`, since drivers trust it. The data come from a
+    // file that `sealed` wrote from exactly those bytes, in a folder of this adapter, driver and version, and its hash
+    // is right. So truncated, damaged and foreign files are not used. wgpu also compares its own header (backend,
+    // vendor, device, the driver's cache identifier) with the device, and `fallback` gives an empty cache if they
+    // differ. Only a person who forges a file in the user's own folder remains, and such a person could also replace
+    // the program.
     unsafe {
         device.create_pipeline_cache(&wgpu::PipelineCacheDescriptor { label: Some("tcvit"), data, fallback: true })
     }

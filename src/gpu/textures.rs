@@ -1,4 +1,4 @@
-//! Weights in textures: a texel is four words of neighbouring columns.
+//! Weights in textures. A texel holds four neighbouring 4-byte words of a row.
 
 use bytemuck::Pod;
 
@@ -6,12 +6,13 @@ use super::recorder::Operand;
 use super::{Context, buffers};
 use crate::error::{Error, Result};
 
-/// Four words a texel: f32 by their bits, or pairs of f16.
+/// Four 4-byte words in each texel: the bits of f32, or pairs of f16.
 pub(super) const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Uint;
 const TEXEL: u32 = 16;
 
-/// Where weights lie: which of `cpu/weights_*.wgsl` an `#import` stands for. A texel is loaded at once where an element of a
-/// buffer is loaded lane by lane, as on llvmpipe: there eight lanes' vec4s take an eighteenth of the time.
+/// Where weights lie. It decides which of `cpu/weights_*.wgsl` an `#import` stands for. llvmpipe loads a whole texel at
+/// once, but loads an element of a buffer lane by lane: from a texture the vec4s of eight lanes take an eighteenth of
+/// the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Home {
     /// A storage buffer.
@@ -22,10 +23,10 @@ pub enum Home {
 }
 
 impl Home {
-    /// Both.
+    /// Both homes.
     pub const ALL: [Self; 2] = [Self::Buffer, Self::Texture];
 
-    /// The one or the other.
+    /// `buffer` or `texture`, whichever belongs to this home.
     pub(crate) fn of<T>(self, buffer: T, texture: T) -> T {
         match self {
             Self::Buffer => buffer,
@@ -39,7 +40,7 @@ impl Home {
 pub enum Matrix<'a> {
     /// Row after row.
     Buffer(&'a wgpu::Buffer),
-    /// A row to a row of texels.
+    /// One row of texels for each row of the matrix.
     Texture(&'a wgpu::TextureView),
 }
 
@@ -50,7 +51,7 @@ impl<'a> From<&'a wgpu::Buffer> for Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    /// Where it lies.
+    /// Where the weights lie.
     pub fn home(self) -> Home {
         match self {
             Self::Buffer(_) => Home::Buffer,
@@ -58,10 +59,10 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// What `kernel` binds of it: `rows` rows of `stride` words.
+    /// The operand that `kernel` binds: `rows` rows of `stride` 4-byte words.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a texture that has fewer texels, or for rows that are not of whole ones.
+    /// [`Error::Shape`] if a texture has too few texels, or if its rows are not whole texels.
     pub(crate) fn operand(self, kernel: &str, [rows, stride]: [usize; 2]) -> Result<Operand<'a>> {
         let view = match self {
             Self::Buffer(buffer) => return Ok(Operand::buffer(buffer, rows * stride)),
@@ -77,10 +78,10 @@ impl<'a> Matrix<'a> {
         Ok(Operand::Texture(view))
     }
 
-    /// The buffer it lies in.
+    /// The buffer that holds the weights.
     ///
     /// # Errors
-    /// [`Error::Shape`] for one in a texture.
+    /// [`Error::Shape`] if they lie in a texture.
     pub(crate) fn buffer(self, op: &str) -> Result<&'a wgpu::Buffer> {
         match self {
             Self::Buffer(buffer) => Ok(buffer),
@@ -89,7 +90,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Weights with the memory that they lie in.
+/// Weights together with the memory that holds them.
 #[derive(Clone, Debug)]
 pub enum Placed {
     /// In a storage buffer.
@@ -99,7 +100,7 @@ pub enum Placed {
 }
 
 impl Placed {
-    /// Zeroed by wgpu: `texels`, or a buffer of `len` elements where there are none.
+    /// Weights zeroed by wgpu: a texture of `texels`, or a buffer of `len` 4-byte elements if there are none.
     ///
     /// # Errors
     /// As [`texture`] and [`empty`](super::empty).
@@ -110,7 +111,7 @@ impl Placed {
         })
     }
 
-    /// One that holds `data`: rows of `texels` or, in a buffer, what there is.
+    /// Weights with the values of `data`: rows of `texels` in a texture, or all of `data` in a buffer.
     ///
     /// # Errors
     /// As [`upload_texture`] and [`upload`](super::upload).
@@ -121,7 +122,7 @@ impl Placed {
         })
     }
 
-    /// What kernels bind.
+    /// The weights as an operand of kernels.
     pub fn matrix(&self) -> Matrix<'_> {
         match self {
             Self::Buffer(buffer) => Matrix::Buffer(buffer),
@@ -130,22 +131,23 @@ impl Placed {
     }
 }
 
-/// Texels of a row, rows.
+/// Texels in a row, and rows.
 pub type Texels = [u32; 2];
 
-/// Whether `context`'s device can have a texture of this size.
+/// Whether the device of `context` can have a texture of this size.
 pub fn fits(context: &Context, [width, height]: Texels) -> bool {
     width.max(height) <= context.limits().max_texture_dimension_2d
 }
 
-/// A side that is no power of two, if the device can have it. llvmpipe compiles a kernel once more for every texture that
-/// has one where the last had none, though images are read alike.
+/// A side that is not a power of two, if the device can have it. llvmpipe compiles a kernel again if the last texture
+/// had no side that is a power of two and the next one has, although it reads both alike.
 fn uneven(side: u32, most: u32) -> u32 {
     let longer = if side == 1 { 3 } else { side + 1 };
     if side.is_power_of_two() && longer <= most { longer } else { side }
 }
 
-/// A texture of four 4-byte words a texel, zeroed by wgpu. It may have a column and a row more than asked for.
+/// A texture with four 4-byte words in each texel, zeroed by wgpu. It may have one or two more columns and rows than
+/// asked for.
 ///
 /// # Errors
 /// [`Error::Limit`] past the device's limits, [`Error::Device`] when memory runs out.
@@ -178,7 +180,7 @@ pub fn texture(context: &Context, label: &str, size: Texels) -> Result<wgpu::Tex
 /// A texture that holds `data`, row after row.
 ///
 /// # Errors
-/// [`Error::Shape`] unless there are 16 bytes for every texel, else as [`texture`].
+/// [`Error::Shape`] unless `data` has 16 bytes for every texel; otherwise as [`texture`].
 pub fn upload_texture<T: Pod>(context: &Context, label: &str, data: &[T], size: Texels) -> Result<wgpu::TextureView> {
     let bytes: &[u8] = bytemuck::cast_slice(data);
     let needed = size.iter().map(|&count| count as usize).product::<usize>() * TEXEL as usize;

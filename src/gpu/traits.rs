@@ -1,9 +1,9 @@
-//! What kernels are chosen by: a device described once, when its context opens.
+//! The traits of a device, by which kernels are chosen. They are described once, when a context opens.
 
 use super::{Kernel, Tile};
 
-/// A device as the choice of kernels sees it: plain data. Whether its adapter is a GPU, or a CPU that emulates one, is asked
-/// here and nowhere else; what follows from it is named for what it means to kernels.
+/// A description of a device, as plain data, for the choice of kernels. Only this file asks whether an adapter is a
+/// software adapter. The fields are named for what they mean to kernels.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Traits {
@@ -13,35 +13,35 @@ pub struct Traits {
     pub features: wgpu::Features,
     /// The device's limits, which may be smaller than the adapter's.
     pub limits: wgpu::Limits,
-    /// The fewest and the most threads of a subgroup.
+    /// The smallest and the largest number of threads in a subgroup.
     pub subgroup_sizes: [u32; 2],
-    /// The shape of cooperative matrices that kernels may use.
+    /// The shape of cooperative matrices that kernels may use. `None` if the device has none.
     pub tile: Option<Tile>,
-    /// Whether loads from buffers cost more than arithmetic, lane by lane, so that it pays to share what was loaded between
-    /// the lanes of a subgroup and to read matrices from textures.
+    /// Whether loads from buffers run lane by lane and cost more than arithmetic. If so, it pays to share loaded values
+    /// between the lanes of a subgroup and to read matrices from textures.
     pub loads_are_dear: bool,
-    /// Threads of a workgroup that has an image to itself, a multiple of 64. More threads hide the time that a GPU waits for
-    /// memory; a CPU runs them one subgroup after the other, and every barrier costs as much as there are subgroups.
+    /// Threads of a workgroup that works on one whole image, a multiple of 64. More threads hide a GPU's waits for
+    /// memory. A CPU runs the subgroups one after the other, and each barrier costs more with more subgroups.
     pub threads_of_an_image: u32,
-    /// Places that a thread of such a workgroup looks at, at least.
+    /// The fewest neighbouring places (tokens in listing order) in the run of one thread of such a workgroup.
     pub shortest_run: u32,
-    /// Whether it pays to have more threads and more loads under way than there is work for: a GPU waits for memory
-    /// meanwhile, to a CPU they are only more work.
+    /// Whether it pays to start more threads and loads than there is work for. A GPU does useful work while it waits
+    /// for memory. For a CPU they are only more work.
     pub loads_ahead: bool,
-    /// Whether threads have registers to fetch the next tile into while they multiply the last.
+    /// Whether a thread has enough registers to fetch the next tile while it multiplies the last one.
     pub fetches_tiles_ahead: bool,
     /// Whether sums in cooperative matrices can be stored to vec4s.
     pub stores_sums_as_vectors: bool,
-    /// Whether the driver's `pack2x16float` rounds to nearest, which WGSL leaves open.
+    /// Whether the driver's `pack2x16float` rounds to nearest. WGSL leaves the rounding open.
     pub packs_to_nearest: bool,
-    /// Whether clocks rise under load, so that measurements begin with a while of work.
+    /// Whether clocks rise under load. If so, measurements begin with some work to raise them.
     pub clocks_rise: bool,
-    /// Whether times on it say nothing of other devices: the adapter is a CPU that emulates a GPU.
+    /// Whether times on the device say nothing about other devices, because it is a software adapter.
     pub times_are_its_own: bool,
 }
 
 impl Traits {
-    /// Those of a device on the adapter `info`. `as_gpu`: as if the adapter were a GPU, whatever it is.
+    /// The traits of a device on the adapter `info`. With `as_gpu` they are chosen as if the adapter were a GPU.
     pub fn new(
         info: &wgpu::AdapterInfo,
         features: wgpu::Features,
@@ -49,10 +49,11 @@ impl Traits {
         tile: Option<Tile>,
         as_gpu: bool,
     ) -> Self {
-        /// PCI's number of Intel. A thread has 128 numbers of each lane in registers there, and the tiles being multiplied
-        /// take most of them: by Mesa's compiler 96 would be stored and 174 loaded for tiles that are fetched ahead.
+        /// Intel's PCI vendor number. On Intel a thread has 128 registers for each lane, and the tiles that it
+        /// multiplies take most of them. To fetch tiles ahead, Mesa's compiler would spill them: 96 stores and 174
+        /// loads.
         const INTEL: u32 = 0x8086;
-        /// Drivers for which the doctor has shown that they round (AMD's by Mesa cuts, as its machine code shows).
+        /// Drivers that round, as the doctor has shown. (AMD's driver in Mesa truncates, as its machine code shows.)
         const ROUNDING: [&str; 2] = ["NVIDIA", "llvmpipe"];
         let is_cpu = info.device_type == wgpu::DeviceType::Cpu;
         let software = is_cpu && !as_gpu;
@@ -75,8 +76,8 @@ impl Traits {
         }
     }
 
-    /// Whether the device has the features that `kernel` needs, and cooperative matrices or subgroups of one size where it
-    /// uses them.
+    /// Whether the device has the features that `kernel` needs. If the kernel uses cooperative matrices, the device
+    /// must have a tile. If it uses only subgroups, they must all have one size.
     pub fn supports(&self, kernel: &Kernel) -> bool {
         let needs = kernel.features;
         self.features.contains(needs)
@@ -86,19 +87,20 @@ impl Traits {
             }
     }
 
-    /// Whether subgroups are all of one size that is known, of at least eight threads: an octet, which shares its loads.
+    /// Whether all subgroups have one known size of at least eight threads, so that they hold octets, which share their
+    /// loads.
     pub fn has_octets(&self) -> bool {
         const OCTET: u32 = 8;
         let [fewest, most] = self.subgroup_sizes;
         self.features.contains(wgpu::Features::SUBGROUP) && fewest >= OCTET && fewest == most
     }
 
-    /// Threads of a subgroup, where all have one size from 8 to 64.
+    /// Threads of a subgroup, if all subgroups have one size from 8 to 64.
     pub fn lanes(&self) -> Option<u32> {
         Some(self.subgroup_sizes[0]).filter(|&lanes| self.has_octets() && lanes <= 64)
     }
 
-    /// Whether every subgroup has as many threads as any other.
+    /// Whether all subgroups have the same number of threads.
     pub fn subgroups_are_alike(&self) -> bool {
         self.subgroup_sizes[0] == self.subgroup_sizes[1]
     }
@@ -110,7 +112,7 @@ impl Traits {
             && memory <= limits.max_compute_workgroup_storage_size
     }
 
-    /// Rows and columns of a cooperative matrix; of the smallest shape where the device has none.
+    /// Rows and columns of a cooperative matrix. If the device has none, those of the smallest shape.
     pub fn side(&self) -> u32 {
         self.tile.unwrap_or_default().side()
     }

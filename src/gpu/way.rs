@@ -1,4 +1,5 @@
-//! Operations, and the ways to do each: one of several kernels, or constants of one, that give the same results to rounding.
+//! Operations, and the ways to do each. A way is one of several kernels, or constants of one; all give the same results
+//! to rounding.
 
 use std::fmt;
 
@@ -7,10 +8,10 @@ use super::{Kernel, Traits, Types};
 /// Values for a shader's overrides, by name.
 pub type Constants = Vec<(&'static str, u32)>;
 
-/// What a dispatch of a kernel is made of besides its buffers and its uniform.
+/// Everything that a dispatch of a kernel needs besides its buffers and its uniform.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Form {
-    /// In what numbers, and where, buffers are kept.
+    /// The number formats of the buffers, and where weights lie.
     pub types: Types,
     /// A value for every override that the kernel declares.
     pub constants: Constants,
@@ -19,12 +20,12 @@ pub struct Form {
 }
 
 impl Form {
-    /// Of a kernel without overrides, for buffers of f32.
+    /// The form of a kernel without overrides, for buffers of f32.
     pub fn plain(workgroups: [u32; 3]) -> Self {
         Self { types: Types::default(), constants: Constants::new(), workgroups }
     }
 
-    /// The same with `constants`.
+    /// The same form with `constants` added.
     #[must_use]
     pub fn with(self, constants: impl IntoIterator<Item = (&'static str, u32)>) -> Self {
         let mut all = self.constants;
@@ -32,14 +33,14 @@ impl Form {
         Self { constants: all, ..self }
     }
 
-    /// The same for buffers of `types`.
+    /// The same form for buffers of `types`.
     #[must_use]
     pub fn of(self, types: Types) -> Self {
         Self { types, ..self }
     }
 }
 
-/// Which pipeline a dispatch runs: two dispatches with equal keys run the same machine code.
+/// Identifies the pipeline of a dispatch. Two dispatches with equal keys run the same machine code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PipelineKey {
     kernel: &'static str,
@@ -48,7 +49,7 @@ pub struct PipelineKey {
 }
 
 impl PipelineKey {
-    /// That of `kernel` in `form`.
+    /// The key of `kernel` in `form`.
     pub fn new(kernel: &Kernel, form: &Form) -> Self {
         let mut constants = form.constants.clone();
         constants.sort_unstable();
@@ -65,7 +66,7 @@ impl PipelineKey {
         self.types
     }
 
-    /// Values of its overrides, by name in ascending order.
+    /// Values of the overrides, in ascending order of their names.
     pub fn constants(&self) -> &[(&'static str, u32)] {
         &self.constants
     }
@@ -78,36 +79,36 @@ impl fmt::Display for PipelineKey {
     }
 }
 
-/// An operation of the network that can be done in several ways. A value of the type is one call: sizes, types, and what
-/// else decides which pipeline runs.
+/// An operation of the network that can be done in several ways. A value of the type is one call: its sizes, its types,
+/// and everything else that decides which pipeline runs.
 pub trait Operation: Clone + fmt::Debug + Send + Sync + 'static {
-    /// The stem that its reference, comparison and test have.
+    /// The stem that the operation's reference, comparison and test have.
     const NAME: &'static str;
 
     /// Every way to do it.
     fn ways() -> &'static [Way<Self>];
 }
 
-/// One way to do an operation whose calls are `C`: a kernel, and constants of it that follow from the call.
+/// One way to do an operation with calls of type `C`: a kernel, and its constants, which follow from the call.
 pub struct Way<C> {
-    /// Its name among the ways of the operation.
+    /// Its name, which is unique among the ways of the operation.
     pub name: &'static str,
     /// The kernel that it runs.
     pub kernel: &'static Kernel,
-    /// Whether it runs without verification, because there is nothing to use in its place. The tests and the doctor compare
-    /// it all the same.
+    /// Whether the way runs without verification, because no other way could take its place. The tests and the doctor
+    /// still compare it.
     pub is_fallback: bool,
-    /// Whether it can do a call on a device of these traits that has the kernel's features.
+    /// Whether the way can do a call on a device with these traits, given that the device has the kernel's features.
     pub takes: fn(&Traits, &C) -> bool,
-    /// How it ranks: the way with the lowest cost is used where nothing was measured. `None` for a way that is not worth its
-    /// compilation there.
+    /// The rank of the way: without measurements, the way with the lowest cost is used. `None` if the way is not worth
+    /// its compilation on the device.
     pub cost: fn(&Traits, &C) -> Option<f64>,
     /// Types, constants and workgroup counts of the dispatch.
     pub form: fn(&Traits, &C) -> Form,
 }
 
 impl<C> Way<C> {
-    /// The pipeline that it runs for `call`.
+    /// The key of the pipeline that the way runs for `call`.
     pub fn key(&self, traits: &Traits, call: &C) -> PipelineKey {
         PipelineKey::new(self.kernel, &(self.form)(traits, call))
     }
@@ -122,7 +123,7 @@ impl<C> Clone for Way<C> {
 impl<C> Copy for Way<C> {}
 
 impl<C> PartialEq for Way<C> {
-    /// Of one operation, which has one way of a name.
+    /// Both ways belong to one operation, whose ways have different names.
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
