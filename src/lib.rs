@@ -1,6 +1,6 @@
 //! Vision Transformers on any GPU that WebGPU reaches (Vulkan, Metal, DX12), with connectivity-based token condensation
-//! (TC-ViT): in every block, between attention and MLP, the least representative tokens are fused into those that stand
-//! for them best.
+//! (TC-ViT). In every block, between attention and MLP, the least representative tokens are fused into the tokens that
+//! represent them best.
 //!
 //! ```no_run
 //! use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions};
@@ -14,25 +14,26 @@
 //! ```
 //!
 //! # Where to look
-//! A [`Context`] is a device, a [`Model`] has weights on it, and a [`Session`] is a model with a batch size and a
-//! [`Condensation`], recorded once and replayed for every batch. [`cost`] counts multiply-adds, a [`Trace`] holds what a
-//! forward decided, [`Provenance`] follows every patch through it, and [`timing`] compares the full model with a condensed
-//! one. [`low_level`] has the internals.
+//! A [`Context`] is a device. A [`Model`] has weights on it. A [`Session`] is a model with a batch size and a
+//! [`Condensation`], recorded once and replayed for every batch. [`cost`] counts multiply-adds, a [`Trace`] holds the
+//! outputs of a forward, [`Provenance`] follows every patch through the forward, and [`timing`] compares the full model
+//! with a condensed one. [`low_level`] has the internals.
 //!
 //! # Waiting
-//! Whatever waits has two forms. `open`, `load`, `session`, `classify`, `embed` and [`Pending::wait`] block the calling
-//! thread. `open_async`, `load_async`, `session_async`, `classify_async` and `embed_async` do the same work on a thread of
-//! their own and return futures, and a [`Pending`] is a future itself. Any executor can run them.
+//! Every operation that waits exists twice. `open`, `load`, `session`, `classify`, `embed` and [`Pending::wait`] block
+//! the calling thread. `open_async`, `load_async`, `session_async`, `classify_async` and `embed_async` do the same work
+//! on a thread of their own and return futures. A [`Pending`] is itself a future. Any executor can run these futures.
 //!
 //! # Letters
 //! **B** batch, **N** patch tokens, **E** prefix tokens (class, then distillation, then registers), **T** = E + N,
 //! **D** width, **H** heads, **Dh** = D / H, **L** blocks, **R** tokens dropped in a block, **K** connectivity order,
-//! **F** MLP width. W is the connectivity of order 1, C that of orders 1 to K, c its mean, S the score.
+//! **F** MLP width. W is the connectivity of order 1, C the connectivity of orders 1 to K, c the mean of C, S the
+//! score.
 //!
 //! # Features
-//! `software` (default) has the kernels that only software adapters run: CPUs that emulate a GPU. `hub` adds the module
-//! `hub` and `Model::from_hub`, which download models from the Hugging Face hub. `jpeg`, `png`, `webp`, `bmp`, `gif` and
-//! `tiff` (default) open images of these formats.
+//! `software` (default) has the kernels that only software adapters run; a software adapter is a CPU that emulates a
+//! GPU. `hub` adds the module `hub` and `Model::from_hub`, which download models from the Hugging Face hub. `jpeg`,
+//! `png`, `webp`, `bmp`, `gif` and `tiff` (default) open images of these formats.
 
 #![warn(missing_docs)]
 
@@ -79,7 +80,7 @@ pub use prediction::{Guess, Prediction};
 pub use provenance::{BlockProvenance, Provenance};
 pub use session::{Outputs, Pending, Predictions, Preprocessing, Session, SessionOptions};
 pub use trace::Trace;
-// The versions that the public functions take.
+// The versions of these crates that the public functions take.
 pub use image;
 pub use wgpu;
 

@@ -1,6 +1,6 @@
-//! Internals, for those who build on them: kernels and their CPU references, the recorder, the ways of each operation and the
-//! doctor that compares them, plans, checkpoints, measurements. **Exempt from semantic versioning**: anything here may change
-//! in any release.
+//! The internals, for programs that build on them: kernels and their CPU references, the recorder, the ways of each
+//! operation, the doctor, plans, checkpoints and measurements. **Exempt from semantic versioning**: anything here may
+//! change in any release.
 
 pub use crate::stage::connectivity_matrix;
 
@@ -14,12 +14,12 @@ macro_rules! internals {
 }
 
 internals! {
-    ceiling: "What an adapter does at most, measured.";
+    ceiling: "The highest throughput of an adapter, measured.";
     convergence: "Whether Newton's iteration of the paper converges on given attention.";
     difference: "How far a kernel's results are from its reference's.";
     doctor: "Comparisons of every kernel with its CPU reference.";
     file: "Files that are written whole or not at all.";
-    gpu: "Devices, kernel declarations, shaders, pipelines, the recorder, profiles, what is kept on disk.";
+    gpu: "Devices, kernel declarations, shaders, pipelines, the recorder, profiles, files kept on disk.";
     input: "How images become a network's pixels.";
     kernels: "How each kernel is recorded, one module for each shader.";
     plan: "Tokens per block, sizes and workgroup counts.";

@@ -1,4 +1,4 @@
-//! A model on the device: load once, open sessions.
+//! A model on the device, which is loaded once and opens sessions.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::input::{Filter, Preprocess};
 use crate::session::{Session, SessionOptions};
 use crate::weights::{self, Checkpoint, RandomWeights, Resized, Source, VitWeights};
 
-/// A Vision Transformer whose weights are on the device. Cloning is cheap and shares them.
+/// A Vision Transformer whose weights are on the device. Cloning is cheap and shares the weights.
 #[derive(Clone)]
 pub struct Model(Arc<Inner>);
 
@@ -23,7 +23,7 @@ struct Inner {
     tuned: Option<Condensation>,
 }
 
-/// How a checkpoint becomes a model.
+/// Options for loading a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Pixels along a side of the image; `None` for the checkpoint's own.
@@ -33,30 +33,30 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// The checkpoint as it is.
+    /// Loads the checkpoint unchanged.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// For images of `side` by `side` pixels, a multiple of the patch side. Another side than the checkpoint's resizes the
-    /// position embedding as timm does: bicubic, with antialiasing.
+    /// Loads the model for images of `side` by `side` pixels, a multiple of the patch side. For another side than the
+    /// checkpoint's the position embedding is resized as timm does it: bicubic, with antialiasing.
     #[must_use]
     pub fn image(mut self, side: usize) -> Self {
         self.image = Some(side);
         self
     }
 
-    /// Weights and activations stored in `precision`, instead of in [`Context::preferred_precision`].
+    /// Stores weights and activations in `precision` instead of in [`Context::preferred_precision`].
     #[must_use]
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = Some(precision);
         self
     }
 
-    /// The configuration of the model that a checkpoint of configuration `stored` becomes.
+    /// The configuration of the loaded model, if the checkpoint has the configuration `stored`.
     ///
     /// # Errors
-    /// [`Error::Config`] for a side that is not a multiple of the patch side, naming those nearest to it.
+    /// [`Error::Config`] for a side that is not a multiple of the patch side. The error names the nearest multiples.
     pub fn apply(&self, stored: &VitConfig) -> Result<VitConfig> {
         let Some(side) = self.image.filter(|side| [*side; 2] != stored.image) else { return Ok(stored.clone()) };
         let patch = stored.patch.max(1);
@@ -73,24 +73,27 @@ impl LoadOptions {
 }
 
 impl Model {
-    /// Loads a checkpoint: a `.safetensors` file, or a folder with `model.safetensors`, in timm's names or in those of
-    /// transformers' ViT, DeiT (with and without teacher) and DINOv2 (with and without registers). A `config.json` of
-    /// either form beside it gives heads, epsilon and labels; timm's also normalisation and crop, which transformers
-    /// keeps in `preprocessor_config.json`. Without them heads are 64 wide and normalisation is ImageNet's. The pooler of
-    /// `ViTModel` and `DeiTModel` and the mask token of pre-training are left out.
+    /// Loads a checkpoint: a `.safetensors` file, or a folder with `model.safetensors`. Its tensors have timm's names
+    /// or those of transformers' ViT, DeiT (with and without teacher) or DINOv2 (with and without registers). A
+    /// `config.json` in timm's or transformers' layout beside it gives heads, epsilon and labels. Normalisation and
+    /// crop come from timm's `config.json`, or from transformers' `preprocessor_config.json`. Without these files heads
+    /// are 64 wide and normalisation is ImageNet's. The pooler of `ViTModel` and `DeiTModel` and the mask token of
+    /// pre-training are ignored.
     ///
     /// # Errors
-    /// [`Error::File`] when it cannot be read; [`Error::Weights`] when it is malformed, not a ViT, contradicts the files
-    /// beside it, or has a tensor missing, left over, of another shape or not finite: the tensor is named.
+    /// [`Error::File`] when a file cannot be read. [`Error::Weights`] when the checkpoint is malformed, is not a ViT,
+    /// contradicts the files beside it, or has a tensor that is missing, left over, of another shape or not finite. The
+    /// error names the tensor.
     pub fn load(context: &Context, path: impl AsRef<Path>) -> Result<Self> {
         Self::load_with(context, path, &LoadOptions::default())
     }
 
-    /// As [`Model::load`], for example for another image size:
+    /// Like [`Model::load`], with options such as another image size:
     ///
     /// ```no_run
     /// use tcvit::{Context, ContextOptions, LoadOptions, Model};
-    /// let model = Model::load_with(&Context::open(ContextOptions::new())?, "deit_small.safetensors", &LoadOptions::new().image(384))?;
+    /// let gpu = Context::open(ContextOptions::new())?;
+    /// let model = Model::load_with(&gpu, "deit_small.safetensors", &LoadOptions::new().image(384))?;
     /// # Ok::<(), tcvit::Error>(())
     /// ```
     ///
@@ -101,7 +104,7 @@ impl Model {
         Self::from_checkpoint_with(context, checkpoint, config_json.as_deref(), options)
     }
 
-    /// As [`Model::load_with`], on a thread of its own: the future never blocks the thread that polls it.
+    /// Like [`Model::load_with`], on a thread of its own, so the future never blocks the thread that polls it.
     ///
     /// # Errors
     /// As [`Model::load_with`].
@@ -110,24 +113,24 @@ impl Model {
         in_background("load model", move || Self::load_with(&context, path, &options)).await
     }
 
-    /// The configuration that [`Model::load`] would find, without a device.
+    /// The configuration that [`Model::load`] would find. Needs no device.
     ///
     /// # Errors
-    /// As [`Model::load`], but for what only the tensors' values could tell.
+    /// As [`Model::load`], except errors in the values of the tensors.
     pub fn config_of(path: impl AsRef<Path>) -> Result<VitConfig> {
         let (checkpoint, config_json) = open(path.as_ref())?;
         checkpoint.config(config_json.as_deref())
     }
 
-    /// What [`Model::condensation`] would be, without a device.
+    /// The condensation that [`Model::condensation`] would return. Needs no device.
     ///
     /// # Errors
-    /// As [`Model::load`], but for what the tensors could tell.
+    /// As [`Model::load`], except errors in the tensors.
     pub fn condensation_of(path: impl AsRef<Path>) -> Result<Option<Condensation>> {
         open(path.as_ref())?.0.condensation()
     }
 
-    /// Loads a parsed checkpoint; `config_json` is the text of its `config.json`, if there is one.
+    /// Loads a parsed checkpoint. `config_json` is the text of its `config.json`, if there is one.
     ///
     /// # Errors
     /// As [`Model::load`].
@@ -135,7 +138,7 @@ impl Model {
         Self::from_checkpoint_with(context, checkpoint, config_json, &LoadOptions::default())
     }
 
-    /// As [`Model::from_checkpoint`], with options.
+    /// Like [`Model::from_checkpoint`], with options.
     ///
     /// # Errors
     /// As [`Model::load_with`].
@@ -150,16 +153,16 @@ impl Model {
         Self::from_source(context, &stored, checkpoint.source(), options, tuned)
     }
 
-    /// A model of any shape with weights from a seed: for benchmarks and tests without a checkpoint.
+    /// A model of any shape with random weights from a seed, for benchmarks and tests without a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Config`] for a configuration that does not hold together, [`Error::Limit`] or [`Error::Device`] when it
-    /// does not fit the device.
+    /// [`Error::Config`] for an inconsistent configuration, [`Error::Limit`] or [`Error::Device`] when the model does
+    /// not fit the device.
     pub fn random(context: &Context, config: &VitConfig, seed: u64) -> Result<Self> {
         Self::random_with(context, config, seed, &LoadOptions::default())
     }
 
-    /// As [`Model::random`], as if a checkpoint of configuration `config` were loaded with `options`.
+    /// Like [`Model::random`], as if a checkpoint with the configuration `config` were loaded with `options`.
     ///
     /// # Errors
     /// As [`Model::random`] and [`LoadOptions::apply`].
@@ -168,7 +171,7 @@ impl Model {
         Self::from_source(context, config, Box::new(RandomWeights { seed }), options, None)
     }
 
-    /// Loads the tensors of a model of configuration `stored`.
+    /// Loads the tensors of a model with the configuration `stored`.
     fn from_source(
         context: &Context,
         stored: &VitConfig,
@@ -190,7 +193,7 @@ impl Model {
         tuned: Option<Condensation>,
     ) -> Result<Self> {
         let preprocess = Preprocess {
-            // Photographs for an image that is not square are refused where they are given.
+            // If the image is not square, the functions that take photographs return an error.
             side: config.image[0],
             crop: config.crop,
             squash: config.squash,
@@ -211,12 +214,13 @@ impl Model {
     /// Prepares the model for a batch size and a condensation: allocates every buffer and records every dispatch.
     ///
     /// # Errors
-    /// [`Error::Config`] for options that do not fit the model, [`Error::Limit`] when one image does not fit the device.
+    /// [`Error::Config`] for options that do not fit the model, [`Error::Limit`] when one image does not fit the
+    /// device.
     pub fn session(&self, options: SessionOptions) -> Result<Session> {
         pollster::block_on(Session::new(self.clone(), options))
     }
 
-    /// As [`Model::session`], on a thread of its own: the future never blocks the thread that polls it.
+    /// Like [`Model::session`], on a thread of its own, so the future never blocks the thread that polls it.
     ///
     /// # Errors
     /// As [`Model::session`].
@@ -230,13 +234,13 @@ impl Model {
         &self.0.config
     }
 
-    /// The condensation that the model was fine-tuned for, by its checkpoint's metadata. `None` where it records none:
-    /// then [`Condensation::training_free`] is the one to use.
+    /// The condensation that the model was fine-tuned for, from the metadata of its checkpoint. If it is `None`, use
+    /// [`Condensation::training_free`].
     pub fn condensation(&self) -> Option<&Condensation> {
         self.0.tuned.as_ref()
     }
 
-    /// How images become this model's input.
+    /// How images are turned into this model's input.
     pub fn preprocess(&self) -> &Preprocess {
         &self.0.preprocess
     }
@@ -246,7 +250,7 @@ impl Model {
         self.0.weights.precision
     }
 
-    /// The device it is on.
+    /// The context of the device that holds the model.
     pub fn context(&self) -> &Context {
         &self.0.context
     }
@@ -264,7 +268,7 @@ fn open(path: &Path) -> Result<(Checkpoint, Option<String>)> {
     Ok((Checkpoint::open(&file)?.with_preprocessor(preprocessor_json), config_json))
 }
 
-/// The text of a file that need not be there.
+/// The text of a file, or `None` if there is no such file.
 fn read_beside(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
@@ -276,15 +280,15 @@ fn read_beside(path: &Path) -> Result<Option<String>> {
     }
 }
 
-/// The checkpoint and the place of the configuration beside it.
+/// The paths of the checkpoint and of the configuration beside it.
 fn locate(path: &Path) -> Result<(PathBuf, PathBuf)> {
     if path.is_dir() {
         let file = path.join("model.safetensors");
         if !file.is_file() {
             let others = ["model.safetensors.index.json", "pytorch_model.bin"];
             let got = match others.into_iter().find(|other| path.join(other).is_file()) {
-                Some(other) => format!("{} with {other}, a form that is not supported", path.display()),
-                None => format!("{} without one", path.display()),
+                Some(other) => format!("{} with {other}, which is not supported", path.display()),
+                None => format!("{} without that file", path.display()),
             };
             return Err(Error::file("load model", "a folder with model.safetensors", got));
         }

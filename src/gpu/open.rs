@@ -307,7 +307,7 @@ fn warn_of_missing_features(device: &wgpu::Device, adapter: &wgpu::Adapter) {
             tracing::warn!(
                 %missing,
                 adapter = adapter.get_info().name,
-                "the device lacks features of the adapter that make tcvit faster: open it with tcvit::recommended(&adapter)"
+                "the device lacks adapter features that make tcvit faster: open it with tcvit::recommended(&adapter)"
             );
         });
     }

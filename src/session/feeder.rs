@@ -1,5 +1,5 @@
-//! Work on the items of an iterator on several threads, its results in the iterator's order. No more than a window of
-//! items is in memory.
+//! Processes the items of an iterator on several threads and gives the results in the iterator's order. No more than a
+//! window of items is in memory.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,26 +7,26 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Items on the way in, results on the way out.
+/// Takes items from the iterator and keeps their results until they are taken.
 pub(super) struct Feeder<I, T> {
     source: Mutex<Source<I>>,
     results: Mutex<Results<T>>,
     changed: Condvar,
-    /// How many results may be there before they are taken.
+    /// How many results may wait to be taken.
     window: usize,
 }
 
 struct Source<I> {
-    /// `None` once it has ended.
+    /// `None` once the iterator has ended.
     items: Option<I>,
-    /// Number of the item that comes next.
+    /// The number of the next item.
     next: usize,
 }
 
 struct Results<T> {
     ready: BTreeMap<usize, Result<T>>,
     taken: usize,
-    /// How many items there are, once that is known.
+    /// The number of items, once it is known.
     all: Option<usize>,
     stopped: bool,
 }
@@ -42,12 +42,13 @@ impl<I: Iterator, T> Feeder<I, T> {
         }
     }
 
-    /// Works until the items end or [`Feeder::stop`] is called: the life of a thread.
+    /// Processes items until they end or [`Feeder::stop`] is called. Each thread of the feeder runs this.
     pub(super) fn work(&self, prepare: impl Fn(I::Item) -> Result<T>) {
         while let Some((number, item)) = self.next_item() {
-            // A panic in a decoder, or in the caller's own code, must not leave the one who waits for it waiting.
+            // A panic in a decoder or in the caller's code must become a result, or the thread that waits for it would
+            // wait forever.
             let result = catch_unwind(AssertUnwindSafe(|| prepare(item)))
-                .unwrap_or_else(|_| Err(Error::image("prepare image", "a result", "a panic in the thread at work")));
+                .unwrap_or_else(|_| Err(Error::image("prepare image", "a result", "a panic in the background thread")));
             self.results().ready.insert(number, result);
             self.changed.notify_all();
         }
@@ -72,7 +73,7 @@ impl<I: Iterator, T> Feeder<I, T> {
             source.items = None;
             let mut results = self.results();
             if item.is_err() {
-                let error = Error::image("prepare images", "an iterator that ends or goes on", "a panic in it");
+                let error = Error::image("prepare images", "an iterator that does not panic", "a panic in it");
                 results.ready.insert(number, Err(error));
             }
             results.all = Some(number + usize::from(item.is_err()));
@@ -83,7 +84,7 @@ impl<I: Iterator, T> Feeder<I, T> {
         Some((number, item))
     }
 
-    /// The next result, in the order of the items. Waits for it; `None` after the last.
+    /// The next result, in the order of the items. Waits for it. `None` after the last one.
     pub(super) fn take(&self) -> Option<Result<T>> {
         let mut results = self.results();
         loop {
@@ -100,7 +101,7 @@ impl<I: Iterator, T> Feeder<I, T> {
         }
     }
 
-    /// Lets every thread end after the item it is at.
+    /// Lets every thread end after its current item.
     pub(super) fn stop(&self) {
         let mut results = self.results();
         results.stopped = true;
@@ -133,7 +134,7 @@ mod tests {
                 scope.spawn(|| {
                     feeder.work(|number| {
                         begun.fetch_add(1, Ordering::SeqCst);
-                        // The earlier of two neighbours takes longer.
+                        // The first of two neighbours takes longer.
                         std::thread::sleep(Duration::from_micros(if number % 2 == 0 { 300 } else { 10 }));
                         if number % 10 == 3 { Err(failed()) } else { Ok(number) }
                     });
@@ -157,7 +158,7 @@ mod tests {
         assert!(feeder.take().unwrap().unwrap_err().to_string().contains("a panic"));
         assert_eq!((feeder.take().unwrap().unwrap(), feeder.take().unwrap().unwrap()), (2, 3));
         assert!(feeder.take().is_none());
-        // In the iterator, it is the end.
+        // A panic in the iterator ends the results.
         let feeder = Feeder::new((0..4).inspect(|number| assert!(*number < 2)), 9);
         feeder.work(Ok);
         assert_eq!((feeder.take().unwrap().unwrap(), feeder.take().unwrap().unwrap()), (0, 1));

@@ -1,21 +1,22 @@
-//! Numbers that must be finite, and their way into memory that a device copies from.
+//! Checks that numbers are finite while it copies them into memory for the device.
 
 use wgpu::WriteOnly;
 
 use crate::error::{Error, Result};
 
-/// What is looked at before it is copied: few enough that the processor's first cache still holds them then.
+/// Numbers that are checked before they are copied, few enough to stay in the processor's first cache meanwhile.
 const BLOCK: usize = 4096;
 const BYTES: usize = BLOCK * size_of::<f32>();
 type Block<'a> = WriteOnly<'a, [u8; BYTES]>;
 
-/// The least that a thread is worth. (4 MB, which one copies in about half a millisecond.)
+/// The fewest numbers that are worth a thread: 4 MB, which one thread copies in about half a millisecond.
 const LEAST: usize = 1 << 20;
 
-/// More threads than these do not copy faster: memory is what they wait for.
+/// The most threads. With more, the copy is no faster, because the threads wait for memory.
 const MOST_THREADS: usize = 8;
 
-/// Refuses `values`, which are called `what`, unless all of them are finite.
+/// Returns an error, which calls the numbers `what`, unless all `values` are finite. `before` is how many of the
+/// caller's numbers come before `values`.
 pub(super) fn finite(what: &str, values: &[f32], before: usize) -> Result<()> {
     match first_in(values) {
         None => Ok(()),
@@ -23,8 +24,9 @@ pub(super) fn finite(what: &str, values: &[f32], before: usize) -> Result<()> {
     }
 }
 
-/// Copies `values` to `out`, on several threads where there is enough to do, and refuses them unless all are finite; `out`
-/// holds some of them then. `before` is how many numbers of what the caller gave come before them.
+/// Copies `values` to `out`, on several threads if there is enough to copy. Returns an error unless all `values` are
+/// finite; `out` holds only some of them in that case. `before` is how many of the caller's numbers come before
+/// `values`.
 pub(super) fn copy_finite(what: &str, values: &[f32], before: usize, out: WriteOnly<'_, [u8]>) -> Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = (values.len() / LEAST).clamp(1, cores.min(MOST_THREADS));
@@ -32,9 +34,10 @@ pub(super) fn copy_finite(what: &str, values: &[f32], before: usize, out: WriteO
     at.map_or(Ok(()), |at| Err(not_finite(what, values[at], before + at)))
 }
 
-/// Copies parts of `part` blocks, each on a thread, and what is left. Returns where the first number is that is not finite.
+/// Copies parts of `part` blocks, each on a thread, and then the rest. Returns the index of the first number that is
+/// not finite.
 fn copy_in_parts(values: &[f32], out: WriteOnly<'_, [u8]>, part: usize) -> Option<usize> {
-    // Blocks of a known size may go to other threads; wgpu lets no slice do so.
+    // Only blocks of a known size may go to other threads; wgpu does not allow this for slices.
     let (blocks, rest) = out.into_chunks::<BYTES>();
     let blocks: Vec<Block<'_>> = blocks.into_iter().collect();
     let (whole, left) = values.split_at(blocks.len() * BLOCK);
@@ -52,7 +55,7 @@ fn copy_in_parts(values: &[f32], out: WriteOnly<'_, [u8]>, part: usize) -> Optio
             })
             .collect();
         let found = threads.into_iter().enumerate().map(|(number, thread)| {
-            // A thread that panicked has left something out: say so of its first number.
+            // A thread that panicked has not copied everything. Its first number is reported.
             thread.join().unwrap_or(Some(0)).map(|at| number * part * BLOCK + at)
         });
         found.fold(None, Option::or).or_else(last)
@@ -64,7 +67,7 @@ fn copy_blocks(values: &[f32], out: Vec<Block<'_>>) -> Option<usize> {
     blocks.into_iter().find_map(|(number, (block, out))| copy(block, out.into()).map(|at| number * BLOCK + at))
 }
 
-/// Copies them if all are finite.
+/// Copies `values` if all are finite. Otherwise returns the index of the first number that is not.
 fn copy(values: &[f32], mut out: WriteOnly<'_, [u8]>) -> Option<usize> {
     let found = first_in(values);
     if found.is_none() {
@@ -73,9 +76,9 @@ fn copy(values: &[f32], mut out: WriteOnly<'_, [u8]>) -> Option<usize> {
     found
 }
 
-/// Where the first number is that is not finite.
+/// The index of the first number that is not finite.
 fn first_in(values: &[f32]) -> Option<usize> {
-    // Without a way out of the loop, the compiler looks at eight numbers at once.
+    // Because this loop has no early exit, the compiler checks eight numbers at once.
     let all = |block: &[f32]| block.iter().fold(true, |all, value| all & value.is_finite());
     let block = values.chunks(BLOCK).position(|block| !all(block))?;
     let within = values[block * BLOCK..].iter().position(|value| !value.is_finite())?;

@@ -1,4 +1,4 @@
-//! A session: a model, a batch size and a condensation, recorded once and replayed for every batch.
+//! A session: a model with a batch size and a condensation, recorded once and replayed for every batch.
 
 mod feeder;
 mod finite;
@@ -30,8 +30,8 @@ pub use stream::Predictions;
 use pending::Slots;
 use upload::{Input, Uploads};
 
-/// A recorded forward. Its buffers hold one batch; threads that share it take turns, and while the GPU computes one batch
-/// the next can be on its way. Cloning is cheap: a clone is the same session.
+/// A recorded forward. Its buffers hold one batch. Threads that share a session take turns. While the GPU computes one
+/// batch, the next one can be uploaded. Cloning is cheap, and a clone is the same session.
 #[derive(Clone)]
 pub struct Session(Arc<Inner>);
 
@@ -101,13 +101,13 @@ impl Session {
     /// Logits [B, classes] of normalised pixels [B, 3, image, image], for any B.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the pixels are not whole images, else as [`Session::run`].
+    /// [`Error::Shape`] when the pixels are not whole images; otherwise as [`Session::run`].
     pub fn logits(&self, pixels: &[f32]) -> Result<Vec<f32>> {
         Ok(self.run(pixels, Outputs::logits())?.logits)
     }
 
-    /// Features [B, T, D] of normalised pixels [B, 3, image, image]: tokens after the final norm, prefix tokens first.
-    /// T is [`Plan::last_tokens`].
+    /// Features [B, T, D] of normalised pixels [B, 3, image, image]: the tokens after the final norm, prefix tokens
+    /// first. T is [`Plan::last_tokens`].
     ///
     /// # Errors
     /// As [`Session::logits`].
@@ -115,7 +115,8 @@ impl Session {
         Ok(self.run(pixels, Outputs::logits().features())?.features)
     }
 
-    /// Runs normalised pixels [B, 3, image, image], for any B, and reads back what is `wanted`; the rest stays empty.
+    /// Runs normalised pixels [B, 3, image, image], for any B, and reads back the `wanted` outputs. The others stay
+    /// empty.
     ///
     /// # Errors
     /// [`Error::Shape`] when the pixels are not whole images, [`Error::NotFinite`] when pixels or results are not finite
@@ -127,10 +128,10 @@ impl Session {
         pending.wait()
     }
 
-    /// As [`Session::run`], but of photographs, any number of them.
+    /// Like [`Session::run`], for any number of photographs.
     ///
     /// # Errors
-    /// As [`Session::classify`], but for the head.
+    /// As [`Session::classify`], except that the model needs no head.
     pub fn run_images<I>(&self, images: I, wanted: Outputs) -> Result<Trace>
     where
         I: IntoIterator<Item: IntoImage>,
@@ -141,8 +142,9 @@ impl Session {
         pending.wait()
     }
 
-    /// Submits normalised pixels [B, 3, image, image] and does not wait for the results. What is submitted next waits on
-    /// the device, not here. Of more images than two runs take, the rest is copied and submitted while the result is awaited.
+    /// Submits normalised pixels [B, 3, image, image] and does not wait for the results. The device runs submissions
+    /// one after the other, without blocking the caller. If the images need more than two runs, the others are copied
+    /// and submitted while the caller waits for the result.
     ///
     /// ```no_run
     /// # fn next() -> Option<Vec<f32>> { None }
@@ -150,7 +152,7 @@ impl Session {
     /// let mut before = None;
     /// while let Some(pixels) = next() {
     ///     let pending = session.submit(&pixels, tcvit::Outputs::logits())?;
-    ///     // The GPU has `pixels` to work on while the results of those before are looked at.
+    ///     // The GPU works on `pixels` while the program looks at the results of the previous batch.
     ///     if let Some(before) = before.replace(pending) {
     ///         println!("{:?}", before.wait()?.logits);
     ///     }
@@ -167,7 +169,7 @@ impl Session {
         Ok(pending)
     }
 
-    /// As [`Session::submit`], but of photographs, prepared as [`SessionOptions::preprocess`] says.
+    /// Like [`Session::submit`], for photographs, which are prepared as [`SessionOptions::preprocess`] says.
     ///
     /// # Errors
     /// As [`Session::run_images`].
@@ -194,7 +196,7 @@ impl Session {
         Ok(())
     }
 
-    /// Opens photographs. Those that cannot be prepared are refused before anything runs, by their number among all.
+    /// Opens photographs. If one cannot be prepared, the error names its number, and nothing runs.
     fn checked_images<'a, I>(&self, images: I) -> Result<Vec<Cow<'a, RgbImage>>>
     where
         I: IntoIterator<Item: IntoImage + 'a>,
@@ -205,17 +207,18 @@ impl Session {
         Ok(images)
     }
 
-    /// Pixels cut into runs.
+    /// Cuts pixels into runs.
     fn runs_of<'a>(&self, pixels: &'a [f32]) -> impl Iterator<Item = Input<'a>> + use<'a> {
         let each = self.0.plan.elements().pixels * self.0.chunk;
         pixels.chunks(each).enumerate().map(move |(run, pixels)| Input::Pixels { pixels, before: run * each })
     }
 
-    /// Writes the forward into the application's own encoder: it reads [`Session::input`] and leaves its results in
-    /// [`Session::logits_buffer`] and [`Session::features_buffer`]. Nothing is submitted and nothing read back.
+    /// Encodes the forward into the application's own encoder. The forward reads [`Session::input`] and leaves its
+    /// results in [`Session::logits_buffer`] and [`Session::features_buffer`]. This submits nothing and reads nothing
+    /// back.
     ///
     /// # Errors
-    /// [`Error::Limit`] when the batch does not fit the device in one run: use a smaller one.
+    /// [`Error::Limit`] when the device cannot take the batch in one run. Use a smaller batch.
     pub fn record_into(&self, encoder: &mut wgpu::CommandEncoder) -> Result<()> {
         if self.0.chunk < self.0.batch {
             return Err(Error::limit(
@@ -228,12 +231,13 @@ impl Session {
         Ok(())
     }
 
-    /// Writes into the application's own encoder the resize, crop and normalisation of a texture into image `slot` of
-    /// [`Session::input`]. The view must be 2D, in the format of its texture, float or unorm; sRGB is encoded back, which
-    /// is what models are trained on.
+    /// Encodes the resize, crop and normalisation of a texture into the application's own encoder. The result is image
+    /// `slot` of [`Session::input`]. The view must be 2D, in the format of its texture, float or unorm. Texels of an
+    /// sRGB format are encoded to sRGB again, because models are trained on sRGB values.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a slot outside the batch, [`Error::Device`] when the view does not suit.
+    /// [`Error::Shape`] for a slot outside the batch, [`Error::Device`] when the view has the wrong dimension or
+    /// format.
     pub fn record_texture_into(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -253,7 +257,7 @@ impl Session {
         Ok(())
     }
 
-    /// Runs the forward once on whatever the input holds and returns the GPU time of every dispatch.
+    /// Runs the forward once on the current input and returns the GPU time of every dispatch.
     ///
     /// # Errors
     /// [`Error::Device`] when the adapter has no timestamp queries.
@@ -261,27 +265,27 @@ impl Session {
         profile(self.0.model.context(), &self.0.recording)
     }
 
-    /// Input buffer [B, 3, image, image], normalised pixels.
+    /// Input buffer [B, 3, image, image] of normalised pixels.
     pub fn input(&self) -> &wgpu::Buffer {
         &self.0.workspace.pixels
     }
 
-    /// Output buffer [B, classes].
+    /// Output buffer [B, classes] of logits.
     pub fn logits_buffer(&self) -> &wgpu::Buffer {
         &self.0.workspace.logits
     }
 
-    /// Output buffer [B, T, D], T being [`Plan::last_tokens`].
+    /// Output buffer [B, T, D] of tokens after the final norm. T is [`Plan::last_tokens`].
     pub fn features_buffer(&self) -> &wgpu::Buffer {
         &self.0.outputs.features
     }
 
-    /// Output buffer [B, P]: what a classifier sees of each image. P is [`VitConfig::pooled`].
+    /// Output buffer [B, P] of the classifier's inputs. P is [`VitConfig::pooled`].
     pub fn pooled_buffer(&self) -> &wgpu::Buffer {
         &self.0.outputs.pooled
     }
 
-    /// What a forward dispatches.
+    /// The dispatches of a forward.
     pub fn recording(&self) -> &Recording {
         &self.0.recording
     }
@@ -291,7 +295,7 @@ impl Session {
         &self.0.plan
     }
 
-    /// Where photographs are prepared.
+    /// Where photographs are prepared: on the CPU or on the GPU.
     pub fn preprocessing(&self) -> Preprocessing {
         self.0.preprocessing
     }
@@ -301,7 +305,7 @@ impl Session {
         self.0.batch
     }
 
-    /// Images in one run on the device: the batch, or an even part of it where it does not fit.
+    /// Images in one run on the device: the batch, or an even part of it if the batch does not fit.
     pub fn run_size(&self) -> usize {
         self.0.chunk
     }

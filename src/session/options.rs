@@ -1,4 +1,4 @@
-//! What a session is opened with, and what is asked of it.
+//! The options of a session, and the outputs that a forward reads back.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,14 +7,14 @@ use crate::condensation::Condensation;
 use crate::error::Error;
 use crate::plan::Attention;
 
-/// Where photographs are resized, cropped and normalised. The pixels are the same, to the bit.
+/// Where photographs are resized, cropped and normalised. Both give the same pixels, bit for bit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Preprocessing {
-    /// On the processor, every core of it, while the GPU works on the batch before.
+    /// On all cores of the CPU, while the GPU works on the previous batch.
     #[default]
     Cpu,
-    /// On the GPU: the bytes that the crop needs are uploaded. For few or slow cores.
+    /// On the GPU. Only the bytes that the crop needs are uploaded. This suits machines with few or slow cores.
     Gpu,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Display for Preprocessing {
 impl FromStr for Preprocessing {
     type Err = Error;
 
-    /// `cpu` or `gpu`.
+    /// Reads `cpu` or `gpu`.
     fn from_str(text: &str) -> Result<Self, Error> {
         match text {
             "cpu" => Ok(Self::Cpu),
@@ -40,7 +40,7 @@ impl FromStr for Preprocessing {
     }
 }
 
-/// What a session is opened with. The default is one image, full model, photographs prepared on the processor.
+/// The options of a session. The default is one image, the full model, and photographs prepared on the CPU.
 #[derive(Clone, Debug)]
 pub struct SessionOptions {
     pub(super) batch: usize,
@@ -57,7 +57,7 @@ impl Default for SessionOptions {
 }
 
 impl SessionOptions {
-    /// One image, full model.
+    /// One image and the full model.
     pub fn new() -> Self {
         Self::default()
     }
@@ -69,37 +69,37 @@ impl SessionOptions {
         self
     }
 
-    /// Condense tokens.
+    /// Condenses tokens.
     #[must_use]
     pub fn condense(mut self, condensation: Condensation) -> Self {
         self.condensation = Some(condensation);
         self
     }
 
-    /// Condense or not, as decided elsewhere.
+    /// Condenses tokens, or runs the full model for `None`.
     #[must_use]
     pub fn condensation(mut self, condensation: Option<Condensation>) -> Self {
         self.condensation = condensation;
         self
     }
 
-    /// Run attention so, instead of as is expected to be fastest on the adapter. A device or model that cannot is an error
-    /// when the session is opened.
+    /// Runs attention by this route instead of the one that is expected to be fastest. If the device or the model
+    /// cannot run it, opening the session is an error.
     #[must_use]
     pub fn attention(mut self, attention: Attention) -> Self {
         self.attention = Some(attention);
         self
     }
 
-    /// Keep W of every block that condenses, for [`BlockTrace::connectivity`](crate::trace::BlockTrace::connectivity):
-    /// memory for B N^2 numbers a block.
+    /// Keeps W of every block that condenses, for [`BlockTrace::connectivity`](crate::trace::BlockTrace::connectivity).
+    /// This takes memory for B N^2 numbers in each such block.
     #[must_use]
     pub fn inspect(mut self) -> Self {
         self.inspect = true;
         self
     }
 
-    /// Where photographs are prepared.
+    /// Sets where photographs are prepared.
     #[must_use]
     pub fn preprocess(mut self, preprocessing: Preprocessing) -> Self {
         self.preprocessing = preprocessing;
@@ -107,7 +107,7 @@ impl SessionOptions {
     }
 }
 
-/// Which results of a forward are read back: the logits always, the others where they are asked for.
+/// The outputs of a forward that are read back: always the logits, and others on request.
 ///
 /// ```
 /// use tcvit::Outputs;
@@ -123,24 +123,24 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Logits [B, classes] alone.
+    /// Only the logits [B, classes].
     pub const fn logits() -> Self {
         Self { features: false, pooled: false, blocks: false }
     }
 
-    /// Tokens after the final norm [B, T, D] too.
+    /// Adds the tokens after the final norm [B, T, D].
     #[must_use]
     pub const fn features(self) -> Self {
         Self { features: true, ..self }
     }
 
-    /// What a classifier sees of each image [B, P] too: its class token, or the mean of its tokens.
+    /// Adds the classifier's input for each image [B, P]: the class token, or the mean of the tokens.
     #[must_use]
     pub const fn pooled(self) -> Self {
         Self { pooled: true, ..self }
     }
 
-    /// Scores, kept tokens and assignments of each block too, and W if the session keeps it
+    /// Adds the scores, kept tokens and assignments of each block, and W if the session keeps it
     /// ([`SessionOptions::inspect`]).
     #[must_use]
     pub const fn trace(self) -> Self {

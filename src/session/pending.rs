@@ -1,5 +1,5 @@
-//! Forwards that were submitted and not yet waited for. Each run has host memory of its own for its results, which the
-//! GPU copies there and which is used again by later runs.
+//! Forwards that were submitted and not yet waited for. Each run has its own host memory for results. The GPU copies
+//! the results there, and later runs use the memory again.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -19,13 +19,13 @@ use crate::gpu::Mapping;
 use crate::trace::{BlockTrace, Trace};
 
 const OP: &str = "read back";
-/// Runs in flight: one that the GPU works on, and one that is ready for it.
+/// The most runs in flight: one that the GPU works on, and one that is ready for it.
 pub(super) const DEPTH: usize = 2;
 
-/// Host memory for everything that is wanted of one run.
+/// Host memory for all outputs of one run.
 struct Slot(Vec<wgpu::Buffer>);
 
-/// The slots that no run uses now.
+/// The slots that no run uses at present.
 #[derive(Default)]
 pub(super) struct Slots(Mutex<HashMap<Outputs, Vec<Slot>>>);
 
@@ -43,21 +43,21 @@ impl Slots {
     }
 }
 
-/// One run on the device, submitted.
+/// One run that was submitted to the device.
 struct Run {
     slot: Slot,
     images: usize,
     mapping: Mapping,
 }
 
-/// Images whose run is not submitted yet.
+/// Images of a run that is not submitted yet.
 enum Queued {
     Pixels { pixels: Vec<f32>, before: usize },
     Photographs(Vec<Cow<'static, RgbImage>>),
 }
 
-/// Results that the GPU works on: a future of a [`Trace`], which needs no particular executor. [`Pending::wait`] blocks instead.
-/// Dropping it gives the results up; what was submitted still runs.
+/// Results that the GPU is working on. This is a future of a [`Trace`], for any executor. [`Pending::wait`] blocks
+/// instead. If it is dropped, the results are lost, but submitted work still runs.
 ///
 /// ```no_run
 /// # async fn answer(session: tcvit::Session, pixels: Vec<f32>) -> tcvit::Result<()> {
@@ -65,7 +65,7 @@ enum Queued {
 /// println!("{:?}", trace.logits);
 /// # Ok(()) }
 /// ```
-#[must_use = "waiting gives the results"]
+#[must_use = "the results come only from waiting"]
 pub struct Pending {
     session: Session,
     wanted: Outputs,
@@ -80,7 +80,7 @@ impl Pending {
         Self { session: session.clone(), wanted, runs, queue, done: Trace::default() }
     }
 
-    /// Submits one more run. Blocks until the oldest is done if as many as overlap are in flight.
+    /// Submits one more run. If [`DEPTH`] runs are in flight, blocks until the oldest one is done.
     pub(super) fn push(&mut self, input: Input<'_>) -> Result<()> {
         if self.runs.len() == DEPTH {
             self.finish_oldest()?;
@@ -89,7 +89,7 @@ impl Pending {
         Ok(())
     }
 
-    /// Submits one more run, or keeps a copy of its input for later if as many as overlap are in flight.
+    /// Submits one more run. If [`DEPTH`] runs are in flight, keeps a copy of its input for later instead.
     pub(super) fn submit_or_queue(&mut self, input: Input<'_>) -> Result<()> {
         if self.runs.len() < DEPTH && self.queue.is_empty() {
             return self.push(input);
@@ -106,7 +106,7 @@ impl Pending {
         Ok(())
     }
 
-    /// Submits the next run of those that are kept for later.
+    /// Submits the next queued run.
     fn submit_queued(&mut self) -> Result<()> {
         match self.queue.pop_front() {
             None => Ok(()),
@@ -115,7 +115,7 @@ impl Pending {
         }
     }
 
-    /// Blocks until the results are there. Results of later submissions may still be outstanding then.
+    /// Blocks until the results are there. Results of later submissions may not be there yet.
     ///
     /// # Errors
     /// [`Error::NotFinite`] when results are not finite numbers, [`Error::Device`] when the device fails.
@@ -127,8 +127,8 @@ impl Pending {
         Ok(self.done)
     }
 
-    /// Blocks until the results are there, but for at most `timeout`: `None` means that they are not there yet, and that this
-    /// value can be asked again. After the results were handed over there are no more.
+    /// Blocks until the results are there, for at most `timeout`. `None` means that they are not there yet; call it
+    /// again later. The results are handed over once; later calls return an empty trace.
     ///
     /// # Errors
     /// As [`Pending::wait`].
@@ -167,7 +167,7 @@ impl Pending {
         Ok(())
     }
 
-    /// The result of the oldest run, awaited.
+    /// Polls the oldest run. When the run is done, takes its results and submits the next queued run.
     fn poll_oldest(&mut self, waker: &Waker) -> Poll<Result<()>> {
         let Some(run) = self.runs.front() else { return Poll::Ready(Ok(())) };
         match run.mapping.poll(self.session.0.model.context(), waker) {
@@ -179,7 +179,7 @@ impl Pending {
         }
     }
 
-    /// As [`Pending::finish_oldest`], of a run whose buffers are mapped.
+    /// Like [`Pending::finish_oldest`], for a run whose buffers are mapped.
     fn finish_mapped(&mut self) -> Result<()> {
         if let Some(run) = self.runs.pop_front() {
             self.done.extend(self.session.take_results(run, self.wanted)?);
@@ -208,7 +208,7 @@ impl Future for Pending {
 }
 
 impl Session {
-    /// Everything that can be read back: buffers and their 4-byte elements for one image.
+    /// The outputs that are read back: each buffer, and its 4-byte elements for one image.
     fn outputs(&self, wanted: Outputs) -> Vec<(&wgpu::Buffer, usize)> {
         let mut outputs = vec![(&self.0.workspace.logits, self.config().classes)];
         if wanted.features {
@@ -252,7 +252,7 @@ impl Session {
         })
     }
 
-    /// Uploads, forward and copies of the results in one submission.
+    /// Submits the uploads, the forward and the copies of its outputs together.
     fn submit_run(&self, input: Input<'_>, wanted: Outputs) -> Result<Run> {
         let prepared;
         let input = match (input, self.0.preprocessing) {
@@ -266,7 +266,7 @@ impl Session {
         let context = self.0.model.context();
         context.notice("submit")?;
         let slot = self.slot(wanted)?;
-        // Whoever submits holds this, so that threads take turns from the upload to the copies.
+        // The lock is held from the upload to the copies, so that threads take turns.
         let mut uploads = self.0.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         let index = context.checked("submit", || {
             let mut encoder = uploads.encode(self, input)?;
@@ -278,7 +278,7 @@ impl Session {
         self.mapped(slot, images, index)
     }
 
-    /// Copies of what the buffers hold now.
+    /// Submits copies of the current outputs.
     fn submit_copies(&self, images: usize, wanted: Outputs) -> Result<Run> {
         let context = self.0.model.context();
         let slot = self.slot(wanted)?;
@@ -298,19 +298,19 @@ impl Session {
         }
     }
 
-    /// Asks for the slot's buffers to be mapped once the submission is done.
+    /// Requests the slot's buffers to be mapped once the submission is done.
     fn mapped(&self, slot: Slot, images: usize, submission: wgpu::SubmissionIndex) -> Result<Run> {
         let mapping = Mapping::new(self.0.model.context(), OP, &slot.0, submission)?;
         Ok(Run { slot, images, mapping })
     }
 
-    /// Blocks until a run is done, and takes its results.
+    /// Blocks until a run is done and takes its results.
     fn finish_run(&self, run: Run, wanted: Outputs) -> Result<Trace> {
         run.mapping.wait(self.0.model.context(), None)?;
         self.take_results(run, wanted)
     }
 
-    /// The results of a run whose buffers are mapped.
+    /// Takes the results of a run whose buffers are mapped.
     fn take_results(&self, run: Run, wanted: Outputs) -> Result<Trace> {
         let Run { slot, images, .. } = run;
         let trace = self.trace(&slot, images, wanted)?;
@@ -322,7 +322,7 @@ impl Session {
         Ok(trace)
     }
 
-    /// What a mapped slot holds, as a trace of `images` images.
+    /// The contents of a mapped slot, as a trace of `images` images.
     fn trace(&self, slot: &Slot, images: usize, wanted: Outputs) -> Result<Trace> {
         let config = self.config();
         let mut buffers = slot.0.iter();
@@ -356,11 +356,11 @@ impl Session {
         Ok(trace)
     }
 
-    /// Results of the forward that was submitted last, for its first `images` images: of one that was written into the
-    /// application's own encoder.
+    /// The results of the last submitted forward for its first `images` images. Use this after [`Session::record_into`]
+    /// and a submission of the application's own.
     ///
     /// # Errors
-    /// [`Error::Shape`] for more images than the session's batch; else as [`Session::run`].
+    /// [`Error::Shape`] for more images than one run of the session holds; otherwise as [`Session::run`].
     pub fn read_back(&self, images: usize, wanted: Outputs) -> Result<Trace> {
         if images > self.0.chunk {
             return Err(Error::shape(OP, format!("at most {} images", self.0.chunk), images.to_string()));
@@ -373,7 +373,7 @@ fn missing() -> Error {
     Error::device(OP, "a buffer for every result", "none")
 }
 
-/// The first elements of a mapped buffer.
+/// The first `len` 4-byte elements of a mapped buffer.
 fn read<T: Pod>((buffer, len): (&wgpu::Buffer, usize)) -> Result<Vec<T>> {
     if len == 0 {
         return Ok(Vec::new());

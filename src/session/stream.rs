@@ -1,5 +1,5 @@
-//! Any number of photographs in, predictions out, in order: they are decoded and prepared on every core while the GPU
-//! works, and a batch is on its way while another is computed.
+//! Turns any number of photographs into predictions, in order. All cores decode and prepare photographs while the GPU
+//! works, and one batch is uploaded while another one is computed.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -16,20 +16,20 @@ use crate::gpu::in_background;
 use crate::input::{IntoImage, of_image};
 use crate::prediction::Prediction;
 
-/// An image that is ready to go.
+/// An image that is ready for upload.
 enum Prepared {
     Pixels(Vec<f32>),
     Image(RgbImage),
 }
 
-/// The iterator that [`Session::stream`] returns. Dropped, it leaves what is not yet computed.
+/// The iterator that [`Session::stream`] returns. If it is dropped, the remaining images are not computed.
 pub struct Predictions<I: Iterator>(Answers<I, Arc<Feeder<I, Prepared>>>);
 
 impl Session {
-    /// Classifies images as they come: an iterator of images, of results of images, or of paths, gives an iterator of
-    /// predictions in the same order. An image that cannot be read or prepared is an error in its place, and the others go
-    /// on; after any other error the iterator ends. Threads take from `images` a little ahead, about two batches; a batch
-    /// is computed once it is full or `images` have ended.
+    /// Classifies images as they come: an iterator of images, of results of images, or of paths gives an iterator of
+    /// predictions in the same order. If an image cannot be read or prepared, its item is an error, and the iterator
+    /// goes on. After any other error the iterator ends. Threads take about two batches from `images` ahead. A batch is
+    /// computed once it is full or `images` have ended.
     ///
     /// ```no_run
     /// # let gpu = tcvit::Context::open(tcvit::ContextOptions::new())?;
@@ -43,7 +43,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] for a model without a head. Items are errors as [`Session::classify`]'s.
+    /// [`Error::Config`] for a model without a head. The items' errors are those of [`Session::classify`].
     pub fn stream<I>(&self, images: I) -> Result<Predictions<I::IntoIter>>
     where
         I: IntoIterator<Item: IntoImage, IntoIter: Send + 'static>,
@@ -58,7 +58,7 @@ impl Session {
                     let image = item.into_image()?;
                     match way {
                         Preprocessing::Cpu => preprocess.pixels(&image).map(Prepared::Pixels),
-                        // What cannot be prepared must not fail the batch that it would be in.
+                        // An image that cannot be prepared is refused here, so that it does not fail its whole batch.
                         Preprocessing::Gpu => {
                             preprocess.placement(image.width(), image.height())?;
                             Ok(Prepared::Image(image.into_owned()))
@@ -70,8 +70,8 @@ impl Session {
         Ok(Predictions(Answers::new(self, feeder)))
     }
 
-    /// Classifies any number of images, a batch at a time: paths, encoded bytes or decoded images ([`IntoImage`]). The first
-    /// error ends it; [`Session::stream`] goes on.
+    /// Classifies any number of images, a batch at a time. An image is a path, encoded bytes or a decoded image
+    /// ([`IntoImage`]). The first error ends the call, whereas [`Session::stream`] goes on.
     ///
     /// ```no_run
     /// # let gpu = tcvit::Context::open(tcvit::ContextOptions::new())?;
@@ -84,8 +84,9 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Config`] for a model without a head, [`Error::File`] and [`Error::Image`] for an image that cannot be opened or
-    /// resized, [`Error::Device`] when the device fails, [`Error::NotFinite`] when the result is not a number.
+    /// [`Error::Config`] for a model without a head, [`Error::File`] and [`Error::Image`] for an image that cannot be
+    /// opened or resized, [`Error::Device`] when the device fails, [`Error::NotFinite`] when a result is not a finite
+    /// number.
     pub fn classify<I>(&self, images: I) -> Result<Vec<Prediction>>
     where
         I: IntoIterator<Item: IntoImage>,
@@ -110,7 +111,7 @@ impl Session {
         })
     }
 
-    /// As [`Session::classify`], on a thread of its own: the future never blocks the thread that polls it.
+    /// Like [`Session::classify`], on a thread of its own, so the future never blocks the thread that polls it.
     ///
     /// # Errors
     /// As [`Session::classify`].
@@ -122,8 +123,8 @@ impl Session {
         in_background("classify", move || session.classify(images)).await
     }
 
-    /// One vector [P] for each of any number of images: what a classifier would see of it, its class token or the mean of its
-    /// tokens after the final norm. P is [`VitConfig::pooled`](crate::VitConfig::pooled).
+    /// One vector [P] for each of any number of images: the input of the classifier, which is the class token or the
+    /// mean of the tokens after the final norm. P is [`VitConfig::pooled`](crate::VitConfig::pooled).
     ///
     /// ```no_run
     /// # fn similar(session: tcvit::Session) -> tcvit::Result<()> {
@@ -133,7 +134,7 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// As [`Session::classify`], but for the head.
+    /// As [`Session::classify`], except that the model needs no head.
     pub fn embed<I>(&self, images: I) -> Result<Vec<Vec<f32>>>
     where
         I: IntoIterator<Item: IntoImage>,
@@ -149,7 +150,7 @@ impl Session {
         }
     }
 
-    /// As [`Session::embed`], on a thread of its own: the future never blocks the thread that polls it.
+    /// Like [`Session::embed`], on a thread of its own, so the future never blocks the thread that polls it.
     ///
     /// # Errors
     /// As [`Session::embed`].
@@ -161,7 +162,7 @@ impl Session {
         in_background("embed", move || session.embed(images)).await
     }
 
-    /// The images, opened on several threads, in their order.
+    /// The images in their order, opened on several threads.
     pub(super) fn open_images<'a, T: IntoImage + 'a>(&self, images: Vec<T>) -> Result<Vec<Cow<'a, RgbImage>>> {
         if images.len() < 2 {
             return images.into_iter().map(IntoImage::into_image).collect();
@@ -180,7 +181,7 @@ impl Session {
         match self.config().classes {
             0 => {
                 let expected = "a model with a classification head";
-                Err(Error::config("classify", expected, "one without; ask for features"))
+                Err(Error::config("classify", expected, "a model without one; ask for features"))
             }
             _ => Ok(()),
         }
@@ -196,19 +197,19 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A batch on its way: for each of its images an error, or none where its logits are computed.
+/// A submitted batch. For each image it holds the image's error, or `None` if its logits are computed.
 struct Batch {
     images: Vec<Option<Error>>,
     pending: Option<Pending>,
 }
 
-/// Predictions from prepared images. `F` leads to the feeder that prepares them.
+/// Predictions of prepared images. `F` points to the feeder that prepares them.
 struct Answers<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> {
     session: Session,
     feeder: F,
     batches: VecDeque<Batch>,
     answers: VecDeque<Result<Prediction>>,
-    /// Nothing more to submit.
+    /// Whether all images are submitted.
     exhausted: bool,
 }
 
@@ -217,7 +218,7 @@ impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Answers<I, F> {
         Self { session: session.clone(), feeder, batches: VecDeque::new(), answers: VecDeque::new(), exhausted: false }
     }
 
-    /// Gathers and submits the next batch.
+    /// Collects and submits the next batch.
     fn submit(&mut self) -> Result<()> {
         let mut batch = Batch { images: Vec::new(), pending: None };
         let (mut pixels, mut images) = (Vec::new(), Vec::new());
@@ -248,7 +249,7 @@ impl<I: Iterator, F: Deref<Target = Feeder<I, Prepared>>> Answers<I, F> {
         Ok(())
     }
 
-    /// Keeps batches in flight and turns the oldest into answers, until there is one.
+    /// Keeps [`DEPTH`] batches in flight and waits for the oldest one, until there is an answer.
     fn advance(&mut self) -> Result<()> {
         while self.answers.is_empty() {
             while !self.exhausted && self.batches.len() < DEPTH {

@@ -1,4 +1,4 @@
-//! Pixels and photographs on their way to the device, through host memory that is used again and again.
+//! Uploads pixels and photographs to the device through host memory that later runs use again.
 
 use std::borrow::Cow;
 
@@ -13,20 +13,20 @@ use crate::input::Photographs;
 use crate::kernels::resample::{Bindings, record};
 
 const OP: &str = "upload";
-/// Bytes of photographs that are laid out at once. A batch that has more goes up in parts.
+/// The most bytes of photographs that are laid out at once. A larger batch is uploaded in parts.
 const MOST_BYTES: usize = 64 << 20;
 
 /// The images of one run.
 #[derive(Clone, Copy)]
 pub(super) enum Input<'a> {
-    /// Normalised pixels [B, 3, image, image], and how many numbers of the caller's come before them.
+    /// Normalised pixels [B, 3, image, image]. `before` is how many of the caller's numbers come before them.
     Pixels { pixels: &'a [f32], before: usize },
-    /// To be prepared as the session prepares them.
+    /// Photographs, which the session prepares.
     Photographs(&'a [Cow<'a, RgbImage>]),
 }
 
 impl Input<'_> {
-    /// B, where an image has `each` normalised pixels.
+    /// The number of images, if each has `each` normalised pixels.
     pub(super) fn images(&self, each: usize) -> usize {
         match self {
             Self::Pixels { pixels, .. } => pixels.len() / each.max(1),
@@ -35,13 +35,13 @@ impl Input<'_> {
     }
 }
 
-/// Host memory that the device copies from, and what prepares photographs there. One run uses it at a time.
+/// Host memory that the device copies from, and the resampler of photographs. Only one run uses it at a time.
 pub(super) struct Uploads {
     belt: StagingBelt,
     resampler: Option<Resampler>,
 }
 
-/// Buffers for photographs, and both passes of the kernel over them.
+/// Buffers for photographs, and a recording of both passes of the resample kernel.
 struct Resampler {
     batch: wgpu::Buffer,
     between: wgpu::Buffer,
@@ -50,11 +50,11 @@ struct Resampler {
 
 impl Uploads {
     pub(super) fn new(context: &Context) -> Self {
-        // Each run's memory is as large as what it uploads.
+        // The belt allocates as much memory for a run as the run uploads.
         Self { belt: StagingBelt::new(context.device().clone(), 8), resampler: None }
     }
 
-    /// An encoder that puts `input` into the session's pixels.
+    /// An encoder with commands that put `input` into the session's input buffer.
     pub(super) fn encode(&mut self, session: &Session, input: Input<'_>) -> Result<wgpu::CommandEncoder> {
         let mut encoder = session.0.model.context().device().create_command_encoder(&Default::default());
         match input {
@@ -66,7 +66,7 @@ impl Uploads {
         }
     }
 
-    /// Submits what uses this memory; the memory is free again once that is done.
+    /// Submits commands that use this memory. The memory is free again once they are done.
     pub(super) fn submit(&mut self, context: &Context, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         self.belt.finish();
         let index = context.queue().submit([encoder.finish()]);
@@ -74,7 +74,7 @@ impl Uploads {
         index
     }
 
-    /// Copies pixels to image `slot` and up. They must be finite.
+    /// Copies pixels to image `slot` and the following ones. The pixels must be finite.
     fn put_pixels(
         &mut self,
         session: &Session,
@@ -88,7 +88,7 @@ impl Uploads {
         })
     }
 
-    /// Copies `size` bytes, a multiple of 4, that `write` writes, to byte `at` of `target`.
+    /// Copies `size` bytes, a multiple of 4, to byte `at` of `target`. `write` fills in the bytes.
     fn put(
         &mut self,
         encoder: &mut wgpu::CommandEncoder,
@@ -97,17 +97,17 @@ impl Uploads {
         size: usize,
         write: impl FnOnce(&mut wgpu::BufferViewMut) -> Result<()>,
     ) -> Result<()> {
-        // Rounded up, or batches of ever other sizes would each leave memory that none after them fits.
+        // The size is rounded up. Otherwise each new batch size would leave memory that fits no later batch.
         let Some(room) = wgpu::BufferSize::new(size.next_power_of_two().max(8) as u64) else { return Ok(()) };
         let slice = self.belt.allocate(room, wgpu::BufferSize::MIN);
         encoder.copy_buffer_to_buffer(slice.buffer(), slice.offset(), target, at as u64, size as u64);
         let mapped = slice.slice(..size as u64).get_mapped_range_mut();
         write(&mut mapped.map_err(|error| {
-            Error::device(OP, "memory of a device that is not lost", error.to_string()).caused_by(error)
+            Error::device(OP, "mapped memory on a device that is not lost", error.to_string()).caused_by(error)
         })?)
     }
 
-    /// Lays photographs out, uploads them and prepares them on the device, in as many parts as their size asks for.
+    /// Lays photographs out, uploads them and prepares them on the device, in as many parts as their size needs.
     fn put_photographs(
         &mut self,
         session: &Session,
@@ -119,7 +119,7 @@ impl Uploads {
         while first < images.len() {
             let count = part(&images[first..], session.config().square(OP)?);
             if first > 0 {
-                // One part on its way and one that is written: no more memory than that.
+                // At most two parts are in memory: one that is uploaded and one that is written.
                 let index = self.submit(context, encoder);
                 if let Some(before) = before.replace(index) {
                     context.wait_for(OP, Some(before), None)?;
@@ -144,7 +144,7 @@ impl Uploads {
         let laid_out = Photographs::new(preprocess, images, slot, session.0.chunk);
         let photographs = match laid_out {
             Ok(photographs) if photographs.words().max(photographs.middle_words()) <= most => photographs,
-            // Too large for the device: the processor gives the same pixels.
+            // These photographs are too large for the device, so the CPU prepares them. It gives the same pixels.
             Ok(_) | Err(Error::Limit { .. }) => {
                 let pixels = preprocess.pixels_batch(images)?;
                 return self.put_pixels(session, encoder, slot, (&pixels, 0));
@@ -171,7 +171,7 @@ impl Uploads {
     }
 }
 
-/// How many of `images` go up together: as many as [`MOST_BYTES`] hold, at least one.
+/// How many of `images` are uploaded together: as many as fit [`MOST_BYTES`], at least one.
 fn part(images: &[Cow<'_, RgbImage>], side: usize) -> usize {
     let mut sum = 0;
     let fits = |image: &&Cow<'_, RgbImage>| {
@@ -183,7 +183,8 @@ fn part(images: &[Cow<'_, RgbImage>], side: usize) -> usize {
 }
 
 impl Resampler {
-    /// With room for photographs like these and for some larger ones, at most `most` words.
+    /// A resampler with room for `photographs` and for somewhat larger ones, with at most `most` 4-byte words in a
+    /// buffer.
     fn new(session: &Session, photographs: &Photographs<'_>, most: usize) -> Result<Self> {
         let context = session.0.model.context();
         let room = |words: usize| words.next_power_of_two().min(most);
