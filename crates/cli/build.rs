@@ -1,10 +1,10 @@
-//! Tells `tcvit bench` which commit it is made of. A release build looks at git, or at what cargo left of it in a package;
-//! other builds, whose times nobody publishes, are not made again for a commit.
+//! Tells `tcvit bench` the commit that it was built from. A release build asks git, or reads the file that cargo put
+//! into a package. Other builds do not ask, so that a new commit does not rebuild them; nobody publishes their times.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The files that the program is made of, seen from this package. A change elsewhere does not make it another program.
+/// The files that the program is built from, relative to this package. Changes elsewhere do not change the program.
 const SOURCES: [&str; 8] = [
     "src",
     "assets/models",
@@ -15,9 +15,9 @@ const SOURCES: [&str; 8] = [
     "../../Cargo.toml",
     "../../Cargo.lock",
 ];
-/// Where this package lies in its checkout.
+/// The path of this package in its checkout.
 const PLACE: &str = "crates/cli/";
-/// What cargo writes into a package about the checkout that it was made of.
+/// The file in which cargo records the checkout that a package was made from.
 const PACKAGED: &str = ".cargo_vcs_info.json";
 
 fn main() {
@@ -35,13 +35,13 @@ fn packaged() -> Option<String> {
     println!("cargo::rerun-if-changed={PACKAGED}");
     let (_, rest) = text.split_once("\"sha1\"")?;
     let commit = rest.split('"').nth(1)?;
-    // Cargo marks a package of a checkout with changes.
+    // Cargo marks a package that was made from a checkout with changes.
     let mark = if text.contains("\"dirty\": true") { "+changes" } else { "" };
     Some(format!("{}{mark}", commit.get(..12)?))
 }
 
 fn checked_out() -> Option<String> {
-    // A copy inside another project's checkout is not of that project's commit.
+    // If this package is a copy inside another project's checkout, that project's commit is not used.
     if git(&["rev-parse", "--show-prefix"])? != PLACE {
         return None;
     }
@@ -55,7 +55,7 @@ fn checked_out() -> Option<String> {
     Some(if changes.is_empty() { commit } else { commit + "+changes" })
 }
 
-/// What git says, if it is there and this is a checkout.
+/// The output of git, if git is installed and this is a checkout.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

@@ -119,8 +119,8 @@ impl Session {
     /// empty.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the pixels are not whole images, [`Error::NotFinite`] when pixels or results are not finite
-    /// numbers, [`Error::Device`] when the device fails.
+    /// [`Error::Shape`] when the pixels are not whole images, [`Error::NotFinite`] when pixels or results are not
+    /// finite numbers, [`Error::Device`] when the device fails.
     pub fn run(&self, pixels: &[f32], wanted: Outputs) -> Result<Trace> {
         self.check_pixels(pixels)?;
         let mut pending = Pending::new(self, wanted);

@@ -1,12 +1,12 @@
-//! The model and the photograph that travel inside the program.
+//! The model and the photograph that are embedded in the program.
 
 use image::RgbImage;
 use tcvit::low_level::weights::Checkpoint;
 use tcvit::{Context, LoadOptions, Model, Result};
 
-/// Name of the model, which was fine-tuned with condensation, for output.
+/// The model's name in output. It was fine-tuned with condensation.
 pub const MODEL: &str = "vit_cifar10_32_r5 (bundled)";
-/// Name of the photograph, for output.
+/// The photograph's name in output.
 pub const PHOTO: &str = "chelsea.jpg (bundled)";
 
 const WEIGHTS: &[u8] = include_bytes!("../assets/models/vit_cifar10_32_r5/model.safetensors");

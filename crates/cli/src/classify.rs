@@ -25,19 +25,19 @@ pub struct Arguments {
     device: DeviceOptions,
     #[command(flatten)]
     preprocess: PreprocessOptions,
-    /// Images at once.
+    /// Images in a batch.
     #[arg(long, default_value_t = 1)]
     batch: usize,
     /// Classes to list.
     #[arg(long, default_value_t = 5)]
     top: usize,
-    /// Instead of photographs: a safetensors file with `pixels` [B, 3, H, W] f32, already normalised.
+    /// Classify normalised pixels instead of photographs: a safetensors file with `pixels` [B, 3, H, W] f32.
     #[arg(long, value_name = "IN.safetensors", conflicts_with = "photos")]
     pixels: Option<PathBuf>,
-    /// Write logits, features, and what every block kept and fused to this file.
+    /// Write logits, features, and the kept and fused tokens of every block to this file.
     #[arg(long, value_name = "OUT.safetensors")]
     trace: Option<OutputFile>,
-    /// GPU time per kernel too.
+    /// Print GPU time by kernel too.
     #[arg(long)]
     profile: bool,
     /// Print JSON.
@@ -45,12 +45,12 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Photographs from which on it pays to search for the fastest kernels.
+/// With at least this many photographs, it pays to search for the fastest kernels.
 const MANY: usize = 100;
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let condensation = arguments.condense.condensation(&arguments.model)?;
-    // Read the input before the GPU is set up: a wrong name should not take a second to be told.
+    // The input is read before the GPU is set up, so that a wrong file name is reported at once.
     let photos: Vec<RgbImage> =
         arguments.photos.iter().take(arguments.batch).map(|path| open_image(path)).collect::<Result<_>>()?;
     let work = if arguments.photos.len() >= MANY { Work::Long } else { Work::Short };
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(true)
 }
 
-/// Seconds an image of the second run: the first compiles on some drivers.
+/// Seconds per image in the second run. The first run compiles pipelines on some drivers.
 fn time(images: usize, run: impl Fn() -> Result<()>) -> Result<f64> {
     run()?;
     let start = Instant::now();
@@ -96,7 +96,8 @@ fn time(images: usize, run: impl Fn() -> Result<()>) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64() / images.max(1) as f64)
 }
 
-/// Predictions of every photograph, and its trace where one is written: then all of them are in memory, else a few batches.
+/// Predictions of all photographs, and their trace if it is saved. With a trace, all photographs are in memory at once;
+/// otherwise only a few batches are.
 fn run_photos(arguments: &Arguments, session: &Session, wanted: Outputs) -> Result<(Trace, Vec<Prediction>)> {
     let (config, images) = (session.config(), arguments.photos.len());
     if wanted == Outputs::logits() && config.classes > 0 {

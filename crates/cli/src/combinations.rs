@@ -1,12 +1,12 @@
-//! Several condensations from lists of presets and amounts.
+//! Makes condensations from lists of presets and amounts.
 
 use tcvit::{Condensation, Result};
 
 use crate::options::{ChangeOptions, ModelOptions};
 
-/// Each of `presets` (none: what `model` was tuned for, else `training_free`), changed by `change`, with each of the
-/// amounts `drops` and `budgets`; without amounts with its own. A drop of 0 alone asks for the full model, which is no
-/// condensation: then there are none.
+/// Each of `presets`, changed by `change`, with each of the amounts in `drops` and `budgets`, or with its own amount if
+/// there are none. Without presets, the condensation that `model` was tuned for is used, or `training_free` if there is
+/// none. A drop of 0 means the full model and gives no condensation.
 pub fn combinations(
     presets: &[String],
     drops: &[usize],

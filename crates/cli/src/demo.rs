@@ -1,4 +1,4 @@
-//! The demo: a real photograph, a real model, full and condensed, side by side.
+//! The demo: one photograph and one model, full and condensed.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ use crate::output::{describe, print, print_json, tokens, tokens_text};
 
 #[derive(Args, Default)]
 pub struct Arguments {
-    /// Another photograph than the bundled one.
+    /// A photograph to classify instead of the bundled one.
     #[arg(value_name = "PHOTO")]
     photo: Option<PathBuf>,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct Arguments {
     condense: CondenseOptions,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Copies of the photograph to time at once [default: 8].
+    /// Copies of the photograph in a batch [default: 8].
     #[arg(long)]
     batch: Option<usize>,
     /// Print JSON.
@@ -32,7 +32,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Timed runs of each; their median is shown.
+/// Timed runs of each session. The median is printed.
 const REPEATS: usize = 5;
 
 pub fn run(arguments: &Arguments) -> Result<bool> {
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
         );
     }
     out += &format!(
-        "\nspeed-up {:.2}x of {:.2}x that the network's multiply-adds allow (batch {batch}, median of {REPEATS}, in turns)\n",
+        "\nspeed-up {:.2}x; the network's multiply-adds allow {:.2}x (batch {batch}, median of {REPEATS}, in turns)\n",
         gain.speedup(),
         gain.ideal
     );

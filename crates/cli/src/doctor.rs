@@ -19,11 +19,11 @@ pub struct Arguments {
     json: bool,
 }
 
-/// The variable that says what the adapter must have.
+/// The environment variable that names required capabilities of the adapter.
 const REQUIRE: &str = "TCVIT_REQUIRE";
 
-const REQUIREMENTS: &str = "TCVIT_REQUIRE=cooperative,subgroups: exit with 1 unless the adapter has cooperative matrices, and \
-subgroups of one size, so that kernels which need them are checked. Either word may stand alone.";
+const REQUIREMENTS: &str = "TCVIT_REQUIRE=cooperative,subgroups: exit with 1 unless the adapter has cooperative \
+matrices and subgroups of one size, so that the kernels that need them are checked. One word alone is allowed too.";
 
 /// A capability that some kernels need and some adapters lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ enum Need {
 impl Need {
     const ALL: [Self; 2] = [Self::Cooperative, Self::Subgroups];
 
-    /// Its word in [`REQUIRE`].
+    /// Its name in [`REQUIRE`].
     fn word(self) -> &'static str {
         match self {
             Self::Cooperative => "cooperative",
@@ -57,7 +57,7 @@ impl Need {
         }
     }
 
-    /// The needs that `words` names, separated by commas.
+    /// The capabilities that `words` names, separated by commas.
     fn parse(words: &str) -> Result<Vec<Self>> {
         let refused = |word: &str| Error::config(REQUIRE, "cooperative or subgroups, separated by commas", word);
         let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(lacking.count() == 0 && findings.iter().all(Finding::passed))
 }
 
-/// The adapters, then a line for each kernel as its checks end.
+/// Prints the adapters, then a line for each kernel when its checks end.
 fn report(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Finding>> {
     let list: String = adapters.iter().enumerate().map(|(number, adapter)| describe(number, adapter)).collect();
     print(&format!("adapters\n{list}\nkernels against their CPU references on {}\n", context.describe()))?;
@@ -103,7 +103,7 @@ fn report(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Finding>
     Ok(findings)
 }
 
-/// The same, at the end and for programs.
+/// Prints the report as JSON when all checks have ended.
 fn report_json(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Finding>> {
     let mut skipped = Vec::new();
     let findings = check_all(context, |kernel, outcome| {
@@ -140,13 +140,13 @@ fn report_json(context: &Context, adapters: &[AdapterSummary]) -> Result<Vec<Fin
 
 /// The result of a kernel's checks.
 enum Outcome<'a> {
-    /// It was not checked, and why.
+    /// The kernel was not checked, for this reason.
     Skipped(String),
-    /// It was, at these sizes.
+    /// The kernel was checked, with these findings.
     Checked(&'a [Finding]),
 }
 
-/// Checks every kernel that the device can run. `hear` hears of each kernel as its checks end.
+/// Checks every kernel that the device can run. Calls `hear` for each kernel when its checks end.
 fn check_all(context: &Context, mut hear: impl FnMut(&Kernel, Outcome<'_>) -> Result<()>) -> Result<Vec<Finding>> {
     let sizes = checks().filter(|check| check.runs_on(context)).map(|check| check.sizes.len() as u64).sum();
     let bar = progress(sizes, "{bar:32} {pos}/{len} {msg}");
@@ -168,12 +168,12 @@ fn check_all(context: &Context, mut hear: impl FnMut(&Kernel, Outcome<'_>) -> Re
     Ok(all)
 }
 
-/// Which operation `kernel` is a way of, in words; nothing for a kernel that is the only way of what it does.
+/// The operation that `kernel` is a way of, in words. Empty if the operation has no other kernel.
 fn operation(kernel: &Kernel) -> String {
     kernel.operation.map_or_else(String::new, |operation| format!("way of {operation}"))
 }
 
-/// Why `context`'s device does not run `kernel`.
+/// The reason why the device of `context` does not run `kernel`.
 fn reason(context: &Context, kernel: &Kernel) -> String {
     let needs = kernel.features;
     let need = match needs.contains(wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX) {
@@ -189,7 +189,7 @@ fn reason(context: &Context, kernel: &Kernel) -> String {
     }
 }
 
-/// Two lines about an adapter.
+/// Two lines that describe an adapter.
 fn describe(number: usize, adapter: &AdapterSummary) -> String {
     let (info, limits) = (&adapter.info, &adapter.limits);
     let features = [

@@ -1,5 +1,4 @@
-//! A progress line on the terminal for the first run on an adapter: ways are compiled, and compared with their
-//! references, before they are used.
+//! A progress line on the terminal for the first run on an adapter, while ways are compiled and verified.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,12 +9,12 @@ use crate::output;
 
 static HIDDEN: AtomicBool = AtomicBool::new(false);
 
-/// Shows nothing in this run of the program.
+/// Hides the line in this run of the program.
 pub fn hide() {
     HIDDEN.store(true, Ordering::Relaxed);
 }
 
-/// The same options, with a line on standard error while a way is verified if standard error is a terminal.
+/// `options` with a progress line on standard error for each verification, if standard error is a terminal.
 pub fn observed(options: ContextOptions) -> ContextOptions {
     let line = match HIDDEN.load(Ordering::Relaxed) {
         true => ProgressBar::hidden(),
@@ -26,7 +25,7 @@ pub fn observed(options: ContextOptions) -> ContextOptions {
     })
 }
 
-/// Shows that `way` is being verified, or ends the line where it is known whether it is `right`.
+/// Shows that `way` is being verified if `right` is `None`. Otherwise removes the line.
 fn show(line: &ProgressBar, operation: &str, way: &str, right: Option<bool>) {
     if right.is_some() {
         line.finish_and_clear();

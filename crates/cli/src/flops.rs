@@ -16,7 +16,7 @@ pub struct Arguments {
     model: ModelOptions,
     #[command(flatten)]
     condense: CondenseOptions,
-    /// The paper's Tables 7 and 8 (DeiT-Tiny), its numbers beside ours.
+    /// The paper's Tables 7 and 8 (DeiT-Tiny), with the numbers of this program beside the paper's.
     #[arg(long, conflicts_with_all = ["model", "drop", "schedule", "order"])]
     paper: bool,
     /// Print JSON.
@@ -89,7 +89,7 @@ fn model(arguments: &Arguments) -> Result<()> {
     print(&out)
 }
 
-/// What varies, the numbers in the paper's table, and how each row's condensation is made.
+/// One table of the paper: the variable, its published numbers, and the condensation of each row.
 struct Table {
     title: &'static str,
     variable: &'static str,
@@ -118,8 +118,8 @@ const TABLES: [Table; 2] = [
 
 fn paper(arguments: &Arguments) -> Result<()> {
     let config = VitConfig::preset("deit_tiny")?;
-    let mut out = String::from("DeiT-Tiny, GMACs. \"model\" counts as the paper does: a dense N^3 per squaring.\n");
-    out += "\"thin\" is what runs here: only the rows and sums of C that are used.\n";
+    let mut out = String::from("DeiT-Tiny, GMACs. \"model\" counts like the paper, N^3 for each dense squaring.\n");
+    out += "\"thin\" counts what tcvit runs: only the rows and sums of C that it uses.\n";
     let mut json = Vec::new();
     for table in TABLES {
         out += &format!("\n{}\n{:>4}  paper  model   thin   condensing alone, thin\n", table.title, table.variable);

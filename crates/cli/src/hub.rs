@@ -1,19 +1,19 @@
-//! The file or folder that `--model` means: one that exists here, or a model on the Hugging Face hub (feature `hub`).
+//! Finds the files of `--model`: a file or folder on this machine, or a model on the Hugging Face hub (feature `hub`).
 
 use std::path::{Path, PathBuf};
 
 use tcvit::Result;
 
-/// Where the files of the model `text` are. A path that exists comes before the hub.
+/// The path of the files of the model `text`. A path that exists comes before the hub.
 ///
 /// # Errors
-/// [`tcvit::Error::File`] when the model is neither here nor to be had.
+/// [`tcvit::Error::File`] when the model is neither on this machine nor on the hub.
 pub fn locate(text: &str, offline: bool) -> Result<PathBuf> {
     let path = Path::new(text);
     if path.exists() { Ok(path.to_owned()) } else { missing(text, offline) }
 }
 
-/// Where the files of the model `text`, which is no path here, are.
+/// The path of the files of the model `text`, which is not a path on this machine.
 #[cfg(feature = "hub")]
 fn missing(text: &str, offline: bool) -> Result<PathBuf> {
     use tcvit::Error;
@@ -37,7 +37,7 @@ fn missing(text: &str, offline: bool) -> Result<PathBuf> {
     });
     fetch(text, &options).map_err(|error| match error {
         Error::File { op, expected, got, source } => {
-            Error::File { op, expected, got: format!("{got} (nor is there a file or folder {text} here)"), source }
+            Error::File { op, expected, got: format!("{got} (there is no file or folder {text} either)"), source }
         }
         other => other,
     })
@@ -48,6 +48,6 @@ fn missing(text: &str, _: bool) -> Result<PathBuf> {
     Err(tcvit::Error::file(
         format!("load model {text}"),
         "a file or folder of that name",
-        "none; the feature `hub`, which downloads models, was left out of this build",
+        "none; this build lacks the feature `hub`, which downloads models",
     ))
 }

@@ -1,4 +1,4 @@
-//! The command-line program: one file per subcommand, what they share in `options` and `output`.
+//! The command-line program. Each subcommand has a file or folder; `options` and `output` hold what they share.
 
 mod bench;
 mod bundled;
@@ -22,11 +22,11 @@ use tcvit::Error;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Vision Transformers with token condensation on any GPU. Without a subcommand: the demo.
+/// Vision Transformers with token condensation on any GPU. Without a subcommand, runs the demo.
 #[derive(Parser)]
 #[command(name = "tcvit", version, about, after_help = EXIT_CODES)]
 struct Cli {
-    /// More about what happens, on standard error; twice for everything. TCVIT_LOG takes a filter.
+    /// Print more about what happens, on standard error. Give it twice for everything. TCVIT_LOG takes a filter.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
@@ -34,22 +34,22 @@ struct Cli {
 }
 
 const EXIT_CODES: &str =
-    "Exit codes: 0 all well, 1 a check failed, 2 bad arguments or input, 3 no adapter or a failing one.";
+    "Exit codes: 0 success, 1 a check failed, 2 bad arguments or input, 3 no adapter or one that failed.";
 
 #[derive(Subcommand)]
 enum Command {
     /// Classify photographs: top classes, tokens per block, time.
     Classify(classify::Arguments),
-    /// Draw which tokens a photograph keeps, which represent the others, and what they become when fused, block by block.
+    /// Draw the tokens that each block keeps, the tokens that represent the others, and the fused tokens.
     Visualize(visualize::Arguments),
-    /// Adapters, features, limits, and every kernel against its CPU reference on this adapter.
+    /// List adapters, features and limits, and compare every kernel with its CPU reference on this adapter.
     Doctor(doctor::Arguments),
-    /// Speed, condensed against full: latency, images a second, what of the saved multiply-adds arrives, and GPU time by
-    /// kernel.
+    /// Measure the speed of condensed models against the full one: latency, images per second, how much of the saved
+    /// multiply-adds is gained, and GPU time by kernel.
     Bench(bench::Arguments),
-    /// Accuracy, agreement with the full model and speed on a folder of labelled images.
+    /// Measure accuracy, agreement with the full model and speed on a folder of labelled images.
     Eval(eval::Arguments),
-    /// The cost model: tokens and multiply-adds per block, and the paper's tables.
+    /// Count tokens and multiply-adds per block, or print the paper's tables.
     Flops(flops::Arguments),
     /// Classify the bundled photograph with the bundled model, full and condensed.
     Demo(demo::Arguments),
@@ -57,9 +57,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // These show how far they are by themselves.
+    // These commands show their own progress.
     let shows_progress = matches!(cli.command, Some(Command::Bench(_) | Command::Eval(_) | Command::Doctor(_)));
-    // With a log, first uses are reported in it.
+    // With -v, the log reports verifications.
     if shows_progress || cli.verbose > 0 {
         first_use::hide();
     }
@@ -91,7 +91,7 @@ fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// Quiet unless asked: wgpu's own warnings are for its developers.
+/// By default the log has only errors, and none of wgpu's, whose messages are for its developers.
 fn start_logging(verbose: u8) {
     let default = match verbose {
         0 => "error,wgpu_hal=off,wgpu_core=off",

@@ -1,4 +1,4 @@
-//! Options that several subcommands take, and what they stand for.
+//! Options that several subcommands take.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -14,22 +14,22 @@ mod device;
 
 pub use device::{DeviceOptions, PreprocessOptions, Work};
 
-/// Which model.
+/// The model.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ModelOptions {
     /// A .safetensors file, a folder with model.safetensors, owner/name[@revision] on the Hugging Face hub, or
     /// random:PRESET (such as random:deit_tiny) for random weights in a published shape. Default: the bundled model.
-    #[allow(rustdoc::broken_intra_doc_links, reason = "this is the option's help, and its brackets are no link")]
+    #[allow(rustdoc::broken_intra_doc_links, reason = "this is the option's help, and its brackets are not a link")]
     #[arg(long, value_name = "PATH|ID")]
     pub model: Option<String>,
-    /// Pixels along a side of the image, a multiple of the patch side [default: the model's]. Resizes the position
-    /// embedding.
+    /// Pixels along a side of the image, a multiple of the patch side [default: the model's]. Another side resizes the
+    /// position embedding.
     #[arg(long, value_name = "SIDE")]
     pub image: Option<usize>,
-    /// How weights and activations are stored: f32 or f16 [default: f16 where the adapter has it]. Sums are f32 always.
+    /// How weights and activations are stored: f32 or f16 [default: f16 if the adapter has it]. Sums are always f32.
     #[arg(long, value_name = "f32|f16")]
     pub precision: Option<Precision>,
-    /// Take models of the hub from the cache only, as with HF_HUB_OFFLINE=1.
+    /// Take models of the hub only from the cache, as with HF_HUB_OFFLINE=1.
     #[arg(long)]
     pub offline: bool,
 }
@@ -63,7 +63,7 @@ impl ModelOptions {
         }
     }
 
-    /// Says on standard error if the model was tuned for a condensation, and `others` are not all that one.
+    /// Warns on standard error if the model was tuned for a condensation and some of `others` differ from it.
     pub fn warn_unless_tuned_for(&self, others: &[Condensation]) -> Result<()> {
         let Some(tuned) = self.tuned()? else { return Ok(()) };
         let config = self.config()?;
@@ -71,7 +71,7 @@ impl ModelOptions {
         let mut names = Vec::new();
         for other in others {
             let plan = Plan::new(&config, Some(other))?;
-            // However it is said, what counts is R in every block.
+            // Schedules are compared by their R in every block, however they are written.
             let mut other = other.clone();
             other.schedule = tuned.schedule.clone();
             if plan.blocks != wanted.blocks || !tuned.same_results(&other) {
@@ -85,7 +85,7 @@ impl ModelOptions {
         Ok(())
     }
 
-    /// What the model's metadata says it was tuned for, without a device.
+    /// The condensation that the model was tuned for, from its metadata. Needs no device.
     pub fn tuned(&self) -> Result<Option<Condensation>> {
         match (&self.model, self.preset()) {
             (None, _) => bundled::checkpoint()?.0.condensation(),
@@ -94,7 +94,7 @@ impl ModelOptions {
         }
     }
 
-    /// The configuration alone, without a device.
+    /// The configuration of the model. Needs no device.
     pub fn config(&self) -> Result<VitConfig> {
         let stored = match (&self.model, self.preset()) {
             (None, _) => {
@@ -114,14 +114,14 @@ pub enum Switch {
     Off,
 }
 
-/// How tokens are condensed. What is not given is the preset's.
+/// How tokens are condensed. Options that are not given keep the preset's values.
 #[derive(Args, Clone, Debug, Default)]
 pub struct CondenseOptions {
-    /// off: the full model.
+    /// Whether to condense tokens; off runs the full model.
     #[arg(long, value_enum)]
     pub condense: Option<Switch>,
-    /// paper, literal, training_free, or a method to compare with: tome, evit, prune, random [default: what the model
-    /// was tuned for, by its metadata, else training_free].
+    /// A preset: paper, literal, training_free, or a method to compare with: tome, evit, prune, random [default: the
+    /// condensation that the model was tuned for, or training_free if its metadata names none].
     #[arg(long)]
     pub preset: Option<String>,
     #[command(flatten)]
@@ -130,73 +130,73 @@ pub struct CondenseOptions {
     pub change: ChangeOptions,
 }
 
-/// How many tokens go.
+/// How many tokens are dropped.
 #[derive(Args, Clone, Debug, Default)]
 #[group(multiple = false)]
 pub struct AmountOptions {
     /// R, patch tokens dropped in every block [default: about 7 % of them].
     #[arg(long, value_name = "R")]
     pub drop: Option<usize>,
-    /// R for each block, as 8,8,16,...
+    /// R for each block, such as 8,8,16,...
     #[arg(long, value_name = "R,R,...")]
     pub schedule: Option<String>,
-    /// Share of its patch tokens that a block keeps, as 0.7 or one for each block.
+    /// Share of its patch tokens that a block keeps, such as 0.7, or one share for each block.
     #[arg(long, value_name = "SHARE,...")]
     pub keep: Option<String>,
-    /// As few tokens as a budget of multiply-adds takes: 55% of the full model's, or 0.7G of them.
+    /// Drop as many tokens as a budget of multiply-adds demands: 55% of the full model's, or 0.7G of them.
     #[arg(long, value_name = "BUDGET")]
     pub flops: Option<String>,
 }
 
-/// What is changed in a preset.
+/// Changes to a preset.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChangeOptions {
-    /// K, order of connectivity.
+    /// K, the order of connectivity.
     #[arg(long, value_name = "K")]
     pub order: Option<String>,
-    /// a, weight of higher orders.
+    /// a, the weight of higher orders.
     #[arg(long)]
     pub alpha: Option<String>,
-    /// b, weight of dominance.
+    /// b, the weight of dominance.
     #[arg(long, allow_negative_numbers = true)]
     pub beta: Option<String>,
-    /// attention, key_cosine, cosine, dot or euclidean.
+    /// The metric of connectivity: attention, key_cosine, cosine, dot or euclidean.
     #[arg(long)]
     pub metric: Option<String>,
-    /// power_sum, or newton0 to newton3 for as many steps.
+    /// How C is computed: power_sum, or newton0 to newton3 with as many steps.
     #[arg(long)]
     pub method: Option<String>,
-    /// combined, connectivity, dominance, or uniqueness.
+    /// The score: combined, connectivity, dominance, or uniqueness.
     #[arg(long)]
     pub score: Option<String>,
-    /// g, the uniqueness score's exponent of dominance.
+    /// g, the exponent of dominance in the uniqueness score.
     #[arg(long)]
     pub exponent: Option<String>,
-    /// h, the uniqueness score's exponent of size.
+    /// h, the exponent of size in the uniqueness score.
     #[arg(long)]
     pub size_exponent: Option<String>,
-    /// connectivity, size, or none (plain pruning).
+    /// Weights of the tokens that are fused: connectivity, size, or none (plain pruning).
     #[arg(long)]
     pub weights: Option<String>,
-    /// column or row.
+    /// The mean of C: over a column or a row.
     #[arg(long)]
     pub mean: Option<String>,
-    /// on: divide mean connectivity by its sum before it meets dominance.
+    /// on divides mean connectivity by its sum before it is combined with dominance.
     #[arg(long, value_name = "SWITCH")]
     pub normalise: Option<String>,
-    /// on: add ln(size) of the key to attention logits.
+    /// on adds ln(size) of the key to attention logits.
     #[arg(long, value_name = "SWITCH")]
     pub proportional_attention: Option<String>,
-    /// thin, or dense to form all of C.
+    /// thin computes only what is used of C; dense computes all of C.
     #[arg(long)]
     pub path: Option<String>,
-    /// Of the random preset.
+    /// The seed of the random preset.
     #[arg(long)]
     pub seed: Option<String>,
 }
 
 impl CondenseOptions {
-    /// The condensation, or `None` for the full model. Without a preset it is what `model` was tuned for.
+    /// The condensation, or `None` for the full model. Without a preset it is the one that `model` was tuned for.
     pub fn condensation(&self, model: &ModelOptions) -> Result<Option<Condensation>> {
         if self.condense == Some(Switch::Off) {
             return Ok(None);
@@ -223,7 +223,7 @@ impl AmountOptions {
 
 impl ChangeOptions {
     pub fn apply(&self, condensation: &mut Condensation) -> Result<()> {
-        // The score before its exponent.
+        // The score is set before its exponent.
         let given = [
             ("metric", &self.metric),
             ("method", &self.method),
@@ -253,7 +253,7 @@ fn set_all(condensation: &mut Condensation, given: &[(&str, &Option<String>)]) -
     Ok(())
 }
 
-/// The error with the option as it was typed.
+/// The error, with the name of the option as it was typed.
 fn named(option: &str, error: Error) -> Error {
     match error {
         Error::Config { expected, got, .. } => {
@@ -263,7 +263,7 @@ fn named(option: &str, error: Error) -> Error {
     }
 }
 
-/// A file name that must be one, for outputs.
+/// The name of an output file, in a folder that exists.
 #[derive(Clone, Debug)]
 pub struct OutputFile(pub PathBuf);
 

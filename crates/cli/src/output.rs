@@ -1,4 +1,4 @@
-//! What subcommands print.
+//! Printing for all subcommands.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use tcvit::low_level::plan::Plan;
 use tcvit::{Error, Result};
 
-/// Prints `text`. A reader that has gone away, such as `head`, is no error.
+/// Prints `text`. It is not an error if the reader of standard output has gone, as with `head`.
 pub fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -26,7 +26,8 @@ pub fn print_json(value: &impl Serialize) -> Result<()> {
     print(&(text + "\n"))
 }
 
-/// `full`, or how and how much: `training_free, R = 5`; with several R, each with its number of blocks in turn.
+/// `full`, or the condensation and its R, such as `training_free, R = 5`. If R varies, each R is followed by its number
+/// of blocks in a row, or all R are listed.
 pub fn describe(plan: &Plan) -> String {
     let Some(condensation) = &plan.condensation else { return "full".into() };
     let mut runs: Vec<(usize, usize)> = Vec::new();
@@ -38,7 +39,7 @@ pub fn describe(plan: &Plan) -> String {
     }
     let amount = match runs.as_slice() {
         [(drop, _)] => drop.to_string(),
-        // What hardly repeats is shorter as a list.
+        // If R hardly repeats, a list of all R is shorter.
         runs if 2 * runs.len() > plan.blocks.len() => {
             plan.blocks.iter().map(|block| block.dropped.to_string()).collect::<Vec<_>>().join(" ")
         }
@@ -54,25 +55,25 @@ pub fn describe(plan: &Plan) -> String {
     format!("{condensation}, R = {amount}")
 }
 
-/// Tokens that each block's MLP works on, prefix included, and how the first came in: `65 > 60 55 50`.
+/// Tokens that come into the first block, then those that each block's MLP works on, prefix tokens included.
 pub fn tokens(plan: &Plan) -> Vec<usize> {
     let prefix = plan.config.prefix();
     std::iter::once(plan.config.tokens()).chain(plan.blocks.iter().map(|block| prefix + block.kept())).collect()
 }
 
-/// [`tokens`] for people.
+/// [`tokens`] as text.
 pub fn tokens_text(plan: &Plan) -> String {
     tokens(plan).iter().map(usize::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// A bar of `total` steps on standard error, invisible where that is not a terminal; `template` is indicatif's.
+/// A progress bar of `total` steps on standard error, hidden if that is not a terminal. `template` is indicatif's.
 pub fn progress(total: u64, template: &str) -> ProgressBar {
     let target = match std::io::stderr().is_terminal() {
         true => ProgressDrawTarget::stderr(),
         false => ProgressDrawTarget::hidden(),
     };
     let style = ProgressStyle::with_template(template);
-    // Templates are constants of this program; with a broken one the default style does.
+    // Templates are constants of this program. If one were broken, the default style would be used.
     ProgressBar::with_draw_target(Some(total), target)
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

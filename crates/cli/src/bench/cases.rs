@@ -1,4 +1,4 @@
-//! What is to be run, checked before a device is opened.
+//! The models and condensations to run, checked before a device is opened.
 
 use tcvit::low_level::plan::{Attention, Plan};
 use tcvit::{Condensation, Context, Model, Result};
@@ -7,14 +7,14 @@ use super::Arguments;
 use crate::combinations::combinations;
 use crate::options::{ChangeOptions, ModelOptions};
 
-/// The name of the model inside the program, on the command line.
+/// The command-line name of the model inside the program.
 const BUNDLED: &str = "bundled";
 
-/// A model in one precision, and how it is condensed.
+/// A model in one precision, with its condensations.
 pub struct Subject {
-    /// The precision included; `None`: what the adapter prefers.
+    /// The model, with its precision. If the precision is `None`, the adapter's preferred one is used.
     pub model: ModelOptions,
-    /// `None`: the adapter's default.
+    /// The route of attention. If it is `None`, the library chooses one.
     pub attention: Option<Attention>,
     pub condensations: Vec<Condensation>,
 }
@@ -27,7 +27,7 @@ impl Subject {
         }
     }
 
-    /// The model's name, with how attention runs where that was asked for.
+    /// The model's name, with the route of attention if one was asked for.
     pub fn model_name(&self) -> String {
         match self.attention {
             Some(attention) => format!("{} ({attention})", self.model.name()),
@@ -69,7 +69,7 @@ pub fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
     Ok(subjects)
 }
 
-/// The values that were asked for, or one `None`: the adapter's own choice.
+/// The given values, or one `None` for the default if there are none.
 fn or_default<T: Copy>(given: &[T]) -> Vec<Option<T>> {
     if given.is_empty() { vec![None] } else { given.iter().copied().map(Some).collect() }
 }

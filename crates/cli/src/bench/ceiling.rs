@@ -1,4 +1,4 @@
-//! What this adapter can do at most, measured here and now: what utilisation is a share of.
+//! The highest rates that this adapter reaches, measured during the bench. Utilisation is a share of them.
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use tcvit::low_level::ceiling::{Ceilings, ceilings};
 use tcvit::low_level::gpu::Precision;
 use tcvit::{Context, Result};
 
-/// The best rates that were seen.
+/// The highest measured rates.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Ceiling {
-    /// Of f32 matrix products, in operations a second; a multiply-add is two.
+    /// Rate of f32 matrix products, in operations per second. A multiply-add is two operations.
     pub plain_flops_per_second: f64,
-    /// Of products of numbers stored in f16, computed in f32.
+    /// Rate of matrix products of numbers stored in f16 and computed in f32, in operations per second.
     pub half_flops_per_second: f64,
-    /// Of f16 products by cooperative matrices, where the adapter has them.
+    /// Rate of f16 products by cooperative matrices, in operations per second. `None` if the adapter has none.
     pub cooperative_flops_per_second: Option<f64>,
-    /// Of copies from buffer to buffer, those read and those written both counted.
+    /// Rate of copies from buffer to buffer, in bytes per second. Bytes read and bytes written both count.
     pub copy_bytes_per_second: f64,
     #[serde(skip)]
     measured: Ceilings,
 }
 
 impl Ceiling {
-    /// What a network whose numbers are stored in `precision` could reach.
+    /// The highest rate for a network whose numbers are stored in `precision`, in operations per second.
     pub fn flops_per_second(&self, precision: Precision) -> f64 {
         self.measured.of(precision)
     }
 }
 
-/// What measuring may take. Searching for the fastest shape takes most of it.
+/// The time that the measurement may take. The search for the fastest shape takes most of it.
 const BUDGET: Duration = Duration::from_secs(10);
 
-/// Measures `context`'s adapter.
+/// Measures the adapter of `context`.
 pub fn measure(context: &Context) -> Result<Ceiling> {
     let measured = ceilings(context, BUDGET)?;
     Ok(Ceiling {

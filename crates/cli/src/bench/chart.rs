@@ -1,4 +1,4 @@
-//! Speed of condensed models beside the full one's and the ideal, and what their GPU time goes into.
+//! A chart of the speed of condensed models against the full model and the ideal, and of GPU time by kernel.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::picture::save_svg_text;
 /// Width of both panels, and of the left one.
 const PANELS: u32 = 990;
 const LEFT: u32 = 535;
-/// What the rows' names may take; and a letter of them, about.
+/// Least and greatest width of the rows' names, and about the width of a letter.
 const NAMES: std::ops::RangeInclusive<usize> = 170..=400;
 const LETTER: usize = 7;
-/// Height of the title and of what is said below it.
+/// Height of the title and the lines below it.
 const HEAD: u32 = 72;
 /// Height of a group's name, and of each of its rows.
 const GROUP: i32 = 34;
@@ -29,7 +29,7 @@ const BAR: i32 = 17;
 const AXIS: u32 = 40;
 const LEGEND: u32 = 60;
 
-/// Colours that colour-blind readers tell apart (Okabe and Ito's).
+/// Colours that colour-blind readers can tell apart (Okabe and Ito).
 const FULL: RGBColor = RGBColor(0x9a, 0xa5, 0xb1);
 const CONDENSED: RGBColor = RGBColor(0x4b, 0x3f, 0x8f);
 const CONDENSING: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
@@ -46,7 +46,7 @@ type Drawn<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Panel<'a> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 
-/// A result and where its bar begins.
+/// A result, and the top of its bar.
 struct Row<'a> {
     result: &'a Measured,
     /// The full model of its group.
@@ -104,14 +104,14 @@ fn plot(svg: &mut String, report: &Report) -> Drawn {
     Ok(())
 }
 
-/// Writes `text` from `at` on, which is at half its height.
+/// Writes `text`. Its left end is at `at`, at half its height.
 fn say(area: &Area<'_>, text: &str, at: (i32, i32), size: u32, colour: &impl Color) -> Drawn {
     let style = ("sans-serif", size).into_font().color(colour).pos(Pos::new(HPos::Left, VPos::Center));
     area.draw(&Text::new(text.to_owned(), at, style))?;
     Ok(())
 }
 
-/// A panel from 0 to `most`, with pixels from above as its other coordinate.
+/// A panel whose x axis goes from 0 to `most` and whose y coordinate is pixels from the top.
 fn panel<'a>(area: &Area<'a>, most: f64, height: i32, name: &str) -> Drawn<Panel<'a>> {
     let mut panel = ChartBuilder::on(area)
         .margin_right(14)
@@ -137,13 +137,13 @@ impl Row<'_> {
         Rectangle::new([(from, top), (to, bottom)], colour.filled())
     }
 
-    /// A line across the row's bar and a little beyond.
+    /// A line across the row's bar that is a little longer than the bar is high.
     fn mark(&self, at: f64) -> PathElement<(f64, f64)> {
         let (top, bottom) = (f64::from(self.top - 3), f64::from(self.top + BAR + 3));
         PathElement::new(vec![(at, top), (at, bottom)], BLACK.stroke_width(2))
     }
 
-    /// A text that begins a little after `at`.
+    /// A text that begins a little to the right of `at`.
     fn label(&self, panel: &Panel<'_>, at: f64, text: &str) -> Drawn {
         let (x, y) = panel.backend_coord(&(at, f64::from(self.top + BAR / 2)));
         let (x0, y0) = panel.plotting_area().get_base_pixel();
@@ -152,7 +152,7 @@ impl Row<'_> {
     }
 }
 
-/// Speed against the full model, with the ideal and the quartiles.
+/// Draws the speed against the full model, with the ideal speed and the quartiles.
 fn speeds(area: &Area<'_>, rows: &[Row<'_>], height: i32) -> Drawn {
     let gain = |row: &Row<'_>| {
         row.result.gain.map_or([1.0; 4], |gain| {
@@ -161,9 +161,9 @@ fn speeds(area: &Area<'_>, rows: &[Row<'_>], height: i32) -> Drawn {
         })
     };
     let end = |row: &Row<'_>| gain(row).into_iter().fold(0.0, f64::max);
-    // The rest of the room is for the labels.
+    // The room to the right of the bars is for the labels.
     let most = rows.iter().map(end).fold(1.0, f64::max) * 1.42;
-    let mut panel = panel(area, most, height, "speed, the full model's being 1")?;
+    let mut panel = panel(area, most, height, "speed (full model = 1)")?;
     for row in rows {
         let [speed, low, high, _] = gain(row);
         let colour = if row.result.gain.is_some() { CONDENSED } else { FULL };
@@ -183,13 +183,13 @@ fn speeds(area: &Area<'_>, rows: &[Row<'_>], height: i32) -> Drawn {
     Ok(())
 }
 
-/// GPU time by kernel, against the full model's.
+/// Draws GPU time by kernel, relative to the full model.
 fn gpu_times(area: &Area<'_>, rows: &[Row<'_>], kinds: &[String], height: i32) -> Drawn {
     let longest = rows.iter().filter_map(|row| Some(row.result.gpu.as_ref()?.milliseconds / full_time(row)?));
-    let mut panel = panel(area, longest.fold(1.0, f64::max) * 1.5, height, "GPU time, the full model's being 1")?;
+    let mut panel = panel(area, longest.fold(1.0, f64::max) * 1.5, height, "GPU time (full model = 1)")?;
     for row in rows {
         let (Some(gpu), Some(full)) = (&row.result.gpu, full_time(row)) else {
-            row.label(&panel, 0.0, "not measured by this adapter")?;
+            row.label(&panel, 0.0, "this adapter does not measure it")?;
             continue;
         };
         let mut end = 0.0;
@@ -214,11 +214,11 @@ fn full_time(row: &Row<'_>) -> Option<f64> {
     row.full.gpu.as_ref().map(|gpu| gpu.milliseconds)
 }
 
-/// Names of the legend besides kernels.
+/// Names in the legend that are not kernels.
 const CONDENSE: &str = "condensing";
 const OTHER: &str = "other";
 
-/// The kernels that take most of all rows' time, condensing left out, the longest first.
+/// The kernels that take the most time in all rows, in descending order. Condensing dispatches are left out.
 fn kinds(rows: &[Row<'_>]) -> Vec<String> {
     let mut sums: Vec<(String, f64)> = Vec::new();
     for gpu in rows.iter().filter_map(|row| row.result.gpu.as_ref()) {
@@ -241,12 +241,12 @@ fn kind_of<'a>(kernel: &'a KernelShare, kinds: &[String]) -> &'a str {
     }
 }
 
-/// Every kind in the order it is drawn in, with its colour.
+/// Every name in the legend in the order in which it is drawn, with its colour.
 fn colours(kinds: &[String]) -> impl Iterator<Item = (&str, RGBColor)> {
     kinds.iter().map(String::as_str).zip(KERNELS).chain([(OTHER, REST), (CONDENSE, CONDENSING)])
 }
 
-/// What colours and marks mean, below the panels.
+/// Draws the legend of colours and marks below the panels.
 fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
     let size = area.dim_in_pixel();
     let (speeds, kernels) = (area, area.clone().shrink((0, ROW), (size.0, LEGEND - ROW as u32)));
@@ -255,7 +255,7 @@ fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
         x = key(speeds, x, name, colour)?;
     }
     speeds.draw(&PathElement::new(vec![(x + 5, 7), (x + 5, 23)], BLACK.stroke_width(2)))?;
-    say(speeds, "ideal: what the network's multiply-adds allow", (x + 16, 15), 12, &BLACK)?;
+    say(speeds, "ideal: as the network's multiply-adds allow", (x + 16, 15), 12, &BLACK)?;
     speeds.draw(&PathElement::new(vec![(x + 310, 15), (x + 330, 15)], BLACK.mix(0.6)))?;
     say(speeds, "quartiles", (x + 336, 15), 12, &BLACK)?;
     let mut x = 14;
@@ -265,7 +265,7 @@ fn keys(area: &Area<'_>, kinds: &[String]) -> Drawn {
     Ok(())
 }
 
-/// Draws a key at `x` and returns where the next one goes.
+/// Draws one entry of the legend at `x` and returns the `x` of the next one.
 fn key(area: &Area<'_>, x: i32, name: &str, colour: RGBColor) -> Drawn<i32> {
     area.draw(&Rectangle::new([(x, 9), (x + 12, 21)], colour.filled()))?;
     say(area, name, (x + 17, 15), 12, &BLACK)?;

@@ -1,28 +1,28 @@
-//! GPU time of a forward by kernel, and what of it is condensing.
+//! GPU time of a forward by kernel, and the share that condensing takes.
 
 use serde::Serialize;
 use tcvit::low_level::gpu::KernelTime;
 use tcvit::timing::Distribution;
 
-/// Sums of what the kernels' medians of several profiles are.
+/// GPU time of a batch: each kernel's median over several profiles, and the sums of these medians.
 #[derive(Clone, Debug, Serialize)]
 pub struct GpuTime {
-    /// How often it was measured.
+    /// How many profiles were taken.
     pub profiles: usize,
-    /// Of one batch.
+    /// GPU time of one batch.
     pub milliseconds: f64,
     pub condensing_milliseconds: f64,
-    /// Of the whole.
+    /// Condensing as a share of the GPU time.
     pub condensing_share: f64,
-    /// The longest first.
+    /// The kernels, in descending order of time.
     pub kernels: Vec<KernelShare>,
 }
 
-/// All dispatches of a kernel in one batch.
+/// All dispatches of one kernel in one batch.
 #[derive(Clone, Debug, Serialize)]
 pub struct KernelShare {
     pub kernel: String,
-    /// Whether it condenses; a kernel that does both is there twice.
+    /// Whether these dispatches condense. A kernel that runs both inside and outside condensing has two entries.
     pub condensing: bool,
     pub dispatches: usize,
     pub milliseconds: f64,
@@ -33,7 +33,7 @@ pub struct KernelShare {
 const CONDENSE: &str = "condense";
 
 impl GpuTime {
-    /// From profiles of a session; `runs` of them make a batch. `None` without profiles.
+    /// Sums up profiles of a session, where `runs` runs make a batch. `None` without profiles.
     pub fn new(profiles: &[Vec<KernelTime>], runs: usize) -> Option<Self> {
         let first = profiles.first()?;
         let median = |own: (&str, bool)| {

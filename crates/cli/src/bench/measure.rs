@@ -1,4 +1,4 @@
-//! Sessions of one model, timed in turns.
+//! Times the sessions of one model in turns.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -17,14 +17,14 @@ use super::result::{Compared, Latency, Loaded, Measured, Report};
 use crate::options::{DeviceOptions, Work};
 use crate::output::describe;
 
-/// How often things are timed, and until when.
+/// How often forwards are timed, and until when.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
     pub repeats: usize,
     pub end: Instant,
 }
 
-/// A part of it.
+/// One part of an [`Effort`].
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
     repeats: usize,
@@ -32,18 +32,18 @@ pub struct Share {
 }
 
 impl Effort {
-    /// The next of `left` equal parts of the time that is left.
+    /// The next of `left` equal parts of the remaining time.
     pub fn share(&self, left: usize) -> Share {
         let time = self.end.saturating_duration_since(Instant::now()) / left.max(1) as u32;
         Share { repeats: self.repeats, time }
     }
 }
 
-/// Timed forwards that there are in any case: fewer have no spread.
+/// The least number of timed forwards. Fewer have no spread.
 const LEAST: usize = 3;
-/// What raises a GPU's clocks.
+/// How long the warm-up keeps a GPU busy, so that its clocks rise.
 const WARM: Duration = Duration::from_millis(300);
-/// Profiles that are taken if there is time.
+/// The most profiles that are taken, if there is time.
 const PROFILES: usize = 5;
 
 impl Share {
@@ -53,16 +53,16 @@ impl Share {
     }
 }
 
-/// A model on a device that was opened for it, so that the first answer takes what it takes a user.
+/// A model on a device that was opened only for it, so that the first answer takes as long as it takes for a user.
 pub struct Bench<'a> {
     subject: &'a Subject,
     context: Context,
     model: Model,
-    /// Its place in the report.
+    /// Index of the model in the report.
     index: usize,
 }
 
-/// A session, and what it took to have one.
+/// A session, and the time that it took to open it and run it first.
 struct Runner {
     session: Session,
     name: String,
@@ -102,14 +102,15 @@ impl<'a> Bench<'a> {
         let results = self.time(batch, &pixels, &runners, share)?;
         report.results.extend(results);
         drop(runners);
-        // After the first answer, for which it would compile something, and without the sessions' memory.
+        // The ceiling is measured after the first answer, because it compiles pipelines, and without the sessions'
+        // memory.
         if report.ceiling.is_none() {
             report.ceiling = Some(ceiling::measure(&self.context)?);
         }
         Ok(())
     }
 
-    /// The full model, then each condensation, each run once.
+    /// Opens the full model and then each condensation, and runs each once.
     fn runners(&self, batch: usize, pixels: &[f32]) -> Result<Vec<Runner>> {
         let mut runners: Vec<Runner> = Vec::new();
         for condensation in std::iter::once(None).chain(self.subject.condensations.iter().map(Some)) {
@@ -155,8 +156,8 @@ impl<'a> Bench<'a> {
         Ok(results)
     }
 
-    /// Keeps a device busy until its clocks have risen, if they rise: while sessions are opened a GPU idles, and then it is
-    /// up to six times as slow.
+    /// Keeps the device busy until its clocks have risen, if they rise under load. A GPU idles while sessions are
+    /// opened, and is then up to six times as slow.
     fn warm_up(&self, runners: &[Runner]) -> Result<()> {
         let start = Instant::now();
         let rises = self.context.traits().clocks_rise;
@@ -166,7 +167,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// One forward on whatever the input holds, results left on the device.
+    /// Runs one forward on the current input and leaves the results on the device.
     fn forward(&self, session: &Session) -> Result<()> {
         let mut encoder = self.context.device().create_command_encoder(&Default::default());
         session.record_into(&mut encoder)?;
@@ -174,7 +175,7 @@ impl<'a> Bench<'a> {
         self.context.wait("bench")
     }
 
-    /// Profiles of each session, none where the adapter does not measure GPU time.
+    /// Takes profiles of each session. There are none if the adapter does not measure GPU time.
     fn profiles(&self, runners: &[Runner], rounds: Rounds) -> Result<Vec<Vec<Vec<tcvit::low_level::gpu::KernelTime>>>> {
         let profiles = RefCell::new(vec![Vec::new(); runners.len()]);
         if self.context.can_profile() {

@@ -1,4 +1,5 @@
-//! `tcvit bench`: condensed against full, in time and in what of the saved multiply-adds arrives.
+//! `tcvit bench`: the speed of condensed models against the full model, and how much of the saved multiply-adds they
+//! gain.
 
 mod cases;
 mod ceiling;
@@ -29,32 +30,33 @@ pub struct Arguments {
     /// Models: files, folders, ids on the hub, random:PRESET for random weights in a published shape, or bundled.
     #[arg(long, value_name = "PATH|ID,...", value_delimiter = ',', default_value = "bundled,random:deit_tiny")]
     model: Vec<String>,
-    /// Take models of the hub from the cache only, as with HF_HUB_OFFLINE=1.
+    /// Take models of the hub only from the cache, as with HF_HUB_OFFLINE=1.
     #[arg(long)]
     offline: bool,
-    /// Images at once.
+    /// Images in a batch.
     #[arg(long, value_name = "B,...", value_delimiter = ',', default_value = "1,8")]
     batch: Vec<usize>,
-    /// Presets to compare: paper, literal, training_free, tome, evit, prune, random [default: what the model was tuned
-    /// for, by its metadata, else training_free].
+    /// Presets to compare: paper, literal, training_free, tome, evit, prune, random [default: the condensation that the
+    /// model was tuned for, or training_free if its metadata names none].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     preset: Vec<String>,
-    /// Each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
+    /// Run each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
     #[arg(long, value_name = "R,...", value_delimiter = ',')]
     drop: Vec<usize>,
-    /// Number formats of weights and activations: f32, f16 [default: f16 where the adapter has it].
+    /// Number formats of weights and activations: f32, f16 [default: f16 if the adapter has it].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     precision: Vec<Precision>,
-    /// Routes of attention: stored, fused, cooperative [default: what is expected to be fastest on the adapter].
+    /// Routes of attention: stored, fused, cooperative [default: the one that is expected to be fastest on the
+    /// adapter].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     attention: Vec<Attention>,
-    /// Timed forwards of each, if there is time for them.
+    /// The most timed forwards of each session. There are fewer if time runs out.
     #[arg(long, value_name = "N", default_value_t = 30)]
     repeats: usize,
-    /// About how long all timing may take. Each is timed three times whatever this says.
+    /// About how long all timing may take. Each session is timed at least three times, however long that takes.
     #[arg(long, value_name = "SECONDS", default_value_t = 40.0, allow_negative_numbers = true)]
     seconds: f64,
-    /// Print GPU time by kernel (JSON has it in any case).
+    /// Print GPU time by kernel. JSON always has it.
     #[arg(long)]
     profile: bool,
     #[command(flatten)]
@@ -62,7 +64,7 @@ pub struct Arguments {
     /// Write a Markdown table.
     #[arg(long, value_name = "OUT.md")]
     markdown: Option<OutputFile>,
-    /// Draw speed against the ideal, and what GPU time goes into.
+    /// Draw the speed against the ideal, and GPU time by kernel.
     #[arg(long, value_name = "OUT.png|OUT.svg")]
     picture: Option<PictureFile>,
     /// Print JSON.
@@ -102,8 +104,8 @@ fn effort(arguments: &Arguments) -> Result<Effort> {
     Ok(Effort { repeats: arguments.repeats, end: Instant::now() + limit })
 }
 
-/// Runs everything. A batch that the device refuses is told in the report and the others go on; if none succeeds, the
-/// first refusal is the error.
+/// Runs all subjects at all batch sizes. If the device refuses a batch, the report says so and the other batches still
+/// run. If no batch succeeds, the first refusal is the error.
 fn measure(arguments: &Arguments, subjects: &[Subject], effort: Effort) -> Result<Report> {
     let batches = &arguments.batch;
     let bar = progress((subjects.len() * batches.len()) as u64, "{bar:32} {pos}/{len} {wide_msg}");

@@ -1,4 +1,4 @@
-//! Where figures come from: the program, the machine, the day.
+//! The origin of figures: the program, the machine and the date.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,30 +9,30 @@ use tcvit::low_level::gpu::Internals;
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Origin {
     pub version: &'static str,
-    /// The commit that a release build was made of, with `+changes` where there were some; `None` for other builds, and
-    /// where no git was there.
+    /// The commit of a release build, with `+changes` if the checkout had changes. `None` for other builds, and if git
+    /// was not available.
     pub commit: Option<&'static str>,
-    /// Whether the program was compiled without optimisation: then only the GPU's own times mean something.
+    /// Whether the program was compiled without optimisation. If so, only GPU times are meaningful.
     pub debug_build: bool,
-    /// UTC, as 2026-01-31.
+    /// The date in UTC, such as 2026-01-31.
     pub date: String,
     pub adapter: String,
     pub backend: String,
     pub driver: String,
     pub device_type: String,
-    /// Whether times say nothing of other devices ([`tcvit::low_level::gpu::Traits::times_are_its_own`]).
+    /// Whether times say nothing about other devices ([`tcvit::low_level::gpu::Traits::times_are_its_own`]).
     #[serde(skip)]
     pub times_are_its_own: bool,
     pub system: String,
-    /// Threads that the host runs at once.
+    /// How many threads the host can run at once.
     pub host_cpus: usize,
-    /// The widest distance of quartiles of any times, as a share of the median.
+    /// The widest spread of all results: the distance of the quartiles of the times, as a share of their median.
     pub widest_spread: f64,
-    /// Whether that is more than [`NOISY`].
+    /// Whether `widest_spread` is more than [`NOISY`].
     pub noisy: bool,
 }
 
-/// Times that spread wider than this were disturbed.
+/// A spread above this share means that the measurement was disturbed.
 pub const NOISY: f64 = 0.1;
 
 impl Origin {
@@ -55,7 +55,7 @@ impl Origin {
         }
     }
 
-    /// What is wrong with the figures, if something is.
+    /// Reasons not to trust the figures.
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.noisy {
@@ -66,12 +66,12 @@ impl Origin {
             warnings.push("built without optimisation".into());
         }
         if self.times_are_its_own {
-            warnings.push("a CPU that emulates a GPU: ratios mean something, times do not".into());
+            warnings.push("a software adapter: ratios are meaningful, times are not".into());
         }
         warnings
     }
 
-    /// Name, version, commit, date.
+    /// Program name, version, commit, date.
     pub fn program(&self) -> String {
         let commit = self.commit.map_or("commit unknown".into(), |commit| format!("commit {commit}"));
         format!("tcvit {}, {commit}, {}", self.version, self.date)
@@ -83,10 +83,10 @@ impl Origin {
     }
 }
 
-/// The day so many days after the first of 1970, in the Gregorian calendar. Years are taken to begin in March, so that
-/// the day that leap years add is their last.
+/// The date that is `days` days after 1 January 1970, in the Gregorian calendar. A year here begins in March, so that
+/// the extra day of a leap year is its last day.
 fn date(days: i64) -> String {
-    // Days since the first of March of year 0, in eras of 400 years.
+    // Days since 1 March of year 0, in eras of 400 years.
     let days = days + 719_468;
     let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

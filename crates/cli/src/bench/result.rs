@@ -1,4 +1,4 @@
-//! What a bench found out: the JSON's fields, and what follows from them.
+//! The results of a bench: the fields of the JSON output, and figures derived from them.
 
 use serde::{Serialize, Serializer};
 use tcvit::Error;
@@ -14,73 +14,74 @@ pub struct Report {
     pub origin: Origin,
     pub ceiling: Option<Ceiling>,
     pub models: Vec<Loaded>,
-    /// In groups of one model, precision and batch, the full model first.
+    /// Groups of one model, precision and batch size. The full model comes first in each group.
     pub results: Vec<Measured>,
     pub failures: Vec<Failure>,
 }
 
-/// A model, from nothing to its first answer.
+/// The times from opening a device to the model's first answer.
 #[derive(Clone, Debug, Serialize)]
 pub struct Loaded {
     pub model: String,
     #[serde(serialize_with = "displayed")]
     pub precision: Precision,
-    /// To open the adapter.
+    /// Seconds to open the adapter.
     pub open_seconds: f64,
-    /// To read weights and put them on the device.
+    /// Seconds to read the weights and upload them.
     pub load_seconds: f64,
-    /// Both, and the first session of the full model, pipelines compiled on the way, and its first forward.
+    /// Seconds to the first answer: `open_seconds`, `load_seconds`, opening the first session of the full model (which
+    /// compiles pipelines), and its first forward.
     pub first_answer_seconds: Option<f64>,
 }
 
 /// A batch that the device refused.
 #[derive(Clone, Debug, Serialize)]
 pub struct Failure {
-    /// Model and precision.
+    /// The model and its precision.
     pub subject: String,
     pub batch: usize,
     pub error: String,
 }
 
-/// One session's figures.
+/// The figures of one session.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measured {
     pub model: String,
     #[serde(serialize_with = "displayed")]
     pub precision: Precision,
     pub batch: usize,
-    /// `full`, or what and how much.
+    /// `full`, or the condensation and its R.
     pub condensation: String,
     /// R of each block.
     pub drops: Vec<usize>,
-    /// Images in one run on the device, fewer than the batch where that does not fit.
+    /// Images in one run on the device. Fewer than the batch if the batch does not fit.
     pub run_size: usize,
-    /// Of one image: the network, without condensing.
+    /// Multiply-adds of one image in the network, without condensing.
     pub multiply_adds: u64,
-    /// Of one image: condensing.
+    /// Multiply-adds of one image for condensing.
     pub condensing_multiply_adds: u64,
-    /// To open the session.
+    /// Seconds to open the session.
     pub record_seconds: f64,
-    /// The first forward, which warms up.
+    /// Seconds of the first forward, which warms up.
     pub first_forward_seconds: f64,
-    /// Of one batch: upload, forward, read-back.
+    /// Seconds of one batch: upload, forward and read-back.
     pub seconds: Times,
-    /// Of one batch: the forward alone, from encoding its commands until the device is done. Not there where the batch
-    /// takes several runs.
+    /// Seconds of one batch for the forward alone, from encoding its commands until the device is done. `None` if the
+    /// batch takes several runs.
     pub device_seconds: Option<Times>,
     pub images_per_second: f64,
-    /// At batch 1, what one image takes, upload and read-back included.
+    /// Milliseconds of one image at batch size 1, with upload and read-back.
     pub latency_milliseconds: Option<Latency>,
-    /// 2 x `multiply_adds` x batch over `device_seconds`, or `seconds` where those are missing.
+    /// 2 x `multiply_adds` x batch / `device_seconds`, or / `seconds` if `device_seconds` is missing.
     pub flops_per_second: f64,
-    /// `flops_per_second` over what the ceiling has for this precision.
+    /// `flops_per_second` as a share of the ceiling for this precision.
     pub utilisation: Option<f64>,
-    /// Against the full model of the group.
+    /// The gain over the full model of the group. `None` for the full model.
     pub gain: Option<Compared>,
     pub gpu: Option<GpuTime>,
 }
 
-/// Where times of a batch lie, in seconds.
+/// The distribution of the times of one batch, in seconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Times {
     pub count: usize,
@@ -88,7 +89,7 @@ pub struct Times {
     pub lower_quartile: f64,
     pub upper_quartile: f64,
     pub p95: f64,
-    /// The quartiles' distance as a share of the median.
+    /// The distance of the quartiles as a share of the median.
     pub spread: f64,
 }
 
@@ -98,20 +99,21 @@ pub struct Latency {
     pub p95: f64,
 }
 
-/// A condensed model against the full one.
+/// A condensed model compared with the full one.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Compared {
-    /// Full `seconds` over condensed ones, the median of the rounds' ratios: two times of a round are of the same moment.
+    /// Speed-up: the median over rounds of full `seconds` / condensed `seconds`. Both times of a round are taken close
+    /// together.
     pub speedup: f64,
-    /// Quartiles of the rounds' ratios.
+    /// Quartiles of the ratios of all rounds.
     pub speedup_quartiles: [f64; 2],
-    /// The least and the largest of the rounds' ratios.
+    /// The least and the greatest ratio of all rounds.
     pub speedup_range: [f64; 2],
-    /// Full `multiply_adds` over condensed ones.
+    /// Full `multiply_adds` / condensed `multiply_adds`.
     pub ideal_speedup: f64,
-    /// `speedup` over `ideal_speedup`.
+    /// `speedup` / `ideal_speedup`.
     pub realised_share: f64,
-    /// The same of `device_seconds`.
+    /// The speed-up by `device_seconds`.
     pub device_speedup: Option<f64>,
     pub device_realised_share: Option<f64>,
 }
@@ -149,7 +151,7 @@ impl Report {
         self.failures.push(Failure { subject, batch, error: error.to_string() });
     }
 
-    /// Adds what follows from all of it.
+    /// Adds the figures that depend on all results.
     pub fn finish(mut self) -> Self {
         for result in &mut self.results {
             let ceiling = self.ceiling.map(|ceiling| ceiling.flops_per_second(result.precision));
@@ -161,13 +163,13 @@ impl Report {
         self
     }
 
-    /// Results of one model, precision and batch, the full model first.
+    /// The results in groups of one model, precision and batch size, with the full model first.
     pub fn groups(&self) -> impl Iterator<Item = &[Measured]> {
         self.results.chunk_by(|a, b| (&a.model, a.precision, a.batch) == (&b.model, b.precision, b.batch))
     }
 }
 
-/// Serializes what a value is displayed as.
+/// Serializes `value` as the text that it displays.
 pub fn displayed<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }

@@ -1,12 +1,12 @@
-//! The figures as text and as Markdown.
+//! The results as text and as Markdown.
 
 use super::gpu_time::GpuTime;
 use super::result::{Measured, Report};
 
-/// What a column says of a result, if anything.
+/// The cell of a column for a result, if it has one.
 type Cell = fn(&Measured) -> Option<String>;
 
-/// Names of the columns after the condensation, and what is in them.
+/// The columns after the condensation: their names and their cells.
 const COLUMNS: [(&str, Cell); 10] = [
     ("ms", |m| Some(significant(m.seconds.median * 1e3))),
     ("p95", |m| Some(significant(m.seconds.p95 * 1e3))),
@@ -21,13 +21,13 @@ const COLUMNS: [(&str, Cell); 10] = [
 ];
 
 const LEGEND: &str = "\
-ms and p95 are of a batch, upload and read-back included (median, 95th percentile); device is the forward alone. Share is
-the realised share: speed-up (the median of full over condensed in each round) over the ideal, what the network's
-multiply-adds allow. Utilisation is FLOP/s of the forward alone over the ceiling. Condensing is its share of GPU time,
-spread the distance of quartiles of ms over their median.
+ms and p95 are the median and the 95th percentile for a batch, with upload and read-back. Device is the forward alone.
+Speed-up is full / condensed, the median of all rounds; ideal is what the network's multiply-adds allow; share is
+speed-up / ideal. Utilisation is FLOP/s of the forward alone / ceiling. Condensing is its share of GPU time. Spread is
+the distance of the quartiles of ms / their median.
 ";
 
-/// Three digits or more that matter.
+/// `value` with at least three significant digits.
 pub fn significant(value: f64) -> String {
     let decimals = match value.abs() {
         ..10.0 => 2,
@@ -45,7 +45,7 @@ fn cells(measured: &Measured) -> impl Iterator<Item = String> {
     COLUMNS.iter().map(|(_, cell)| cell(measured).unwrap_or_else(|| "-".into()))
 }
 
-/// What precedes both: the program, the machine, ceilings, what is wrong with the figures.
+/// The lines above the figures: the program, the machine, the ceilings and the warnings.
 fn head(report: &Report) -> Vec<(&'static str, String)> {
     let mut lines = vec![("program", report.origin.program()), ("machine", report.origin.machine())];
     if let Some(ceiling) = report.ceiling {
@@ -60,7 +60,7 @@ fn head(report: &Report) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Seconds to the first answers.
+/// Lines that say how long each model took to its first answer.
 fn first_answers(report: &Report) -> impl Iterator<Item = String> {
     report.models.iter().filter_map(|loaded| {
         let (all, open, load) = (loaded.first_answer_seconds?, loaded.open_seconds, loaded.load_seconds);
@@ -72,7 +72,7 @@ fn first_answers(report: &Report) -> impl Iterator<Item = String> {
     })
 }
 
-/// The rows of a group under its name, in columns as wide as they have to be.
+/// A group as text: its name, and a row for each result in aligned columns.
 fn grid(group: &[Measured]) -> String {
     let Some(first) = group.first() else { return String::new() };
     let split = match first.run_size < first.batch {
@@ -96,7 +96,7 @@ fn grid(group: &[Measured]) -> String {
     out
 }
 
-/// For people; with GPU time by kernel if `profile` says so.
+/// The report for people. With `profile` it has GPU time by kernel.
 pub fn text(report: &Report, profile: bool) -> String {
     let mut out = String::new();
     for (name, line) in head(report) {
@@ -133,7 +133,7 @@ fn kernels(name: &str, gpu: &GpuTime) -> String {
     out
 }
 
-/// A table to paste.
+/// The report as a Markdown table.
 pub fn markdown(report: &Report) -> String {
     let mut out = String::new();
     for (name, line) in head(report) {

@@ -1,4 +1,4 @@
-//! Images decoded and preprocessed on every core while the GPU works on earlier ones.
+//! Decodes and preprocesses images on all cores while the GPU works on earlier ones.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,17 +10,17 @@ use tcvit::{Outputs, Pending, Preprocessing, Result, Session};
 
 use super::folder::Item;
 
-/// Some of the images, in order.
+/// A batch of images, in order.
 pub struct Batch<'a> {
-    /// Those that could be read.
+    /// The images that could be read.
     pub items: Vec<&'a Item>,
-    /// What the models see of them.
+    /// The models' input for these images.
     pub input: Input,
-    /// Those that could not, and why.
+    /// The images that could not be read, with the reason.
     pub broken: Vec<(&'a Item, String)>,
 }
 
-/// The images of a batch: prepared, or to be prepared on the GPU.
+/// The images of a batch: normalised pixels, or photographs to be prepared on the GPU.
 #[derive(Clone)]
 pub enum Input {
     Pixels(Vec<f32>),
@@ -39,7 +39,7 @@ impl Input {
         match self {
             Self::Pixels(pixels) => pixels.extend(preprocess.pixels(&image)?),
             Self::Images(images) => {
-                // What cannot be prepared must not fail the whole batch.
+                // An image that cannot be prepared is refused here, so that it does not fail its whole batch.
                 preprocess.placement(image.width(), image.height())?;
                 images.push(image);
             }
@@ -47,7 +47,7 @@ impl Input {
         Ok(())
     }
 
-    /// Sends them to the device.
+    /// Submits the images to `session`.
     pub fn submit(&self, session: &Session) -> Result<Pending> {
         match self {
             Self::Pixels(pixels) => session.submit(pixels, Outputs::logits()),
@@ -56,7 +56,7 @@ impl Input {
     }
 }
 
-/// Hands `items` to `consume` in order, `size` at a time. Its first error ends everything.
+/// Calls `consume` with `size` of `items` at a time, in order. The first error of `consume` ends the evaluation.
 pub fn for_each_batch<'a>(
     items: &[&'a Item],
     size: usize,
@@ -74,7 +74,7 @@ pub fn for_each_batch<'a>(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(chunk) = chunks.get(index) else { break };
-                    // The receiver is gone once consuming has failed.
+                    // The receiver is gone if `consume` has failed.
                     if sender.send((index, decode(chunk, preprocess, way))).is_err() {
                         break;
                     }

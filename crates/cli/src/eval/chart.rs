@@ -12,7 +12,7 @@ const SIZE: (u32, u32) = (980, 400);
 /// Height of a row of the legend, below the panels.
 const ROW: u32 = 22;
 
-/// Draws two panels: top-1 with its standard error, and agreement with the full model, a line for each way of condensing.
+/// Draws two panels: top-1 with its standard error, and agreement with the full model. Each condensation is one line.
 pub fn draw(path: &Path, summaries: &[Summary], title: &str) -> Result<()> {
     let mut svg = String::new();
     plot(&mut svg, summaries, title).map_err(|error| {
@@ -21,7 +21,7 @@ pub fn draw(path: &Path, summaries: &[Summary], title: &str) -> Result<()> {
     save_svg_text(path, &svg)
 }
 
-/// Lines of one colour.
+/// The names of the lines. Each line has its own colour.
 fn families(summaries: &[Summary]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
     for summary in summaries.iter().skip(1) {
@@ -34,7 +34,7 @@ fn families(summaries: &[Summary]) -> Vec<&str> {
 
 fn plot(svg: &mut String, summaries: &[Summary], title: &str) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let names = families(summaries);
-    // Two long names to a row, or four short ones.
+    // The legend has two long names or four short names in a row.
     let columns = if names.iter().any(|name| name.len() > 24) { 2 } else { 4 };
     let rows = (names.len() as u32 + 1).div_ceil(columns);
     let size = (SIZE.0, SIZE.1 + rows * ROW + 12);

@@ -1,4 +1,4 @@
-//! A folder of classes, each a folder of images (torchvision's ImageFolder), and which of the model's classes they are.
+//! A folder with one folder of images for each class (torchvision's ImageFolder), matched with the model's classes.
 
 use std::path::{Path, PathBuf};
 
@@ -8,25 +8,25 @@ const EXTENSIONS: &[&str] = &["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif",
 
 /// One image to classify.
 pub struct Item {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// `class/file`, for reports.
     pub name: String,
-    /// Its class among the model's.
+    /// Index of its class among the model's classes.
     pub class: usize,
 }
 
-/// The images of an evaluation, and how many more there are.
+/// The images of an evaluation.
 pub struct Folder {
     pub items: Vec<Item>,
     pub total: usize,
     pub classes: usize,
-    /// Whether folders were matched with the model's labels by name, not by order.
+    /// Whether folders were matched with the model's labels by name rather than by order.
     pub by_name: bool,
 }
 
 impl Folder {
-    /// Lists `root` and takes `limit` of its images, spread evenly over the sorted list, so over the classes.
+    /// Lists `root` and takes `limit` of its images, spread evenly over the sorted list and therefore over the classes.
     pub fn open(root: &Path, config: &VitConfig, limit: Option<usize>) -> Result<Self> {
         let classes = subfolders(root)?;
         let names: Vec<&str> = classes.iter().map(|(name, _)| name.as_str()).collect();
@@ -39,7 +39,7 @@ impl Folder {
             }
         }
         if all.is_empty() {
-            let got = format!("{} class folders without any in {}", classes.len(), root.display());
+            let got = format!("{} class folders without images in {}", classes.len(), root.display());
             return Err(refused("JPEG, PNG, WebP, BMP, GIF or TIFF images in class folders", got));
         }
         let total = all.len();
@@ -63,7 +63,7 @@ fn refused(expected: &str, got: String) -> Error {
     Error::file("read image folder", expected, got)
 }
 
-/// The entries of a folder in order of name.
+/// The entries of a folder, sorted by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let expected = || format!("a readable folder of class folders at {}", folder.display());
     let read = std::fs::read_dir(folder).map_err(|error| refused(&expected(), error.to_string()))?;
@@ -75,7 +75,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Class folders by name; hidden ones are none.
+/// The class folders, sorted by name. Hidden folders are ignored.
 fn subfolders(root: &Path) -> Result<Vec<(String, PathBuf)>> {
     let named = |path: PathBuf| Some((path.file_name()?.to_string_lossy().into_owned(), path));
     let folders = entries(root)?.into_iter().filter(|path| path.is_dir()).filter_map(named);
@@ -94,7 +94,8 @@ fn images(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries(folder)?.into_iter().filter(known).collect())
 }
 
-/// The model's class of each folder: by label where every folder is one, else by order where the numbers agree.
+/// The model's class of each folder. Folders match labels if every folder's name is a label. Otherwise they match by
+/// order if there are as many folders as classes.
 fn match_classes(names: &[&str], config: &VitConfig) -> Result<(Vec<usize>, bool)> {
     let label = |name: &&str| config.labels.iter().position(|label| label.eq_ignore_ascii_case(name));
     if let Some(indices) = names.iter().map(label).collect::<Option<Vec<usize>>>() {
@@ -106,7 +107,7 @@ fn match_classes(names: &[&str], config: &VitConfig) -> Result<(Vec<usize>, bool
     let unknown = names.iter().find(|name| label(name).is_none()).copied().unwrap_or_default();
     Err(refused(
         &format!("a folder for each of the model's {} classes, or folders named as its labels", config.classes),
-        format!("{} folders, among them {unknown}, which is no label", names.len()),
+        format!("{} folders, among them {unknown}, which is not a label", names.len()),
     ))
 }
 

@@ -33,30 +33,30 @@ pub struct Arguments {
     model: ModelOptions,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Presets to compare: paper, literal, training_free, tome, evit, prune, random [default: what the model was tuned
-    /// for, by its metadata, else training_free].
+    /// Presets to compare: paper, literal, training_free, tome, evit, prune, random [default: the condensation that the
+    /// model was tuned for, or training_free if its metadata names none].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     preset: Vec<String>,
-    /// Each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
+    /// Run each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
     #[arg(long, value_name = "R,...", value_delimiter = ',', conflicts_with = "flops")]
     drop: Vec<usize>,
-    /// Each preset within each of these budgets of multiply-adds: 55% of the full model's, or 0.7G.
+    /// Run each preset within each of these budgets of multiply-adds: 55% of the full model's, or 0.7G.
     #[arg(long, value_name = "BUDGET,...", value_delimiter = ',')]
     flops: Vec<String>,
     #[command(flatten)]
     change: ChangeOptions,
     #[command(flatten)]
     preprocess: PreprocessOptions,
-    /// A JSON file with a list of condensations to run too, each {"preset": ..., option: value, ...}.
+    /// A JSON file with a list of further condensations, each {"preset": ..., option: value, ...}.
     #[arg(long, value_name = "FILE.json")]
     sweep: Option<PathBuf>,
-    /// Only so many images, spread evenly over the classes.
+    /// Evaluate only this many images, spread evenly over the classes.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
-    /// Images at once.
+    /// Images in a batch.
     #[arg(long, default_value_t = 16)]
     batch: usize,
-    /// Write a row for each image. Interrupted, the same command goes on where it was.
+    /// Write a row for each image. If a run is interrupted, the same command continues it.
     #[arg(long, value_name = "OUT.csv")]
     csv: Option<OutputFile>,
     /// Draw accuracy and agreement against multiply-adds.
@@ -93,7 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(outcome.broken.is_empty())
 }
 
-/// Every preset with every amount, then what the sweep lists.
+/// Every preset with every amount, then the condensations of the sweep.
 fn condensations(arguments: &Arguments) -> Result<Vec<Condensation>> {
     let Arguments { preset, drop, flops, model, change, sweep, .. } = arguments;
     let mut all = match sweep {
@@ -119,14 +119,14 @@ fn refused(expected: &str, got: &str) -> Error {
     Error::config("eval", expected, got)
 }
 
-/// A session and what it is called.
+/// A session with its names.
 struct Runner {
     name: String,
     family: String,
     session: Session,
 }
 
-/// The full model, then each condensation.
+/// Opens the full model, then each condensation.
 fn runners(
     model: &Model,
     condensations: &[Condensation],
@@ -139,7 +139,7 @@ fn runners(
         let options = SessionOptions::new().batch(batch).condensation(condensation.cloned()).preprocess(preprocessing);
         let session = model.session(options)?;
         let name = describe(session.plan());
-        // Two budgets may come to the same R.
+        // Two budgets may lead to the same R.
         if runners.iter().all(|runner| runner.name != name) {
             let family = condensation.map_or("full".into(), Condensation::to_string);
             runners.push(Runner { name, family, session });
@@ -151,16 +151,16 @@ fn runners(
 struct Outcome {
     rows: Vec<Row>,
     measured: Vec<Measured>,
-    /// Images that could not be read, and why.
+    /// Names of images that could not be read, with the reason.
     broken: Vec<(String, String)>,
-    /// Images that an earlier run had done.
+    /// Images that an earlier run had evaluated.
     resumed: usize,
-    /// Images that this run has done.
+    /// Images that this run has evaluated.
     timed: usize,
 }
 
-/// Batches in flight, of every model: while the GPU has one to work on, the next is decoded and the one before becomes
-/// rows.
+/// Batches in flight for every model. While the GPU works on one batch, the next one is decoded and the results of the
+/// previous one become rows.
 const IN_FLIGHT: usize = 2;
 
 fn evaluate(
@@ -212,7 +212,7 @@ fn evaluate(
     Ok(Outcome { rows: results, measured, broken, resumed, timed })
 }
 
-/// Waits for what every model makes of `items`.
+/// Waits for the answers of every model to `items`.
 fn answers(items: &[&Item], pending: Vec<Pending>, classes: usize) -> Result<Vec<Row>> {
     let logits: Vec<Vec<f32>> = pending.into_iter().map(|pending| Ok(pending.wait()?.logits)).collect::<Result<_>>()?;
     let of_image = |list: &Vec<f32>, image: usize| list[image * classes..(image + 1) * classes].to_vec();
@@ -261,8 +261,8 @@ fn report(
     }
     out += &format!("\n{}", summary::table(summaries));
     out += &format!(
-        "\nAgreement and KL divergence are with the full model. Times are of one batch of {}, the models in turn,\n\
-         median of {REPEATS}; condensing is GPU time an image, and its share of the forward.\n",
+        "\nAgreement and KL divergence compare with the full model. Times are for a batch of {}, models in turns,\n\
+         median of {REPEATS}. Condensing is GPU time per image, and its share of the forward.\n",
         arguments.batch
     );
     if !outcome.broken.is_empty() {

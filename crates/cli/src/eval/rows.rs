@@ -1,5 +1,5 @@
-//! One row for each image: what every model made of it. As CSV it is what a run leaves behind, and what a run that was
-//! interrupted goes on from.
+//! Rows with the answers of every model to one image. They are written to a CSV file, from which an interrupted run
+//! continues.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -8,19 +8,19 @@ use std::path::{Path, PathBuf};
 use tcvit::low_level::file::write_whole;
 use tcvit::{Error, Result};
 
-/// What one model made of one image.
+/// The answer of one model to one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer {
-    /// The class of the largest logit.
+    /// Index of the class with the largest logit.
     pub class: usize,
-    /// How many classes have a larger logit than the right one: 0 is top-1.
+    /// How many classes have a larger logit than the right class. At rank 0 the answer is right.
     pub rank: usize,
-    /// Kullback-Leibler divergence of its probabilities from the full model's, in nats.
+    /// Kullback-Leibler divergence of the model's probabilities from the full model's, in nats.
     pub divergence: f64,
 }
 
 impl Answer {
-    /// From logits and the full model's for the same image.
+    /// The answer from a model's logits and the full model's logits for the same image, whose right class is `class`.
     pub fn new(logits: &[f32], full: &[f32], class: usize) -> Self {
         let larger = |than: usize| {
             let before =
@@ -40,7 +40,7 @@ fn log_softmax(logits: &[f32]) -> Vec<f64> {
     logits.iter().map(|&logit| f64::from(logit) - most - sum.ln()).collect()
 }
 
-/// An image and the answers of every model, the full one first.
+/// An image and the answers of every model, the full model first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub name: String,
@@ -48,7 +48,7 @@ pub struct Row {
     pub answers: Vec<Answer>,
 }
 
-/// Rows on their way into a CSV file. They go into `FILE.part` as they come, which is renamed once all are there.
+/// Rows that are written to a CSV file. They go into `FILE.part`, which is removed once the whole file is written.
 pub struct Rows {
     columns: Vec<String>,
     done: HashMap<String, Row>,
@@ -62,8 +62,8 @@ struct Output {
 }
 
 impl Rows {
-    /// Rows of these models, kept in memory only, or written to `path`. An unfinished file of the same model and columns
-    /// is taken up again; `identity` tells models and folders apart.
+    /// Starts rows for these models, in memory only or for the file `path`. An unfinished file with the same columns
+    /// and the same `identity` is continued; `identity` names the model and the folder.
     pub fn open(models: &[String], identity: &str, path: Option<&Path>) -> Result<Self> {
         let columns = columns(models);
         let Some(path) = path else { return Ok(Self { columns, done: HashMap::new(), output: None }) };
@@ -72,13 +72,13 @@ impl Rows {
         let mut done = HashMap::new();
         let mut start = first.clone();
         if let Ok(bytes) = std::fs::read(&part) {
-            // The last line may have been cut off in the middle.
+            // The last line may be incomplete.
             let whole = &bytes[..bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1)];
             if !whole.starts_with(&first) {
                 return Err(Error::file(
                     "resume evaluation",
-                    format!("{} to be of this model, folder and these condensations", part.display()),
-                    "another evaluation's; remove it or name another file",
+                    format!("{} to belong to this model, this folder and these condensations", part.display()),
+                    "another evaluation's file; remove it or name another",
                 ));
             }
             for row in read(&whole[first.len()..], models.len(), &part)? {
@@ -91,12 +91,12 @@ impl Rows {
         Ok(Self { columns, done, output: Some(Output { path: path.to_owned(), part, file }) })
     }
 
-    /// The row of an image that an earlier run has done.
+    /// The row of an image that an earlier run has evaluated.
     pub fn done(&self, name: &str) -> Option<&Row> {
         self.done.get(name)
     }
 
-    /// Adds rows, and puts them on disk.
+    /// Appends rows to the unfinished file.
     pub fn add(&mut self, rows: &[Row]) -> Result<()> {
         let Some(output) = &mut self.output else { return Ok(()) };
         let mut bytes = Vec::new();
@@ -106,7 +106,7 @@ impl Rows {
         output.file.write_all(&bytes).and_then(|()| output.file.flush()).map_err(|error| failed(&output.part, error))
     }
 
-    /// Writes the whole file, rows in the order given, and removes the unfinished one.
+    /// Writes the whole file with `rows` in this order, and removes the unfinished file.
     pub fn finish(self, rows: &[Row]) -> Result<()> {
         let Some(output) = self.output else { return Ok(()) };
         let mut bytes = line(&self.columns)?;
@@ -183,7 +183,7 @@ mod tests {
         let full = [0.0, 2.0, 1.0];
         let same = Answer::new(&full, &full, 2);
         assert_eq!((same.class, same.rank, same.divergence), (1, 1, 0.0));
-        // Two classes with logits l and 0: p = 1 / (1 + e^-l).
+        // For two classes with logits l and 0, p = 1 / (1 + e^-l).
         let other = Answer::new(&[0.0, 0.0], &[2.0, 0.0], 0);
         let p = 1.0 / (1.0 + (-2.0f64).exp());
         let expected = p * (p / 0.5).ln() + (1.0 - p) * ((1.0 - p) / 0.5).ln();
@@ -201,7 +201,7 @@ mod tests {
         rows.add(&[row("a/1.png"), row("a,\"2\".png")]).unwrap();
         drop(rows);
         assert!(!path.exists());
-        // Cut off in the middle of the third row.
+        // The third row is incomplete.
         let part = folder.path().join("rows.csv.part");
         let mut bytes = std::fs::read(&part).unwrap();
         bytes.extend(b"a/3.png,2,3");

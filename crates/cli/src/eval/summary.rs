@@ -1,4 +1,4 @@
-//! What an evaluation says about each model: sums over rows, a table, JSON.
+//! The results of an evaluation for each model: sums over rows, a table, JSON.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::rows::Row;
 pub struct Summary {
     /// `full`, or the condensation.
     pub name: String,
-    /// The preset and its changes without the amount: what belongs to one line of the picture.
+    /// The preset and its changes, without the amount. Models of one family are one line in the picture.
     #[serde(skip)]
     pub family: String,
     /// Share of images whose largest logit is the right class.
@@ -24,26 +24,26 @@ pub struct Summary {
     pub divergence: f64,
     /// Multiply-adds of one image, condensation included.
     pub multiply_adds: u64,
-    /// Over the time that the device took, decoding not included; of this run's images.
+    /// Images per second of device time, without decoding, in this run.
     pub images_per_second: Option<f64>,
-    /// Microseconds of GPU time an image that condensing alone takes.
+    /// Microseconds of GPU time per image for condensing.
     pub condense_microseconds: Option<f64>,
-    /// Its share of the forward's GPU time.
+    /// Condensing as a share of the forward's GPU time.
     pub condense_share: Option<f64>,
 }
 
-/// What is known of a model beside its answers.
+/// Figures of a model besides its answers.
 pub struct Measured {
     pub name: String,
     pub family: String,
     pub multiply_adds: u64,
     pub images_per_second: Option<f64>,
-    /// Microseconds an image of condensing, and of the whole forward.
+    /// Microseconds of GPU time per image, for condensing and for the whole forward.
     pub condense: Option<(f64, f64)>,
 }
 
 impl Summary {
-    /// Of model number `index` of the rows.
+    /// The summary of the model at `index` in the rows.
     pub fn new(rows: &[Row], index: usize, measured: &Measured) -> Self {
         let count = rows.len().max(1) as f64;
         let share = |of: &dyn Fn(&Row) -> bool| rows.iter().filter(|row| of(row)).count() as f64 / count;

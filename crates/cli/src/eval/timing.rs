@@ -1,4 +1,4 @@
-//! How fast each model is, once all images are done and the machine has nothing else to do.
+//! Measures the speed of each model after all images are done, when the machine has no other work.
 
 use tcvit::Result;
 use tcvit::cost::Cost;
@@ -9,11 +9,10 @@ use super::Runner;
 use super::batches::Input;
 use super::summary::Measured;
 
-/// Repeats of what is timed, whose median counts.
+/// How often each measurement is repeated. The median counts.
 pub const REPEATS: usize = 5;
 
-/// Images a second of each model on one batch, the models in turn, with nothing else to do for the machine. `None` where
-/// there was no batch.
+/// Images per second of each model on one batch, with the models in turns. `None` if there was no batch.
 pub fn rates(runners: &[Runner], sample: Option<&(usize, Input)>) -> Result<Vec<Option<f64>>> {
     let Some((images, input)) = sample else { return Ok(vec![None; runners.len()]) };
     let seconds = in_turns(runners, Rounds::exactly(REPEATS), |runner| {

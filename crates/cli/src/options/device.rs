@@ -1,4 +1,4 @@
-//! Options about the device, and opening it.
+//! Options for the device, and the code that opens it.
 
 use std::path::PathBuf;
 
@@ -7,32 +7,32 @@ use tcvit::{Context, ContextOptions, Keep, Preprocessing, Result};
 
 use crate::first_use;
 
-/// Which GPU.
+/// The device.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DeviceOptions {
-    /// Adapter, by number (`tcvit doctor` lists them) or part of its name.
+    /// The adapter, by number (`tcvit doctor` lists them) or part of its name.
     #[arg(long, value_name = "NUMBER|NAME")]
     pub adapter: Option<String>,
     /// Read shaders from this folder instead of those compiled in.
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub shaders: Option<PathBuf>,
-    /// Keep nothing on disk, and use nothing that is kept: compiled pipelines, and what was measured on the adapter. Their
-    /// folder is TCVIT_CACHE, else the system's for caches.
+    /// Keep nothing on disk, and use nothing that is kept there: compiled pipelines, and measurements on the adapter.
+    /// The folder is TCVIT_CACHE, or by default in the system's cache folder.
     #[arg(long)]
     pub no_cache: bool,
-    /// Search for the kernels that are fastest on the adapter, once for each shape, where there is a cache to remember them
-    /// in. Bench and eval do so anyhow, and classify with 100 photographs or more.
+    /// Search for the fastest kernels on the adapter, once for each shape, if there is a cache to keep the results.
+    /// Bench, eval, and classify with 100 photographs or more do this by default.
     #[arg(long)]
     pub tune: bool,
-    /// Do not search, and take the kernels that a fixed table says where no earlier search found others.
+    /// Do not search. Use the kernels that earlier searches found, or else those that rank first.
     #[arg(long, conflicts_with = "tune")]
     pub no_tune: bool,
 }
 
-/// How much a command asks of the device.
+/// How long a command uses the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Less than it takes to find out what would make it faster.
+    /// For less time than a search for the fastest kernels takes.
     Short,
     Long,
 }
@@ -40,7 +40,7 @@ pub enum Work {
 /// Where photographs are prepared.
 #[derive(Args, Clone, Debug, Default)]
 pub struct PreprocessOptions {
-    /// Resize, crop and normalise photographs on the cpu or the gpu; the pixels are the same.
+    /// Where to resize, crop and normalise photographs: cpu or gpu. Both give the same pixels.
     #[arg(long, value_name = "cpu|gpu", default_value_t)]
     pub preprocess: Preprocessing,
 }

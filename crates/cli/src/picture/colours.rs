@@ -1,4 +1,4 @@
-//! Colours that grow evenly lighter, so that print and colour-blind readers see the same order.
+//! Colours whose lightness increases evenly, so that the order is visible in print and to colour-blind readers.
 
 /// Ten steps of matplotlib's viridis, from dark violet to yellow.
 const VIRIDIS: [[u8; 3]; 10] = [
@@ -14,7 +14,7 @@ const VIRIDIS: [[u8; 3]; 10] = [
     [0xfd, 0xe7, 0x25],
 ];
 
-/// The colour of `share`, 0 (dark) to 1 (light); what is outside takes the nearer end, NaN the dark one.
+/// The colour of `share`, from 0 (dark) to 1 (light). Values outside take the nearer end, and NaN takes the dark end.
 pub fn viridis(share: f64) -> [u8; 3] {
     let last = VIRIDIS.len() - 1;
     let at = share.clamp(0.0, 1.0) * last as f64;

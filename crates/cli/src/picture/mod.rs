@@ -1,4 +1,4 @@
-//! Pictures in files: an SVG, or a PNG drawn from one. For every subcommand that draws.
+//! Writes pictures to files, as SVG or as PNG drawn from an SVG, for every subcommand that draws.
 
 pub mod colours;
 mod raster;
@@ -14,10 +14,10 @@ pub use svg::{Anchor, Svg, Text};
 
 use crate::options::OutputFile;
 
-/// PNG pixels for one unit of an SVG: sharp on screens of twice the usual density, and in print.
+/// PNG pixels for each unit of an SVG. With 2, pictures are sharp on screens of high density and in print.
 pub const SCALE: u32 = 2;
 
-/// A kind of file, chosen by the extension.
+/// A file format, chosen by the file name's extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Png,
@@ -39,7 +39,7 @@ impl Format {
     }
 }
 
-/// The name of a picture to write, in a folder that is there.
+/// The name of a picture file to write, in a folder that exists.
 #[derive(Clone, Debug)]
 pub struct PictureFile(pub PathBuf);
 
@@ -53,7 +53,7 @@ impl FromStr for PictureFile {
     }
 }
 
-/// Writes `svg` to `path`, as it is or as PNG by the extension, whole or not at all. Returns the file's width and height.
+/// Writes `svg` to `path`, as SVG or PNG by the extension, whole or not at all. Returns the file's width and height.
 pub fn save(path: &Path, svg: Svg) -> Result<[u32; 2]> {
     let scale = if Format::of(path)? == Format::Png { SCALE } else { 1 };
     let size = svg.size();
@@ -61,7 +61,7 @@ pub fn save(path: &Path, svg: Svg) -> Result<[u32; 2]> {
     Ok([size.x as u32 * scale, size.y as u32 * scale])
 }
 
-/// Writes the SVG document `svg` to `path`, as it is or as PNG by the extension. Whole or not at all.
+/// Writes the SVG document `svg` to `path`, as SVG or PNG by the extension, whole or not at all.
 pub fn save_svg_text(path: &Path, svg: &str) -> Result<()> {
     match Format::of(path)? {
         Format::Svg => write_whole(path, svg.as_bytes()),

@@ -1,4 +1,4 @@
-//! An SVG as PNG, with fonts that travel inside the program, so that a picture looks the same on every machine.
+//! Draws an SVG as PNG with fonts that are embedded in the program, so that a picture looks the same on every machine.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use tcvit::{Error, Result};
 
 use super::{SCALE, svg};
 
-/// The longest side that is drawn: 20,000 x 20,000 pixels of four bytes are 1.6 GB.
+/// The longest side of a picture, in pixels: 20,000 x 20,000 pixels of four bytes take 1.6 GB.
 const MOST_SIDE: f32 = 20_000.0;
-/// The name that the fonts give themselves.
+/// The family name of the fonts.
 const FAMILY: &str = "DejaVu Sans";
 
-/// The bytes of a PNG file that shows `svg` at [`SCALE`], on white.
+/// A PNG file of `svg` at [`SCALE`] on white, as bytes.
 pub fn png(svg: &str) -> Result<Vec<u8>> {
     const OP: &str = "draw picture";
     let tree = Tree::from_str(svg, &options())
@@ -33,7 +33,7 @@ pub fn png(svg: &str) -> Result<Vec<u8>> {
     let mut pixmap = Pixmap::new(width.ceil() as u32, height.ceil() as u32).ok_or_else(too_large)?;
     pixmap.fill(resvg::tiny_skia::Color::WHITE);
     resvg::render(&tree, Transform::from_scale(SCALE as f32, SCALE as f32), &mut pixmap.as_mut());
-    // Opaque everywhere, so there is no alpha to undo and none to store.
+    // All pixels are opaque, so the alpha is dropped and need not be undone.
     let rgb = pixmap.data().chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
     svg::png(&RgbImage::from_raw(pixmap.width(), pixmap.height(), rgb).ok_or_else(too_large)?)
 }
@@ -44,7 +44,7 @@ fn options() -> Options<'static> {
         fonts.load_font_source(fontdb::Source::Binary(Arc::new(font)));
     }
     fonts.set_sans_serif_family(FAMILY);
-    // Images come in the size that they are drawn at, where the smooth way would blur them.
+    // Images have the size at which they are drawn. Smooth rendering would blur them.
     let image_rendering = ImageRendering::OptimizeSpeed;
     Options { font_family: FAMILY.into(), fontdb: Arc::new(fonts), image_rendering, ..Options::default() }
 }
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(image.dimensions(), (60, 40));
         assert_eq!(image.get_pixel(0, 0).0, [255; 3]);
         assert_eq!(image.get_pixel(45, 25).0, [0, 255, 0]);
-        // An image drawn at its own size is not touched.
+        // An image that is drawn at its own size does not change.
         assert_eq!((image.get_pixel(8, 8).0, image.get_pixel(9, 8).0), ([255, 0, 0], [0, 0, 255]));
     }
 

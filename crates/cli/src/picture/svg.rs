@@ -1,4 +1,4 @@
-//! An SVG document, built from front to back. Coordinates are units from the top left corner.
+//! An SVG document. Later elements lie above earlier ones. Coordinates are units from the top left corner.
 
 use std::fmt::Write;
 
@@ -8,14 +8,14 @@ use image::RgbImage;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use tcvit::{Error, Result};
 
-/// Colour of text that matters.
+/// Colour of main text.
 pub const INK: &str = "#1a1a1a";
-/// Colour of text beside it.
+/// Colour of secondary text.
 pub const GREY: &str = "#666666";
 /// Colour of frames and separators.
 pub const HAIR: &str = "#bdbdbd";
 
-/// Where a text's point is.
+/// Which point of a text its position is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
     Start,
@@ -23,14 +23,14 @@ pub enum Anchor {
     End,
 }
 
-/// How a text looks.
+/// The style of a text.
 #[derive(Clone, Copy, Debug)]
 pub struct Text {
     pub size: f64,
     pub anchor: Anchor,
     pub bold: bool,
     pub fill: &'static str,
-    /// Reading upwards.
+    /// Whether the text is turned to read upwards.
     pub upwards: bool,
 }
 
@@ -51,17 +51,17 @@ impl Text {
         Self { upwards: true, ..self }
     }
 
-    /// From one baseline to the next: whole units, so that images below stay on whole pixels.
+    /// The distance between two baselines, in whole units so that images below stay on whole pixels.
     pub fn line_height(&self) -> f64 {
         (1.4 * self.size).ceil()
     }
 
-    /// About how wide `content` is: fonts differ, so on the large side.
+    /// An estimate of the width of `content`. It is on the large side, since fonts differ.
     pub fn width(&self, content: &str) -> f64 {
         content.chars().count() as f64 * self.size * if self.bold { 0.68 } else { 0.62 }
     }
 
-    /// `content`, cut with an ellipsis where it is wider than `room`.
+    /// `content`, cut and ended with an ellipsis if it is wider than `room`.
     pub fn fit(&self, content: &str, room: f64) -> String {
         if self.width(content) <= room {
             return content.to_owned();
@@ -70,7 +70,7 @@ impl Text {
         content.chars().take(count.saturating_sub(1)).chain(['…']).collect()
     }
 
-    /// `content` in lines that are no wider than `room`, broken at spaces; a longer word is cut.
+    /// `content` in lines that are no wider than `room`, broken at spaces. A longer word is cut.
     pub fn wrap(&self, content: &str, room: f64) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         for word in content.split_whitespace() {
@@ -84,14 +84,14 @@ impl Text {
     }
 }
 
-/// The document.
+/// An SVG document.
 pub struct Svg {
     size: DVec2,
     body: String,
 }
 
 impl Svg {
-    /// A white page of `size`; `title` is what screen readers and browsers call it.
+    /// A white page of `size`. Screen readers and browsers show `title`.
     pub fn new(size: DVec2, title: &str) -> Self {
         let size = size.ceil();
         let mut svg = Self { size, body: format!("<title>{}</title>\n", escape(title)) };
@@ -99,7 +99,7 @@ impl Svg {
         svg
     }
 
-    /// `lines` of text, the first with its baseline at `at`.
+    /// Draws `lines` of text. The baseline of the first one is at `at`.
     pub fn lines(&mut self, at: DVec2, style: Text, lines: &[String]) {
         for (index, line) in lines.iter().enumerate() {
             self.text(at + DVec2::new(0.0, index as f64 * style.line_height()), style, line);
@@ -121,7 +121,7 @@ impl Svg {
         ));
     }
 
-    /// A hairline around what lies at `at`.
+    /// Draws a hairline around the rectangle at `at`.
     pub fn frame(&mut self, at: DVec2, size: DVec2) {
         let (at, size) = (at - 0.25, size + 0.5);
         self.put(format_args!(
@@ -144,7 +144,7 @@ impl Svg {
         ));
     }
 
-    /// `content` with its baseline at `at`.
+    /// Draws `content` with its baseline at `at`.
     pub fn text(&mut self, at: DVec2, style: Text, content: &str) {
         let anchor = match style.anchor {
             Anchor::Start => "start",
@@ -162,7 +162,7 @@ impl Svg {
         ));
     }
 
-    /// `image` at `at`, scaled to `size`; `label` says what it shows.
+    /// Draws `image` at `at`, scaled to `size`. `label` says what it shows.
     pub fn image(&mut self, at: DVec2, size: DVec2, image: &RgbImage, label: &str) -> Result<()> {
         let data = base64::engine::general_purpose::STANDARD.encode(png(image)?);
         self.put(format_args!(
@@ -218,7 +218,7 @@ impl Svg {
     }
 }
 
-/// `image` as the bytes of a PNG file, small rather than soon.
+/// `image` as the bytes of a PNG file, compressed for size rather than speed.
 pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
@@ -228,13 +228,13 @@ pub fn png(image: &RgbImage) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// At most two decimals, and none that say nothing.
+/// `value` with at most two decimals and without trailing zeros.
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// Text that XML can hold, whatever a file is called.
+/// `text` with all characters replaced that XML cannot hold, whatever the name of a file contains.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

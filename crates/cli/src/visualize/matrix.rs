@@ -1,4 +1,4 @@
-//! The paper's Figure 3 on a page: |I - a W| of every block as heat maps that share one colour bar.
+//! The paper's Figure 3 as a page: |I - a W| of every block as heat maps with one common scale of colours.
 
 use glam::DVec2;
 use image::imageops::{FilterType, resize};
@@ -11,27 +11,27 @@ use crate::picture::colours::viridis;
 use crate::picture::svg::HAIR;
 use crate::picture::{Anchor, SCALE, Svg, Text};
 
-/// Maps beside each other.
+/// The most maps in a row.
 const MOST_COLUMNS: usize = 6;
 const SIDE: f64 = 168.0;
 const MARGIN: f64 = 18.0;
 const GAP: f64 = 14.0;
 const BREAK: f64 = 22.0;
-/// Above a map.
+/// Room above a map.
 const HEADING: f64 = 20.0;
-/// Below it, for what decides convergence.
+/// Room below a map for the figures that decide convergence.
 const FIGURES: f64 = 36.0;
 const TITLE: f64 = 30.0;
 const NAME: f64 = 24.0;
-/// The colour bar with its ticks and its name.
+/// Width of the colour bar with its ticks and its name.
 const BAR: f64 = 92.0;
-/// Above the note at the foot.
+/// Room above the notes.
 const NOTE: f64 = 18.0;
-/// What the figures are.
-const NOTES: &str = "A = I − aW, X₀ = diag(A)⁻¹. Dominant: rows of A whose diagonal element outweighs all others together. \
-                     Newton's iteration from X₀ is sure to converge only where the norm ‖I − AX₀‖ is below 1. \
+/// The notes, which explain the figures.
+const NOTES: &str = "A = I − aW, X₀ = diag(A)⁻¹. Dominant rows of A: the diagonal outweighs all other elements. \
+                     Newton's iteration from X₀ is sure to converge only if the norm ‖I − AX₀‖ is below 1. \
                      The colours span 99 % of all elements.";
-/// Shares of all elements that are darker, and lighter, than the colour bar.
+/// The share of all elements that are darker than the colour bar, and the share that are lighter.
 const CUT: f64 = 0.005;
 
 /// Draws every subject, one below the other.
@@ -91,7 +91,7 @@ fn magnitudes(connectivity: &[f32], patches: usize, image: usize, alpha: f32) ->
     w.iter().enumerate().map(|(at, &w)| (identity(at) - f64::from(alpha) * f64::from(w)).abs()).collect()
 }
 
-/// What decides convergence, below a map.
+/// Writes the figures that decide convergence below a map.
 fn figures(page: &mut Svg, at: DVec2, convergence: &Convergence) {
     let rows = [
         ("dominant rows", format!("{:.1} %", convergence.dominant_share * 100.0)),
@@ -117,7 +117,7 @@ fn colour_bar(page: &mut Svg, at: DVec2, height: f64, scale: &Scale, id: &str, a
     page.text(at + DVec2::new(WIDTH + 52.0, height / 2.0), style, &format!("|I − aW|, a = {alpha}"));
 }
 
-/// `matrix` [N, N] in the pixels of a PNG: enlarged sharply, reduced smoothly.
+/// `matrix` [N, N] as an image for a PNG. It is enlarged without smoothing and reduced with smoothing.
 fn heat_map(matrix: &[f64], patches: usize, scale: &Scale) -> RgbImage {
     let pixels = (SIDE * f64::from(SCALE)) as u32;
     let side = pixels.max(patches as u32);
@@ -128,14 +128,14 @@ fn heat_map(matrix: &[f64], patches: usize, scale: &Scale) -> RgbImage {
     if side == pixels { map } else { resize(&map, pixels, pixels, FilterType::Triangle) }
 }
 
-/// Logarithmic: the elements of one map spread over several powers of ten.
+/// A logarithmic scale of colours, because the elements of one map span several powers of ten.
 struct Scale {
     least: f64,
     most: f64,
 }
 
 impl Scale {
-    /// From the smallest to the largest of `values`, but for [`CUT`] at each end.
+    /// A scale from the smallest to the largest of `values`, except for the share [`CUT`] at each end.
     fn of(values: impl Iterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.filter(|value| *value > 0.0 && value.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
@@ -145,12 +145,12 @@ impl Scale {
         Self { least, most: at(1.0 - CUT).unwrap_or(1.0).max(least * 10.0) }
     }
 
-    /// 0 at the lower end, 1 at the upper.
+    /// 0 at the lower end of the scale, 1 at the upper end.
     fn share(&self, value: f64) -> f64 {
         ((value / self.least).log10() / (self.most / self.least).log10()).clamp(0.0, 1.0)
     }
 
-    /// Powers of ten, with twos and fives where there are few.
+    /// The values of the ticks: powers of ten, and twice and five times them if there are fewer than three.
     fn ticks(&self) -> Vec<(f64, String)> {
         let (low, high) = (self.least.log10().floor() as i32, self.most.log10().ceil() as i32);
         let within = |steps: &[f64]| -> Vec<f64> {
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(ticks, ["0.01", "0.1", "1", "10", "100"]);
         let short: Vec<String> = Scale { least: 0.4, most: 30.0 }.ticks().into_iter().map(|(_, t)| t).collect();
         assert_eq!(short, ["0.5", "1", "2", "5", "10", "20"]);
-        // Nothing but zeros, or one value: still a scale.
+        // Zeros alone, or a single value, still give a scale.
         for scale in [Scale::of([0.0; 4].into_iter()), Scale::of([3.0; 4].into_iter())] {
             assert!(scale.share(3.0).is_finite() && !scale.ticks().is_empty());
         }

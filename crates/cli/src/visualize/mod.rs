@@ -20,14 +20,14 @@ use crate::picture::{self, PictureFile};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Photographs (JPEG, PNG, WebP, BMP, GIF, TIFF). Several come one below the other in one picture.
+    /// Photographs (JPEG, PNG, WebP, BMP, GIF, TIFF). The picture shows several of them one below the other.
     #[arg(value_name = "PHOTO", required = true)]
     photos: Vec<PathBuf>,
-    /// The picture: .png or .svg.
+    /// The picture file: .png or .svg.
     #[arg(short, long, value_name = "OUT.png|OUT.svg")]
     output: PictureFile,
-    /// Instead of the photograph's patches: |I - a W| of every block as heat maps, with what decides whether Newton's
-    /// iteration converges. The preset is then `paper` unless given.
+    /// Draw |I - a W| of every block as heat maps instead of patches, with the figures that decide whether Newton's
+    /// iteration converges. The default preset is then `paper`.
     #[arg(long)]
     matrix: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub struct Arguments {
     condense: CondenseOptions,
     #[command(flatten)]
     device: DeviceOptions,
-    /// Images at once.
+    /// Images in a batch.
     #[arg(long, default_value_t = 1)]
     batch: usize,
     /// Print JSON.
@@ -44,13 +44,13 @@ pub struct Arguments {
     json: bool,
 }
 
-/// One photograph and what became of it.
+/// One photograph with its results.
 struct Subject {
     file: String,
     name: String,
-    /// What the model sees, before normalisation.
+    /// The model's input, before normalisation.
     seen: RgbImage,
-    /// [`Arguments::matrix`]: for each block that condenses.
+    /// With [`Arguments::matrix`]: the convergence of each block that condenses.
     convergence: Vec<Convergence>,
 }
 
@@ -98,12 +98,12 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
     Ok(true)
 }
 
-/// Of every block of one image.
+/// The convergence of every block for one image.
 fn convergence(trace: &Trace, image: usize, alpha: f32) -> Result<Vec<Convergence>> {
     let of = |block: &tcvit::trace::BlockTrace| {
         let w =
             block.connectivity.chunks_exact(block.patches.pow(2)).nth(image).ok_or_else(|| {
-                Error::config("visualize --matrix", "a condensation that forms W", "one that needs none")
+                Error::config("visualize --matrix", "a condensation that forms W", "one that needs no W")
             })?;
         Convergence::of(w, block.patches, f64::from(alpha))
     };
@@ -120,7 +120,7 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Model and condensation: what all of the picture has in common.
+    /// Model and condensation, which are the same for the whole picture.
     fn title(&self) -> String {
         format!("{}, {}", self.arguments.model.name(), describe(self.session.plan()))
     }
@@ -158,7 +158,7 @@ impl Report<'_> {
             out += &format!(
                 "norm by power iteration until it changes by less than {:e} of itself{}\n",
                 tcvit::low_level::convergence::TOLERANCE,
-                if settled { "" } else { "; >: not within the most iterations, so at least this" }
+                if settled { "" } else { "; > marks a norm that did not settle, so it is at least this" }
             );
         }
         out += &format!("\nmodel    {}\n", self.title());
@@ -179,7 +179,7 @@ impl Report<'_> {
         }))
     }
 
-    /// Blocks count from 0, as in a trace.
+    /// The JSON of one image. Blocks count from 0, as in a trace.
     fn image_json(&self, image: usize) -> Value {
         let subject = &self.subjects[image];
         let blocks = self.trace.blocks.iter().enumerate().map(|(index, block)| {
@@ -193,7 +193,7 @@ impl Report<'_> {
                 "matrix": subject.convergence.get(index).map(|c| json!({
                     "tokens": block.patches,
                     "dominant_share": c.dominant_share,
-                    // JSON has no infinity: null.
+                    // JSON has no infinity, so an infinite norm becomes null.
                     "norm": c.norm,
                     "iterations": c.iterations,
                     "settled": c.settled,
@@ -204,7 +204,7 @@ impl Report<'_> {
     }
 }
 
-/// `12.3`, `4,567`, `1.2e7`; `> ` before a norm that is a lower bound.
+/// The norm as `12.3`, `4,567` or `1.2e7`, with `> ` before it if it is a lower bound.
 fn norm_text(convergence: &Convergence) -> String {
     let norm = convergence.norm;
     let bound = if convergence.settled { "" } else { "> " };

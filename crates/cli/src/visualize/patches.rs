@@ -1,4 +1,4 @@
-//! The three rows of the paper's Figure 4, as images of the size that the model sees.
+//! The three rows of the paper's Figure 4, as images of the size of the model's input.
 
 use image::{Rgb, RgbImage};
 use tcvit::BlockProvenance;
@@ -6,14 +6,14 @@ use tcvit::trace::PRUNED;
 
 const WHITE: Rgb<u8> = Rgb([255; 3]);
 
-/// What a patch shows.
+/// A row of images, which says what each patch shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Row {
-    /// Itself, if it represents a token, else white.
+    /// The patch itself if it represents a token, white otherwise.
     Kept,
-    /// The patch that represents it.
+    /// The patch that represents this patch's token.
     Representative,
-    /// The mean, pixel by pixel, of all patches that are part of its token.
+    /// The mean, pixel by pixel, of all patches that are part of this patch's token.
     Fused,
 }
 
@@ -29,8 +29,7 @@ impl Row {
     }
 }
 
-/// Draws `seen`, a square of patches of `side` pixels, as `row` shows it after a block. Patches whose token was pruned are
-/// white.
+/// Draws `row` after a block. `seen` is a square of patches of `side` pixels. Patches whose token was pruned are white.
 pub fn draw(row: Row, seen: &RgbImage, side: u32, after: &BlockProvenance, image: usize) -> RgbImage {
     let (tokens, representatives) = (after.tokens_of(image), after.representatives_of(image));
     let across = seen.width() / side;
@@ -77,7 +76,8 @@ fn means(seen: &RgbImage, side: u32, after: &BlockProvenance, image: usize) -> V
 mod tests {
     use super::*;
 
-    /// Four patches of 2 x 2 pixels; 0 and 3 are one token that 3 represents, 1 is pruned, 2 stays itself.
+    /// Four patches of 2 x 2 pixels. Patches 0 and 3 are one token, which 3 represents. Patch 1 is pruned, and 2 is its
+    /// own token.
     fn example(row: Row) -> RgbImage {
         let seen = RgbImage::from_fn(4, 4, |x, y| Rgb([(10 * x) as u8, (20 * y) as u8, 7]));
         let after = BlockProvenance { patches: 4, tokens: 2, token: vec![1, PRUNED, 0, 1], representative: vec![2, 3] };

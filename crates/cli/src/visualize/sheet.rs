@@ -1,4 +1,4 @@
-//! The paper's Figure 4 on a page: a column for the photograph and one for each block, three rows.
+//! The paper's Figure 4 as a page: three rows, with a column for the photograph and one for each block.
 
 use glam::DVec2;
 use image::RgbImage;
@@ -10,20 +10,20 @@ use super::patches::{Row, draw as draw_row};
 use crate::picture::svg::HAIR;
 use crate::picture::{Anchor, SCALE, Svg, Text};
 
-/// Blocks beside each other; more of them continue below, with the photograph in front again.
+/// The most blocks beside each other. Further blocks continue below, after the photograph again.
 const MOST_BLOCKS: usize = 12;
-/// About how long the side of an image is.
+/// About the length of an image's side.
 const SIDE: f64 = 112.0;
 const MARGIN: f64 = 18.0;
 const GAP: f64 = 6.0;
-/// Between blocks' bands and between photographs.
+/// Room between bands of blocks and between photographs.
 const BREAK: f64 = 22.0;
-/// Left of the images, for the rows' names.
+/// Room to the left of the images for the names of the rows.
 const NAMES: f64 = 22.0;
-/// Above the images, for the columns' names.
+/// Room above the images for the names of the columns.
 const HEADINGS: f64 = 34.0;
 const TITLE: f64 = 30.0;
-/// A photograph's name.
+/// Room for a photograph's name.
 const NAME: f64 = 22.0;
 
 /// Draws every subject, one below the other.
@@ -34,7 +34,7 @@ pub fn draw(title: &str, subjects: &[Subject], trace: &Trace, provenance: &Prove
     let blocks = trace.blocks.len().div_ceil(bands);
     let width = NAMES + (blocks + 1) as f64 * (side + GAP) - GAP;
     let heading = Text::new(14.0, Anchor::Start).bold();
-    // Short grids leave room for the title all the same, within reason.
+    // A page with few columns is widened for its title, up to a limit.
     let room = width.max(heading.width(title).min(400.0));
     let title_lines = heading.wrap(title, room);
     let above = TITLE + title_lines.len().saturating_sub(1) as f64 * heading.line_height();
@@ -85,14 +85,16 @@ pub fn draw(title: &str, subjects: &[Subject], trace: &Trace, provenance: &Prove
     Ok(page)
 }
 
-/// A side near [`SIDE`] at which every pixel of a `seen` pixels wide image is a whole number of PNG pixels, if any is.
+/// A side near [`SIDE`] at which each pixel of an image of `seen` pixels is a whole number of PNG pixels, if there is
+/// one.
 fn cell_side(seen: u32) -> f64 {
     let unit = f64::from(seen.max(1)) / f64::from(SCALE);
     let whole = (SIDE / unit).round().max(1.0) * unit;
     if (0.75 * SIDE..=1.5 * SIDE).contains(&whole) { whole } else { SIDE }
 }
 
-/// `image` in the pixels of a PNG, so that every viewer shows the same: enlarged sharply, reduced smoothly.
+/// `image` at the size of a PNG's pixels, so that every viewer shows the same. It is enlarged without smoothing and
+/// reduced with smoothing.
 fn sized(image: &RgbImage, side: f64) -> RgbImage {
     let pixels = (side * f64::from(SCALE)).round() as u32;
     let filter = if image.width() > pixels { FilterType::Triangle } else { FilterType::Nearest };

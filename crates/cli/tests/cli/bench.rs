@@ -1,4 +1,4 @@
-//! `tcvit bench`: figures that follow from each other, files that are written, and what is refused.
+//! `tcvit bench`: derived figures, written files, and refused arguments.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * b.abs()
 }
 
-/// Checks that what is derived follows from what is measured.
+/// Checks that the derived figures follow from the measured ones.
 fn check_figures(result: &Value, full: &Value, ceiling: f64) {
     let (batch, seconds) = (figure(result, "/batch"), figure(result, "/seconds/median"));
     let [low, high] = ["/seconds/lower_quartile", "/seconds/upper_quartile"].map(|name| figure(result, name));
@@ -41,7 +41,7 @@ fn check_figures(result: &Value, full: &Value, ceiling: f64) {
         return;
     }
     let ideal = figure(full, "/multiply_adds") / figure(result, "/multiply_adds");
-    // The median of the rounds' ratios; the ratio of the medians cannot lie outside of them all.
+    // The speed-up is the median of the rounds' ratios. The ratio of the medians lies within the range of these ratios.
     let speedup = figure(result, "/gain/speedup");
     let [least, low, high, most] = ["range/0", "quartiles/0", "quartiles/1", "range/1"]
         .map(|name| figure(result, &format!("/gain/speedup_{name}")));
@@ -127,7 +127,7 @@ fn text_has_every_figure() {
     assert!(out.contains(" (condensing)"), "{out}");
 }
 
-/// As every other command does.
+/// Every command chooses the precision in this way.
 #[test]
 fn numbers_are_stored_as_the_adapter_prefers_unless_a_precision_is_given() {
     let preferred = tcvit::Context::open(tcvit::ContextOptions::new()).unwrap().preferred_precision().to_string();

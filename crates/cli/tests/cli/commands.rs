@@ -1,4 +1,4 @@
-//! What works.
+//! Commands that succeed.
 
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
@@ -10,7 +10,8 @@ use crate::{json, photo, succeeds, tcvit, text, untuned};
 
 const CLASSES: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
-/// Classes as every subcommand prints them: probable first, named, with probabilities that make sense.
+/// Checks classes as every subcommand prints them: in descending order of probability, with labels and valid
+/// probabilities.
 fn check_classes(classes: &Value, count: usize) {
     let classes = classes.as_array().unwrap();
     assert_eq!(classes.len(), count);
@@ -74,7 +75,7 @@ fn classify_prints_a_trace_of_two_photographs() {
     assert_eq!(trace.tensor("block.7.kept").unwrap().shape(), [2, 64 - 8 * 6]);
     assert_eq!(trace.tensor("block.7.assigned").unwrap().shape(), [2, 64 - 7 * 6]);
     assert_eq!(trace.tensor("block.0.score").unwrap().shape(), [2, 64]);
-    // The classes that were printed are those of the logits that were saved.
+    // The printed classes belong to the saved logits.
     for (image, logits) in images.iter().zip(floats(&trace, "logits").chunks_exact(10)) {
         let best = (0..10).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap();
         assert_eq!(image["classes"][0]["index"], best);
@@ -92,7 +93,7 @@ fn pixels_of_another_implementation_give_its_logits() {
     let pixels: Vec<u8> = golden.pixels.iter().flat_map(|value| value.to_le_bytes()).collect();
     let view = safetensors::tensor::TensorView::new(Dtype::F32, shape, &pixels).unwrap();
     std::fs::write(&input, safetensors::serialize([("pixels", view)], None).unwrap()).unwrap();
-    // The golden file holds more tensors than `pixels`; that does not matter.
+    // The golden file holds more tensors than `pixels`. They are ignored.
     for input in [input, repository("tests/goldens/bundled.safetensors")] {
         let (from, to, [option, model]) = (input.to_str().unwrap(), output.to_str().unwrap(), &untuned());
         let options = ["--condense", "off", "--precision", "f32", "--trace", to, "--json", option, model];
@@ -124,12 +125,12 @@ fn flops_of_the_paper_are_the_papers() {
     let report = json(&["flops", "--paper", "--json"]);
     let rows = report.as_array().unwrap();
     let column = |name: &str| rows.iter().map(|row| row[name].as_f64().unwrap()).collect::<Vec<_>>();
-    // Tables 7 and 8, typed from the paper, not taken from the program.
+    // The numbers of Tables 7 and 8, typed from the paper rather than taken from the program.
     let paper = [0.97, 0.89, 0.81, 0.73, 0.65, 0.69, 0.73, 0.76, 0.79, 0.85];
     assert_eq!(column("paper"), paper);
     for ((row, ours), paper) in rows.iter().zip(column("model")).zip(paper) {
         assert!((ours - paper).abs() <= 0.01, "{ours} for the paper's {paper}");
-        // At K = 1 there is no squaring to save, and 31 thin products cost more than 5 dense ones.
+        // At K = 1 there is no squaring to save. At K = 32 the 31 thin products cost more than 5 dense ones.
         let thin = row["thin"].as_f64().unwrap();
         let saves = row["K"].as_u64().is_none_or(|order| (2..=8).contains(&order));
         assert_eq!(thin < ours, saves, "thin {thin}, dense {ours}: {row}");
@@ -185,7 +186,7 @@ fn verbose_speaks_on_standard_error_only() {
     assert!(text(&output.stderr).contains("model loaded"), "{}", text(&output.stderr));
 }
 
-/// A copy of the shaders with one line changed: the doctor has to see it.
+/// The doctor must find one changed line in a copy of the shaders.
 #[test]
 fn doctor_finds_a_broken_shader() {
     let folder = tempfile::tempdir().unwrap();
@@ -209,14 +210,14 @@ fn doctor_finds_a_broken_shader() {
     }
 }
 
-/// `tcvit doctor` where TCVIT_REQUIRE is `words`.
+/// Runs `tcvit doctor` with TCVIT_REQUIRE set to `words`.
 fn doctor_requiring(words: &str, arguments: &[&str]) -> std::process::Output {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tcvit"));
     command.arg("doctor").args(arguments).env("NODEVICE_SELECT", "1").env_remove("TCVIT_LOG");
     command.env("TCVIT_CACHE", "").env("TCVIT_REQUIRE", words).output().unwrap()
 }
 
-/// What the device lacks is told once for each kernel that needs it, and fails only where it is asked for.
+/// A capability that the device lacks is named for each kernel that needs it. It is a failure only if it is required.
 #[test]
 fn doctor_gives_every_kernel_one_line_and_what_it_skips_its_true_reason() {
     let context = tcvit::Context::open(tcvit::ContextOptions::new()).unwrap();

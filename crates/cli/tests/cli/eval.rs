@@ -1,4 +1,4 @@
-//! `tcvit eval`: figures that follow from its rows, rows that are what `classify` says, and runs that go on.
+//! `tcvit eval`: figures that follow from its rows, rows that agree with `classify`, and runs that continue.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{json, photo, succeeds, tcvit, text, untuned};
 
-/// Class folders with the photographs in them.
+/// A folder of class folders with one photograph in each.
 fn folder() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (class, name) in [("cat", "chelsea"), ("airplane", "rocket"), ("ship", "coffee"), ("dog", "astronaut")] {
@@ -98,7 +98,8 @@ fn an_interrupted_run_goes_on_where_it_was() {
     json(&arguments);
     let whole = std::fs::read_to_string(&csv).unwrap();
     std::fs::remove_file(&csv).unwrap();
-    // An unfinished file of which one row says what no model would: taken as it is, or it would not be found again.
+    // An unfinished file in which one row has answers that no model gives. If the row is in the result, it was taken
+    // from the file and not computed again.
     let lines: Vec<&str> = whole.lines().collect();
     let told = "cat/chelsea.jpg,3,9,8,0.000000000e0,9,8,7.000000000e0";
     let identity = format!("# tcvit eval {model} on {images}");

@@ -1,4 +1,4 @@
-//! Photographs prepared on the GPU, and what is kept on disk.
+//! Photographs that are prepared on the GPU, and files that are kept on disk.
 
 use std::process::Command;
 
@@ -18,7 +18,7 @@ fn both_ways_to_prepare_photographs_answer_the_same() {
     assert_eq!(expected.as_array().unwrap().len(), 3);
     assert_eq!(classify(&["--batch", "2", "--preprocess", "gpu"]), expected);
     assert_eq!(classify(&["--batch", "1", "--preprocess", "cpu"]), expected);
-    // With a trace all of them are run together.
+    // With a trace, all photographs run together.
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace.safetensors");
     assert_eq!(classify(&["--preprocess", "gpu", "--trace", trace.to_str().unwrap()]), expected);
@@ -32,7 +32,7 @@ fn evaluations_that_prepare_on_the_gpu_give_the_same_rows() {
         std::fs::create_dir(folder.path().join(class)).unwrap();
         std::fs::copy(photo(name), folder.path().join(class).join("one.jpg")).unwrap();
     }
-    // One that cannot be read takes nobody's place.
+    // An image that cannot be read does not take the place of another one.
     std::fs::write(folder.path().join("cat/broken.jpg"), "no image").unwrap();
     let rows = |way: &str, batch: &str| {
         let csv = folder.path().join("rows.csv");
@@ -68,7 +68,7 @@ fn what_is_kept_is_where_it_is_told_to_be() {
             .env("HOME", home.path())
             .env("XDG_CACHE_HOME", home.path().join("xdg"))
             .env("NODEVICE_SELECT", "1")
-            // Mesa has a cache too, in the same place unless told otherwise.
+            // Mesa also has a cache, by default in the same folder.
             .env("MESA_SHADER_CACHE_DIR", home.path().join("mesa"))
             .current_dir(home.path())
             .env(variable, value)
@@ -82,7 +82,7 @@ fn what_is_kept_is_where_it_is_told_to_be() {
     assert_eq!((files("kept"), files("xdg/tcvit")), (0, 0));
     run("TCVIT_CACHE", kept.to_str().unwrap(), None);
     assert_eq!((files("kept"), files("xdg/tcvit")), (1, 0));
-    // One photograph is no reason to search for the fastest ways; those in use are verified always.
+    // One photograph does not start a search for the fastest ways, but the ways in use are always verified.
     let adapter = std::fs::read_dir(&kept).unwrap().next().unwrap().unwrap().path();
     let choices: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&std::fs::read(adapter.join("choices.json")).unwrap()).unwrap();
@@ -90,7 +90,7 @@ fn what_is_kept_is_where_it_is_told_to_be() {
     if cfg!(all(unix, not(target_os = "macos"))) {
         run("TCVIT_LOG", "error", None);
         assert_eq!(files("xdg/tcvit"), 1);
-        // The XDG rules take no relative path.
+        // The XDG rules do not allow relative paths.
         run("XDG_CACHE_HOME", "relative", None);
         assert_eq!(files("relative"), 0);
     }

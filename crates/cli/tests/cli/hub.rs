@@ -1,4 +1,4 @@
-//! Models from a hub, which is a server in this process.
+//! Models from a hub. The hub is a server in this process.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::hub::{COMMIT, Hub, model};
 use crate::{photo, text};
 
-/// Runs the program with nothing of this environment that concerns a hub.
+/// Runs the program without any of this environment's settings for a hub.
 fn run(home: &Path, endpoint: &str, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcvit"));
     for name in ["HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_TOKEN_PATH", "XDG_CACHE_HOME", "TCVIT_LOG"] {
@@ -59,7 +59,7 @@ fn a_model_is_downloaded_once() {
         let here = std::fs::read(snapshot(home.path(), "vit").join(file)).unwrap();
         assert_eq!(here, std::fs::read(model("vit").join(file)).unwrap(), "{file}");
     }
-    // The folder gives the same as the id.
+    // The folder gives the same results as the id.
     let folder = model("vit").to_str().unwrap().to_owned();
     let local = ["classify", &chelsea, "--model", &folder, "--json", "--condense", "off", "--top", "7"];
     assert_eq!(succeeds(&run(home.path(), &endpoint, &[], &local))["images"], first["images"]);
@@ -79,7 +79,7 @@ fn a_model_is_downloaded_once() {
     let larger = ["flops", "--model", "tests/vit", "--json", "--offline", "--image", "96"];
     assert_eq!(succeeds(&run(home.path(), &endpoint, &[], &larger))["blocks"][0]["patches"], 144);
 
-    // Without the preprocessor's file transformers' pixels cannot be known.
+    // Without the preprocessor's file, the normalisation of a transformers model is unknown.
     std::fs::remove_file(snapshot(home.path(), "vit").join("preprocessor_config.json")).unwrap();
     let offline = run(home.path(), &endpoint, &[("HF_HUB_OFFLINE", "yes")], &flops);
     fails(&offline, &["tests/vit", "a copy without preprocessor_config.json", "in the cache at"]);
@@ -110,7 +110,7 @@ fn what_the_hub_does_not_have_is_told() {
     let flops = |id: &str, variables: &[(&str, &str)]| {
         run(home.path(), &hub.endpoint(), variables, &["flops", "--json", "--model", id])
     };
-    fails(&flops("tests/nothing", &[]), &["load model tests/nothing from the hub", "404", "nor is there a file"]);
+    fails(&flops("tests/nothing", &[]), &["load model tests/nothing from the hub", "404", "no file or folder"]);
     fails(&flops("tests/vit@v9", &[]), &["tests/vit@v9", "404", "revision"]);
     fails(&flops("tests/private", &[]), &["401", "private or gated", "HF_TOKEN"]);
     fails(&flops("tests/gated", &[]), &["401", "it is gated", "accept its terms", "tests/gated", "HF_TOKEN"]);
@@ -155,7 +155,7 @@ fn a_download_that_breaks_off_is_taken_up() {
     let here = std::fs::read(snapshot(home.path(), "vit").join("model.safetensors")).unwrap();
     assert_eq!(here, std::fs::read(model("vit").join("model.safetensors")).unwrap());
 
-    // A part that is longer than the whole is of no use.
+    // A part that is longer than the whole file is useless.
     let cache = home.path().join("other");
     let blobs = cache.join("models--tests--vit/blobs");
     std::fs::create_dir_all(&blobs).unwrap();
@@ -165,7 +165,7 @@ fn a_download_that_breaks_off_is_taken_up() {
     assert_eq!(std::fs::read(blobs.join("weights-vit")).unwrap(), here);
 }
 
-/// A folder of that name comes before the hub.
+/// A folder with that name comes before the hub.
 #[test]
 fn a_path_wins() {
     let home = tempfile::tempdir().unwrap();

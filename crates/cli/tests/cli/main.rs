@@ -1,4 +1,4 @@
-//! The program as a user runs it: what it prints, where, and with which exit code.
+//! Runs the program as a user does, and checks its output, its files and its exit code.
 
 mod bench;
 mod commands;
@@ -18,16 +18,17 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// Runs the program, with nothing of this environment that changes what it says.
+/// Runs the program without any of this environment's settings that change its output.
 pub fn tcvit(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tcvit"));
-    // Mesa's device selection layer complains on standard error where there is no desktop: its words, not ours.
+    // Mesa's device selection layer writes to standard error on machines without a desktop. The variable switches it
+    // off.
     let command = command.args(arguments).env("NODEVICE_SELECT", "1").env_remove("TCVIT_LOG");
     command.env("TCVIT_CACHE", kept()).output().unwrap()
 }
 
-/// Where the program keeps what it finds out about the adapter: for all tests of one run, which would each find it out
-/// again, with nothing that an earlier run kept and nothing left in the user's cache.
+/// The folder in which the program keeps its findings about the adapter. All tests of one run share it, so that each
+/// need not verify again. It starts empty and is not the user's cache.
 fn kept() -> &'static Path {
     static KEPT: OnceLock<PathBuf> = OnceLock::new();
     KEPT.get_or_init(|| {
@@ -44,7 +45,7 @@ pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// Standard output of a run that must succeed without a word on standard error.
+/// Standard output of a run that must succeed and write nothing to standard error.
 #[track_caller]
 pub fn succeeds(arguments: &[&str]) -> String {
     let output = tcvit(arguments);
@@ -59,7 +60,7 @@ pub fn json(arguments: &[&str]) -> Value {
     serde_json::from_str(&succeeds(arguments)).expect("JSON and nothing else")
 }
 
-/// `--model` and the model that was tuned for no condensation, so that any runs without a warning.
+/// `--model` and a model that was not tuned for a condensation, so that any condensation runs without a warning.
 pub fn untuned() -> [String; 2] {
     ["--model".into(), support::repository("assets/models/vit_cifar10_32").to_str().unwrap().into()]
 }

@@ -1,8 +1,8 @@
-//! What is refused: the exit code, the text on standard error, and nothing on standard output.
+//! Refused input: the exit code, the text on standard error, and an empty standard output.
 
 use crate::{photo, tcvit, text};
 
-/// Asserts exit code `code`, nothing on standard output, and all of `texts` on standard error.
+/// Asserts the exit code `code`, an empty standard output, and all of `texts` on standard error.
 #[track_caller]
 pub fn fails(code: i32, arguments: &[&str], texts: &[&str]) {
     let output = tcvit(arguments);
@@ -35,7 +35,7 @@ fn photographs_that_cannot_be_read() {
     ] {
         fails(2, &["classify", &path], &["tcvit: ", name]);
         fails(2, &["demo", &path, "--json"], &["tcvit: ", name]);
-        // One bad photograph among good ones is named, not skipped.
+        // If one of several photographs is bad, the error names it. It is not skipped.
         fails(2, &["classify", &photo("chelsea"), &path, "--json"], &["tcvit: ", name]);
     }
 }
@@ -104,7 +104,7 @@ fn adapters_that_are_not_there() {
     fails(2, &["demo", "--shaders", "/nowhere"], &["/nowhere"]);
 }
 
-/// A shader that does not compile is the driver's or the developer's doing, not the user's.
+/// If a shader does not compile, the driver or the developer is at fault, not the user, so the exit code is 3.
 #[test]
 fn shaders_that_do_not_compile() {
     let folder = tempfile::tempdir().unwrap();
@@ -151,17 +151,17 @@ fn traces_that_cannot_be_written_leave_nothing() {
     fails(2, &["classify", &chelsea, "--trace", &at("missing/t.safetensors")], &["--trace", "there is no folder"]);
     fails(2, &["classify", &chelsea, "--trace", folder.path().to_str().unwrap()], &["--trace", "that is a folder"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-    // Root writes anywhere, but not into the kernel's folders.
+    // Root may write anywhere, but not into the kernel's folders.
     #[cfg(target_os = "linux")]
     fails(2, &["classify", &chelsea, "--trace", "/proc/t.safetensors"], &["write file", "/proc/t.safetensors"]);
-    // A run that fails for another reason leaves an older trace as it was.
+    // A run that fails for another reason does not change an older trace.
     std::fs::write(at("old.safetensors"), "old").unwrap();
     fails(2, &["classify", &chelsea, "--drop", "9999", "--trace", &at("old.safetensors")], &["9999"]);
     assert_eq!(std::fs::read(at("old.safetensors")).unwrap(), b"old");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
-/// A reader that stops reading, as `head` does, is no failure.
+/// It is not an error if the reader stops reading, as `head` does.
 #[test]
 #[cfg(unix)]
 fn a_closed_pipe_is_no_error() {

@@ -1,4 +1,4 @@
-//! What a checkpoint was tuned for, by its metadata, is what runs unless something else is asked for.
+//! By default the program runs the condensation that a checkpoint was tuned for, from its metadata.
 
 use serde_json::json;
 use tcvit::{Condensation, Model};

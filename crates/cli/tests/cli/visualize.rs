@@ -1,4 +1,4 @@
-//! `tcvit visualize`: pictures that read back, and show what they say.
+//! `tcvit visualize`: reads the pictures back and checks what they show.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::support::small::bundled;
 use crate::{json, photo, succeeds, tcvit, text, untuned};
 
-/// Side of an image in a picture of the bundled model: seven times its 32 pixels.
+/// Side of an image in a picture of the bundled model, in pixels: seven times its 32.
 const SIDE: u32 = 224;
-/// Side of a patch there.
+/// Side of a patch in that image, in pixels.
 const PATCH: u32 = 28;
 
 /// An image in an SVG: its label, place and pixels.
@@ -56,7 +56,7 @@ fn white_patches(image: &RgbImage) -> usize {
     (0..64).filter(|&number| is_white(&patch(image, number))).count()
 }
 
-/// What the bundled model sees, as large as in the picture.
+/// The input of the bundled model, as large as in the picture.
 fn seen(name: &str) -> RgbImage {
     let photo = image::open(photo(name)).unwrap().into_rgb8();
     let seen = bundled().preprocess().crop_resized(&photo).unwrap();
@@ -82,7 +82,7 @@ fn every_row_shows_what_became_of_the_patches() {
     assert_eq!(report["condensation"], "training_free, R = 6");
     let svg = text(&bytes);
     let images = images(svg);
-    // Two photographs; the original and eight blocks; three rows.
+    // Two photographs, with the original and eight blocks, in three rows.
     assert_eq!(images.len(), 2 * 9 * 3);
     for heading in
         ["block 8", "58 tokens", "16 tokens", "64 patches", "kept tokens", "representative", "fused", "rocket"]
@@ -136,7 +136,7 @@ fn a_png_is_the_svg_at_twice_its_size() {
     let length = |name: &str| between(svg, &format!(" {name}=\""), "\"").parse::<u32>().unwrap();
     assert_eq!(page.dimensions(), (2 * length("width"), 2 * length("height")));
     assert!(report["picture"].as_str().unwrap().ends_with("OUT.PNG"));
-    // Blocks that drop nothing have no column.
+    // Blocks that drop no tokens have no column.
     let images = images(svg);
     assert_eq!(images.len(), 3 * 3);
     assert!(svg.contains("block 3") && svg.contains("block 6") && !svg.contains("block 1<"));
@@ -145,7 +145,7 @@ fn a_png_is_the_svg_at_twice_its_size() {
         let there = image::imageops::crop_imm(&page, x, y, SIDE, SIDE).to_image();
         assert!(there == shown.pixels, "{}: not as in the SVG", shown.label);
     }
-    // Something is written above the images, and the margin is white.
+    // There is text above the images, and the margin is white.
     let dark = |x: u32, y: u32| page.get_pixel(x, y).0[0] < 128;
     assert!((0..page.width()).any(|x| (20..64).any(|y| dark(x, y))));
     assert!((0..page.width()).all(|x| page.get_pixel(x, 2).0 == [255; 3]));
@@ -185,7 +185,7 @@ fn the_matrix_is_drawn_and_measured() {
         assert!((0.0..=1.0).contains(&matrix["dominant_share"].as_f64().unwrap()), "{matrix}");
         assert!(matrix["norm"].as_f64().unwrap() > 0.0 && matrix["settled"] == true, "{matrix}");
     }
-    // With hardly any a, A is nearly I and Newton converges: the same figures, seen to move.
+    // With a very small a, A is nearly I and Newton's iteration converges, so the same figures change.
     let (report, _) = draw(folder.path(), "out.svg", &["--matrix", &chelsea, "--alpha", "0.01"]);
     for block in report["images"][0]["blocks"].as_array().unwrap() {
         assert_eq!(block["matrix"]["dominant_share"], 1.0);
