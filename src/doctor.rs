@@ -1,5 +1,5 @@
-//! Comparisons of every kernel with its CPU reference, on the adapter at hand. `tcvit doctor` runs a few sizes of each,
-//! `tests/kernels/` sweeps many.
+//! Compares every kernel with its CPU reference on the current adapter. `tcvit doctor` runs a few sizes of each kernel,
+//! `tests/kernels/` runs many.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Context;
 
 impl Check {
-    /// Whether the device has what the kernel needs.
+    /// Whether the device has all that the kernel needs.
     pub fn runs_on(&self, context: &Context) -> bool {
         context.supports(self.kernel)
     }
@@ -20,7 +20,7 @@ impl Check {
 pub struct ExpectedFailure {
     /// The kernel's name.
     pub kernel: &'static str,
-    /// The backend that it fails on.
+    /// The backend on which it fails.
     pub backend: wgpu::Backend,
     /// A part of the driver's name and version, as `tcvit doctor` prints them.
     pub driver: &'static str,
@@ -28,8 +28,8 @@ pub struct ExpectedFailure {
     pub reason: &'static str,
 }
 
-/// Every known failure. A comparison that passes where a failure is expected is reported as wrong, so that no entry outlives
-/// its reason.
+/// All known failures. If a comparison passes although a failure is expected, the doctor reports it as wrong, so that
+/// no entry stays here longer than its reason.
 pub const EXPECTED_FAILURES: &[ExpectedFailure] = &[];
 
 impl ExpectedFailure {
@@ -49,19 +49,19 @@ pub struct Finding {
     pub kernel: &'static str,
     /// The size, such as `rows 7, inner 64, columns 10`.
     pub size: String,
-    /// The comparison, or why there is none.
+    /// The comparison, or the reason why there is none.
     pub outcome: std::result::Result<Difference, String>,
-    /// Why a failure is expected on this adapter, where it is.
+    /// The reason for an expected failure on this adapter, if there is one.
     pub expected_failure: Option<&'static str>,
 }
 
 impl Finding {
-    /// Whether the kernel is right, or wrong as expected.
+    /// Whether the kernel gives right results, or fails as expected.
     pub fn passed(&self) -> bool {
         self.outcome.as_ref().is_ok_and(Difference::passed) != self.expected_failure.is_some()
     }
 
-    /// How near it is to failing: 1 is at its tolerance, a failure is infinite.
+    /// How near the comparison is to failing, as a share of its tolerance. Infinite if it failed.
     pub fn badness(&self) -> f64 {
         match &self.outcome {
             Ok(difference) if difference.passed() => difference.largest / difference.tolerance.max(f64::MIN_POSITIVE),
@@ -71,11 +71,11 @@ impl Finding {
 }
 
 impl fmt::Display for Finding {
-    /// The outcome in words.
+    /// Writes the outcome in words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
             Ok(difference) if difference.tolerance == 0.0 => {
-                write!(f, "{} elements differ, none may", difference.largest)?;
+                write!(f, "{} elements differ, none may differ", difference.largest)?;
             }
             Ok(difference) => {
                 write!(f, "differs by {:.1e}, at most {:.1e} allowed", difference.largest, difference.tolerance)?;
@@ -90,12 +90,12 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Every comparison that the device can run, at each of its sizes. `progress` hears of each finding as it ends.
+/// Runs every comparison that the device can run, at each of its sizes. Calls `progress` after each one.
 pub fn run(context: &Context, progress: impl FnMut(&Finding)) -> Vec<Finding> {
     pollster::block_on(run_async(context, progress))
 }
 
-/// As [`run`], for code that runs in browsers too, where nothing may block.
+/// Like [`run`], but does not block in browsers.
 pub async fn run_async(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
     let mut findings = Vec::new();
     for check in checks().filter(|check| check.runs_on(context)) {
@@ -108,10 +108,10 @@ pub async fn run_async(context: &Context, mut progress: impl FnMut(&Finding)) ->
     findings
 }
 
-/// One comparison: `kernel` at `size`, on the data of `seed`.
+/// Compares `kernel` with its reference at `size`, on random data from `seed`.
 ///
 /// # Errors
-/// [`Error::Config`] when no kernel has that name or `size` does not have its dimensions.
+/// [`Error::Config`] when no kernel has that name or `size` has the wrong number of dimensions.
 pub fn check(context: &Context, kernel: &str, size: &[usize], seed: u64) -> Result<Finding> {
     let check = checks().find(|check| check.kernel.name == kernel).ok_or_else(|| {
         let known: Vec<&str> = checks().map(|check| check.kernel.name).collect();

@@ -1,17 +1,17 @@
-//! The one error type. Every variant says what was being done (`op`), what was `expected`, what was `got`, and which error of
-//! another crate caused it (`source`), if one did.
+//! The error type of the crate. Every variant says what was being done (`op`), what was `expected`, what was `got`, and
+//! which error of another crate caused it (`source`), if there is one.
 
 use std::error::Error as StdError;
 
 /// The error of another crate that caused an [`Error`].
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// What can go wrong, by whose doing: the variant tells a program how to react, the text tells a person what to do.
+/// What went wrong. The variant tells a program how to react, and the text tells a person what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "every variant has the same four fields, described above")]
 pub enum Error {
-    /// An option or a configuration that cannot be honoured.
+    /// An option or a configuration that the crate cannot use.
     #[error("{op}: expected {expected}, got {got}")]
     Config { op: String, expected: String, got: String, source: Option<Source> },
     /// A tensor, buffer or slice whose shape or length does not fit.
@@ -38,7 +38,7 @@ pub enum Error {
     /// The device was lost, ran out of memory or rejected a command.
     #[error("{op}: expected {expected}, got {got}")]
     Device { op: String, expected: String, got: String, source: Option<Source> },
-    /// A result that contains NaN or infinity, which no caller should mistake for an answer.
+    /// A result that contains NaN or infinity. No caller should take it for an answer.
     #[error("{op}: expected {expected}, got {got}")]
     NotFinite { op: String, expected: String, got: String, source: Option<Source> },
 }
@@ -58,7 +58,8 @@ macro_rules! constructors {
 }
 
 impl Error {
-    /// The same error with `cause` as its [`source`](StdError::source). The text names the cause already.
+    /// The same error with `cause` as its [`source`](StdError::source). The text of the error must name the cause
+    /// already.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         match &mut self {

@@ -1,7 +1,7 @@
-//! Which way of an operation runs on a device: one mechanism for all of them. A way is used in a session only after it has
-//! given its reference's results on that device, under the key of the very pipeline that will run: wrong results on some GPU
-//! are what users of every peer complain about most. Of the verified ways the fastest one is searched for, where the context
-//! is told to, or else the one that ranks first is taken.
+//! Chooses which way of an operation runs on a device. A session uses a way only after the way has given its
+//! reference's results on that device, with the key of the pipeline that will run. This check exists because wrong
+//! results on some GPUs are the most common complaint about similar libraries. If the context tunes, it measures the
+//! verified ways and takes the fastest. Otherwise it takes the verified way that ranks first.
 
 use std::future::ready;
 use std::time::{Duration, Instant};
@@ -13,27 +13,28 @@ use crate::gpu::{Context, KernelTime, Operation, PipelineKey, Recorder, Traits, 
 /// The most sizes at which one pipeline is compared.
 const SIZES: usize = 4;
 
-/// How often each candidate is timed; the shortest counts, since nothing makes a kernel faster by accident.
+/// How often each candidate is timed. The shortest time counts, because nothing makes a kernel faster by accident.
 const REPEATS: usize = 3;
 
-/// A candidate replaces the way that ranks first when it takes less than this share of its time.
+/// A candidate replaces the way that ranks first if it takes less than this share of its time.
 const CLEARLY: f64 = 0.95;
 
-/// Ways that cost more than so many times the first one's are not searched among: they would take their time to compile.
+/// A search leaves out ways whose cost is more than this multiple of the first one's, because they must be compiled
+/// too.
 const NEAR: f64 = 3.0;
 
-/// What all searches of one context may take together. Beyond it the ranking decides.
+/// The time that all searches of one context may take together. After that, ways are chosen by rank.
 const BUDGET: Duration = Duration::from_secs(5);
 
 /// An operation whose ways can be compared with its reference.
 pub trait Verified: Operation {
-    /// Calls that differ from this one in sizes only, from small to large, at and around the edges of what workgroups make.
-    /// Those that run another pipeline are left out by who asks.
+    /// Calls that differ from this one only in their sizes, from small to large, at and around multiples of the part
+    /// that one workgroup computes. The caller leaves out samples that run another pipeline.
     fn samples(&self, traits: &Traits) -> Vec<Self>;
 
     /// Runs `way` and the reference on random data for this call.
     ///
-    /// # Errors
+    /// Errors of recording, submitting and reading back.
     /// As recording, submitting and reading back.
     fn compare(
         &self,
@@ -42,8 +43,8 @@ pub trait Verified: Operation {
         seed: u64,
     ) -> impl Future<Output = Result<Difference>>;
 
-    /// The call that stands for this one in searches, so that not every size needs one; `None` for an operation that is not
-    /// worth a search.
+    /// The call that stands for this one in searches, so that not every size needs a search. `None` if the operation is
+    /// not worth a search.
     fn measured(&self) -> Option<Self> {
         None
     }
@@ -51,17 +52,17 @@ pub trait Verified: Operation {
     /// Seconds that `way` takes for this call.
     ///
     /// # Errors
-    /// As recording and submitting.
+    /// Errors of recording and submitting.
     fn seconds(&self, _context: &Context, _way: &'static Way<Self>) -> impl Future<Output = Result<f64>> {
-        ready(Err(Error::config(Self::NAME, "an operation that is measured", "one that is not")))
+        ready(Err(Error::config(Self::NAME, "an operation that can be measured", "one that cannot")))
     }
 }
 
-/// The way for `call` on `context`'s device: remembered or found by a search where `context` tunes, else the first by rank
-/// of those that are verified.
+/// The way for `call` on `context`'s device: the one that an earlier search found, the one that a new search finds if
+/// `context` tunes, or the verified way that ranks first.
 ///
 /// # Errors
-/// [`Error::Shader`] where no way that the device can run takes the call.
+/// [`Error::Shader`] if no verified way on this device takes the call.
 pub fn choose<O: Verified>(context: &Context, call: &O) -> Result<&'static Way<O>> {
     let ranked = ranked(context, call);
     let name = call.measured().map(|measured| format!("fastest {} {measured:?}", O::NAME));
@@ -87,12 +88,12 @@ pub fn choose<O: Verified>(context: &Context, call: &O) -> Result<&'static Way<O
     let verified: Vec<_> = near.filter(|way| is_verified(context, way, call)).collect();
     let traits = context.traits();
     let is_known = |way: &&Way<O>| way.is_fallback || context.choices().verdict(&way.key(traits, call)).is_some();
-    // Candidates on the agenda are searched among once they are verified.
+    // If the verification of a candidate is on the agenda, the search waits until the candidate is verified.
     if verified.len() < 2 || !verified.iter().all(is_known) {
         return Ok(default);
     }
     match context.agenda() {
-        // Found before anything runs; the next choice for this call remembers it.
+        // The search runs before anything else. The next choice for this call finds its result.
         Some(agenda) => agenda.add(
             name.clone(),
             Box::new(move |context| {
@@ -106,7 +107,7 @@ pub fn choose<O: Verified>(context: &Context, call: &O) -> Result<&'static Way<O
     Ok(default)
 }
 
-/// The fastest of `verified` for `measured`, by a search whose result is remembered under `name`.
+/// Searches for the fastest of `verified` for `measured` and keeps the result under `name`.
 async fn find_fastest<O: Verified>(
     context: &Context,
     name: String,
@@ -121,7 +122,7 @@ async fn find_fastest<O: Verified>(
     best
 }
 
-/// The ways that `context`'s device can run for `call` and that are worth it there, by their costs.
+/// The ways that the device of `context` can run for `call` and that are worth it there, sorted by cost.
 pub fn ranked<O: Operation>(context: &Context, call: &O) -> Vec<(f64, &'static Way<O>)> {
     let traits = context.traits();
     let takes = |way: &&Way<O>| context.supports(way.kernel) && (way.takes)(traits, call);
@@ -131,8 +132,9 @@ pub fn ranked<O: Operation>(context: &Context, call: &O) -> Vec<(f64, &'static W
     ways
 }
 
-/// Whether `way` may run `call` in sessions on this device: it can, and gave its reference's results under the same key,
-/// which is remembered or compared now; or it is a fallback.
+/// Whether `way` may run `call` in sessions on this device. The device must be able to run it, and it must either be a
+/// fallback or have given its reference's results with the same key. If there is no verdict yet, the way is compared
+/// now or put on the agenda.
 pub fn is_verified<O: Verified>(context: &Context, way: &'static Way<O>, call: &O) -> bool {
     let traits = context.traits();
     if !context.supports(way.kernel) || !(way.takes)(traits, call) {
@@ -163,7 +165,7 @@ pub fn is_verified<O: Verified>(context: &Context, way: &'static Way<O>, call: &
     }
 }
 
-/// Compares `way` with the reference for the pipeline of `key`, and remembers whether it gave the reference's results.
+/// Compares `way` with the reference for the pipeline of `key`, and keeps the verdict.
 async fn verify<O: Verified>(context: &Context, way: &'static Way<O>, call: &O, key: &PipelineKey) -> bool {
     let observe = |right| context.observe(&Verification { operation: O::NAME, way: way.name, key, right });
     observe(None);
@@ -173,7 +175,7 @@ async fn verify<O: Verified>(context: &Context, way: &'static Way<O>, call: &O, 
     if !right {
         tracing::warn!(%key, "this way gives wrong results on this device and is not used");
     }
-    // A device that is lost says nothing about the way.
+    // If the device is lost, the comparison says nothing about the way.
     if context.healthy("").is_ok() {
         context.choices().set_verdict(key, right);
     }
@@ -181,22 +183,23 @@ async fn verify<O: Verified>(context: &Context, way: &'static Way<O>, call: &O, 
     right
 }
 
-/// `way`, which is asked for by itself, if it may run `call` on this device.
+/// Returns `way` if it may run `call` on this device.
 ///
 /// # Errors
-/// [`Error::Shader`] where it may not.
+/// [`Error::Shader`] if it may not.
 pub fn require<O: Verified>(context: &Context, way: &'static Way<O>, call: &O) -> Result<&'static Way<O>> {
     match is_verified(context, way, call) {
         true => Ok(way),
         false => {
-            let expected = format!("{way:?}, giving the reference's results on this device");
+            let expected = format!("{way:?} to give the reference's results on this device");
             Err(Error::shader(O::NAME, expected, format!("{call:?} on {}", context.describe())))
         }
     }
 }
 
-/// Runs `way` and the reference at sizes that run the pipeline of `key`: whether all passed that the device has room for, and
-/// at least one had. The size of `call` itself stands in if the operation has no sample that runs this pipeline.
+/// Runs `way` and the reference at sizes that run the pipeline of `key`. Returns whether all sizes passed for which the
+/// device has room, and there was at least one. If the operation has no sample that runs this pipeline, `call` itself
+/// is compared.
 async fn gives_the_references_results<O: Verified>(
     context: &Context,
     way: &'static Way<O>,
@@ -217,16 +220,17 @@ async fn gives_the_references_results<O: Verified>(
             Ok(difference) if difference.passed() => passed += 1,
             Err(Error::Limit { .. }) => {}
             other => {
-                tracing::debug!(%key, ?sample, ?other, "a comparison that failed");
+                tracing::debug!(%key, ?sample, ?other, "a comparison failed");
                 return false;
             }
         }
     }
-    // The pipeline that was asked about has run, and not one that only looks like it.
+    // The pipeline of `key` itself must have run, not another one.
     passed > 0 && context.pipelines().uses(key) >= before + passed
 }
 
-/// A few of the operation's samples that run the same pipeline as `call`: the smallest, the largest, and some in between.
+/// At most [`SIZES`] of the operation's samples that run the same pipeline as `call`: the smallest, the largest, and
+/// some in between.
 pub fn samples<O: Verified>(traits: &Traits, way: &'static Way<O>, call: &O) -> Vec<O> {
     let key = way.key(traits, call);
     let alike = |sample: &O| (way.takes)(traits, sample) && way.key(traits, sample) == key;
@@ -237,13 +241,14 @@ pub fn samples<O: Verified>(traits: &Traits, way: &'static Way<O>, call: &O) -> 
     }
 }
 
-/// Notes what a search found for `name`.
+/// Keeps the result of a search under `name`.
 pub(crate) fn note(context: &Context, name: String, best: String) {
-    tracing::info!(name, best, "the fastest way was searched for");
+    tracing::info!(name, best, "found the fastest way");
     context.choices().set(name, best);
 }
 
-/// The fastest of `candidates`, if it is clearly faster than `default`. A candidate that the device has no room for is left out.
+/// The fastest of `candidates` if it is clearly faster than `default`, or else `default`. Candidates for which the
+/// device has no room are left out.
 pub(crate) async fn search<T: Copy + PartialEq>(
     default: T,
     candidates: &[T],
@@ -260,7 +265,7 @@ pub(crate) async fn search<T: Copy + PartialEq>(
     Ok(best.1)
 }
 
-/// Seconds that what `record` records takes, on the device's own clock where it has one.
+/// Seconds that the dispatches recorded by `record` take, by the device's own clock if it has one.
 pub(crate) async fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<'_>) -> Result<()>) -> Result<f64> {
     let mut recorder = Recorder::new(context);
     let repeats = if context.can_profile() { REPEATS + 1 } else { 1 };
@@ -271,7 +276,7 @@ pub(crate) async fn seconds_of(context: &Context, record: impl Fn(&mut Recorder<
     if context.can_profile() {
         let times = profile_async(context, &recording).await?;
         let whole = |times: &[KernelTime]| times.iter().map(|time| time.nanoseconds / 1e9).sum::<f64>();
-        // The first one warms caches and clocks.
+        // The first repeat warms up caches and clocks, so it does not count.
         return Ok(times.chunks(recording.len() / repeats).skip(1).map(whole).fold(f64::INFINITY, f64::min));
     }
     let mut shortest = f64::INFINITY;

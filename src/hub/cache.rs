@@ -8,16 +8,16 @@ use crate::error::{Error, Result};
 
 use super::{CONFIG, Id, PREPROCESSOR, WEIGHTS};
 
-/// Where models are kept.
+/// The folder with all cached models.
 pub struct Cache {
     pub root: PathBuf,
 }
 
-/// What the cache has of a model.
+/// The files of a model that are in the cache.
 pub enum Found {
-    /// The folder with all its files.
+    /// All its files are in this folder.
     Whole(PathBuf),
-    /// The first file that is missing.
+    /// This file is the first one that is missing.
     Without(&'static str),
     Nothing,
 }
@@ -32,17 +32,17 @@ impl fmt::Display for Found {
     }
 }
 
-/// A variable that is set to something.
+/// The value of an environment variable, unless it is unset or empty.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Whether HF_HUB_OFFLINE is set to one of the words that mean yes to huggingface_hub.
+/// Whether HF_HUB_OFFLINE has one of the values that huggingface_hub takes for yes.
 pub fn offline_by_environment() -> bool {
     variable("HF_HUB_OFFLINE").is_some_and(|value| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str()))
 }
 
-/// HF_HOME, else `huggingface` in the user's cache folder.
+/// HF_HOME, or `huggingface` in the user's cache folder if HF_HOME is not set.
 pub fn home() -> Result<PathBuf> {
     let inside = |folder: PathBuf| folder.join("huggingface");
     let of_user = || Some(inside(std::env::home_dir().filter(|home| !home.as_os_str().is_empty())?.join(".cache")));
@@ -50,34 +50,34 @@ pub fn home() -> Result<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| variable("XDG_CACHE_HOME").map(PathBuf::from).map(inside))
         .or_else(of_user)
-        .ok_or_else(|| Error::file("find the hub's cache", "a home folder, or HF_HOME naming one", "neither"))
+        .ok_or_else(|| Error::file("find the hub's cache", "a home folder, or HF_HOME with the path of one", "neither"))
 }
 
 impl Cache {
-    /// HF_HUB_CACHE, else `hub` in [`home`].
+    /// The cache in HF_HUB_CACHE, or in `hub` below [`home`] if HF_HUB_CACHE is not set.
     pub fn from_environment() -> Result<Self> {
         let root = match variable("HF_HUB_CACHE") {
             Some(root) => PathBuf::from(root),
             None => home()?.join("hub"),
         };
-        // Links inside the cache are made from absolute paths.
+        // The links inside the cache are made from absolute paths.
         std::path::absolute(&root).map(|root| Self { root }).map_err(|error| {
             Error::file("find the hub's cache", format!("an absolute path for {}", root.display()), error.to_string())
                 .caused_by(error)
         })
     }
 
-    /// Everything of a repository.
+    /// The folder of a repository.
     pub fn folder(&self, id: &Id) -> PathBuf {
         self.root.join(format!("models--{}", id.repository.replace('/', "--")))
     }
 
-    /// The files of a commit.
+    /// The folder with the files of a commit.
     pub fn snapshot(&self, id: &Id, commit: &str) -> PathBuf {
         self.folder(id).join("snapshots").join(commit)
     }
 
-    /// The empty file that records that a commit has no such file, so that nobody has to ask again.
+    /// The path of an empty file. It records that a commit does not have `file`, so that the hub is not asked again.
     pub fn absent(&self, id: &Id, commit: &str, file: &str) -> PathBuf {
         self.folder(id).join(".no_exist").join(commit).join(file)
     }
@@ -93,7 +93,7 @@ impl Cache {
         if let Some(file) = [CONFIG, WEIGHTS].into_iter().find(|file| lacks(file)) {
             return Found::Without(file);
         }
-        // Without this file a model of transformers would get other pixels than it was trained on, and nobody would notice.
+        // Without this file a model of transformers would get other pixels than in training, and nobody would notice.
         let needed = is_transformers(&snapshot.join(CONFIG)) && !self.absent(id, &commit, PREPROCESSOR).exists();
         if needed && lacks(PREPROCESSOR) {
             return Found::Without(PREPROCESSOR);
@@ -102,7 +102,7 @@ impl Cache {
     }
 }
 
-/// Whether a `config.json` is of transformers' form.
+/// Whether a `config.json` is one of transformers.
 fn is_transformers(path: &Path) -> bool {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|json| json.get("model_type").is_some())

@@ -1,4 +1,4 @@
-//! From the hub into the cache, through the crate hf-hub.
+//! Downloads models from the hub into the cache, through the crate hf-hub.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use super::cache::{Cache, home, variable};
 use super::{CONFIG, Id, Listener, PREPROCESSOR, Progress, WEIGHTS, error};
 use crate::error::{Error, Result};
 
-/// Downloads what the cache lacks of a model. Returns the folder with its files.
+/// Downloads the files of a model that the cache lacks. Returns the folder with all its files.
 ///
 /// # Errors
-/// [`Error::File`] that tells apart: no such repository, no access, no weights that can be read, no network, and a
-/// download that broke off. The next call resumes a download that broke off.
+/// [`Error::File`], with a text that tells these cases apart: no such repository, no access, no weights that can be
+/// read, no network, and an interrupted download. The next call resumes an interrupted download.
 pub fn download(id: &Id, cache: &Cache, listener: Option<&Listener>) -> Result<PathBuf> {
     let hub = Hub::new(id, cache, listener)?;
     let info = hub.repo(&id.revision).info().map_err(|failure| hub.explain(failure, false))?;
@@ -21,9 +21,9 @@ pub fn download(id: &Id, cache: &Cache, listener: Option<&Listener>) -> Result<P
     check_files(id, &files)?;
     let commit = info.sha.as_str();
     if !commit.chars().all(|c| c.is_ascii_alphanumeric()) || commit.is_empty() {
-        return Err(error(id, "a commit's hash", format!("{commit:?} from {}", hub.endpoint)));
+        return Err(error(id, "the hash of a commit", format!("{commit:?} from {}", hub.endpoint)));
     }
-    // All from one commit, whatever happens to the branch meanwhile; the large one last.
+    // All files come from one commit, even if the branch changes meanwhile. The large file comes last.
     for file in [CONFIG, PREPROCESSOR, WEIGHTS] {
         if files.contains(&file) {
             hub.file(commit, file)?;
@@ -37,16 +37,16 @@ pub fn download(id: &Id, cache: &Cache, listener: Option<&Listener>) -> Result<P
     Ok(cache.snapshot(id, commit))
 }
 
-/// Whether a repository with these `files` has a model that can be loaded.
+/// Checks that a repository with these `files` has a model that can be loaded.
 fn check_files(id: &Id, files: &[&str]) -> Result<()> {
     let ends = |ending: &str| files.iter().find(|file| file.ends_with(ending)).copied();
     let expected = format!("a repository with {WEIGHTS} and {CONFIG}");
     if !files.contains(&WEIGHTS) {
         let got = if let Some(index) = ends(".safetensors.index.json") {
-            format!("weights in several files ({index}), which is not supported: save them as one")
+            format!("weights in several files ({index}), which is not supported; save them as one file")
         } else if let Some(old) = [".bin", ".pth", ".pt", ".h5", ".msgpack"].iter().find_map(|ending| ends(ending)) {
             format!(
-                "{old} only: load it with transformers or timm and write it with save_pretrained(FOLDER), which gives \
+                "{old} only; load it with transformers or timm and write it with save_pretrained(FOLDER), which gives \
                  {WEIGHTS}, then load FOLDER"
             )
         } else {
@@ -90,7 +90,7 @@ impl<'a> Hub<'a> {
         self.api.repo(Repo::with_revision(id, RepoType::Model, revision))
     }
 
-    /// Downloads one file of a commit unless it is there. It appears in the snapshot once it is whole.
+    /// Downloads one file of a commit unless it is in the cache. It appears in the snapshot when it is complete.
     fn file(&self, commit: &str, file: &str) -> Result<()> {
         if self.cache.snapshot(self.id, commit).join(file).is_file() {
             return Ok(());
@@ -98,7 +98,7 @@ impl<'a> Hub<'a> {
         let repo = self.repo(commit);
         let metadata = self.api.metadata(&repo.url(file)).map_err(|failure| self.explain(failure, true))?;
         let size = metadata.size() as u64;
-        // A download cannot be resumed from a part that is no shorter than the whole.
+        // A download cannot resume from a part that is as long as the whole file or longer.
         let part = self.cache.folder(self.id).join("blobs").join(metadata.etag()).with_extension("part");
         if std::fs::metadata(&part).is_ok_and(|part| part.len() >= size) {
             self.remove(&part)?;
@@ -110,7 +110,7 @@ impl<'a> Hub<'a> {
             let blob = std::fs::canonicalize(&path);
             self.remove(&path)?;
             blob.map_or(Ok(()), |blob| self.remove(&blob))?;
-            return Err(error(self.id, format!("{size} bytes of {file}"), format!("{got}: fetch it again")));
+            return Err(error(self.id, format!("{size} bytes of {file}"), format!("{got} bytes; fetch it again")));
         }
         Ok(())
     }
@@ -118,8 +118,7 @@ impl<'a> Hub<'a> {
     fn remove(&self, path: &Path) -> Result<()> {
         match std::fs::remove_file(path) {
             Err(failure) if path.exists() => {
-                Err(error(self.id, format!("to be able to remove {}", path.display()), failure.to_string())
-                    .caused_by(failure))
+                Err(error(self.id, format!("to remove {}", path.display()), failure.to_string()).caused_by(failure))
             }
             _ => Ok(()),
         }
@@ -129,14 +128,13 @@ impl<'a> Hub<'a> {
     fn note(&self, path: &Path, text: &str) -> Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|failure| {
-                error(self.id, format!("to be able to make {}", folder.display()), failure.to_string())
-                    .caused_by(failure)
+                error(self.id, format!("to create {}", folder.display()), failure.to_string()).caused_by(failure)
             })?;
         }
         crate::file::write_whole(path, text.as_bytes())
     }
 
-    /// What went wrong, and what can be done about it. `known` says that the repository is there.
+    /// An error that says what went wrong and what to do. `known` means that the repository is known to exist.
     fn explain(&self, failure: ApiError, known: bool) -> Error {
         let (id, page) = (self.id, format!("{}/{}", self.endpoint, self.id.repository));
         let status = match &failure {
@@ -148,12 +146,9 @@ impl<'a> Hub<'a> {
         };
         let access = "set HF_TOKEN to a token that has access";
         match (status, &failure) {
-            (Some(404), _) => {
-                error(id, format!("a model repository with this revision at {page}"), "404, no such thing")
-            }
+            (Some(404), _) => error(id, format!("a model repository with this revision at {page}"), "404, not found"),
             (Some(status @ 401), _) if !known => {
-                let got =
-                    format!("{status}: there is none of that name, or it is private or gated; for those, {access}");
+                let got = format!("{status}: no model has that name, or it is private or gated; in that case {access}");
                 error(id, format!("a public model at {page}"), got)
             }
             (Some(status @ (401 | 403)), _) => {
@@ -162,22 +157,21 @@ impl<'a> Hub<'a> {
             }
             (Some(status), _) => error(id, format!("an answer from {}", self.endpoint), format!("status {status}")),
             (None, ApiError::RequestError(_) | ApiError::IoError(_)) => {
-                let hint = "a model that is in the cache needs no network";
+                let hint = "a model in the cache needs no network";
                 error(id, format!("to reach {} and read from it", self.endpoint), format!("{failure}; {hint}"))
             }
             (None, ApiError::LockAcquisition(lock)) => {
                 let got = format!("another program is downloading it ({})", lock.display());
-                error(id, "to be the only one who downloads it", got)
+                error(id, "no other program that downloads it", got)
             }
             (None, _) => {
-                error(id, format!("an answer that the hub would give from {}", self.endpoint), failure.to_string())
-                    .caused_by(failure)
+                error(id, format!("a valid answer from {}", self.endpoint), failure.to_string()).caused_by(failure)
             }
         }
     }
 }
 
-/// Tells a listener what hf-hub tells.
+/// Passes hf-hub's reports on to a listener.
 struct Heard<'a> {
     listener: Option<&'a Listener>,
     file: &'a str,
@@ -194,7 +188,7 @@ impl Heard<'_> {
 }
 
 impl hf_hub::api::Progress for Heard<'_> {
-    /// Comes again, from 0, where hf-hub tries again.
+    /// hf-hub calls this again, and starts again from 0, when it retries.
     fn init(&mut self, size: usize, _: &str) {
         (self.got, self.size) = (0, size as u64);
         self.tell(false);

@@ -1,7 +1,7 @@
 //! Models on the Hugging Face hub, named `owner/name` or `owner/name@revision` (feature `hub`).
 //!
-//! A model is downloaded once, into the cache that the hub's other programs use too, and is read from there afterwards.
-//! The environment variables of `huggingface_hub` apply: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`,
+//! A model is downloaded once, into the cache that the hub's other programs use too. Later it is read from there. The
+//! environment variables of `huggingface_hub` apply: `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`,
 //! `HF_TOKEN_PATH` and `HF_HUB_OFFLINE`.
 //!
 //! ```no_run
@@ -29,38 +29,38 @@ use cache::{Cache, Found};
 /// The files of a model.
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
-/// How transformers prepares images; timm has that in `config.json`.
+/// The file in which transformers says how to prepare images. timm says it in `config.json`.
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// How a model is fetched.
+/// Options for fetching a model.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct HubOptions {
-    /// Whether only the cache is asked, as with `HF_HUB_OFFLINE=1`.
+    /// Whether to use only the cache, as with `HF_HUB_OFFLINE=1`.
     pub offline: bool,
     progress: Option<Listener>,
 }
 
 impl HubOptions {
-    /// From the cache, or from the hub where the cache lacks a file.
+    /// Fetches from the cache, and from the hub if the cache lacks a file.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// From the cache alone.
+    /// Sets whether to use only the cache.
     pub fn offline(mut self, offline: bool) -> Self {
         self.offline = offline;
         self
     }
 
-    /// Calls `hear` from the thread that downloads: at the start of each file, after each part of it, and at its end.
+    /// Calls `hear` on the thread that downloads: at the start of each file, after each part of it, and at its end.
     pub fn progress(mut self, hear: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
         self.progress = Some(Listener(Arc::new(hear)));
         self
     }
 }
 
-/// A function that hears how far a download is.
+/// A function that is told how far a download is.
 #[derive(Clone)]
 struct Listener(Arc<dyn Fn(&Progress<'_>) + Send + Sync>);
 
@@ -82,11 +82,11 @@ impl fmt::Debug for Listener {
 pub struct Progress<'a> {
     /// Its name in the repository.
     pub name: &'a str,
-    /// Bytes that are there, those of an earlier download that broke off included.
+    /// Bytes on this machine, including those of an earlier download that was interrupted.
     pub got: u64,
     /// Bytes of the whole file.
     pub size: u64,
-    /// Whether it is whole: nothing more will be heard of it.
+    /// Whether the file is complete. This is the last report of the file.
     pub done: bool,
 }
 
@@ -100,7 +100,7 @@ struct Id {
 }
 
 impl Id {
-    /// `None` for what can only be a path.
+    /// `None` if `text` can only be a path.
     fn parse(text: &str) -> Option<Self> {
         let word = |word: &str| {
             let plain = |c: char| c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c);
@@ -118,18 +118,18 @@ impl Id {
     }
 }
 
-/// Whether `text` has the form of a model's name on the hub: `owner/name` or `owner/name@revision`. Most paths have not.
+/// Whether `text` looks like the name of a model on the hub: `owner/name` or `owner/name@revision`. Most paths do not.
 pub fn is_id(text: &str) -> bool {
     Id::parse(text).is_some()
 }
 
-/// The folder with the files of the model `id`, which is `owner/name` or `owner/name@revision`, a revision being a branch, a
-/// tag or a commit. What the cache lacks of it is downloaded. [`Model::load`] takes the folder.
+/// The folder with the files of the model `id`, which is `owner/name` or `owner/name@revision`. A revision is a branch,
+/// a tag or a commit. Files that the cache lacks are downloaded. [`Model::load`] takes the folder.
 ///
 /// # Errors
-/// [`Error::Config`] when `id` has another form. [`Error::File`] that tells apart: no such repository, no access, no weights
-/// that can be read, no network, offline without a whole copy in the cache, and a download that broke off. The next call
-/// resumes a download that broke off.
+/// [`Error::Config`] when `id` is not such a name. [`Error::File`], with a text that tells these cases apart: no such
+/// repository, no access, no weights that can be read, no network, offline without a whole copy in the cache, and an
+/// interrupted download. The next call resumes an interrupted download.
 pub fn fetch(id: &str, options: &HubOptions) -> Result<PathBuf> {
     let parsed = Id::parse(id);
     let id = parsed.ok_or_else(|| Error::config("load model from the hub", "owner/name or owner/name@revision", id))?;
@@ -138,7 +138,7 @@ pub fn fetch(id: &str, options: &HubOptions) -> Result<PathBuf> {
         Found::Whole(folder) => Ok(folder),
         found if options.offline || cache::offline_by_environment() => {
             let expected =
-                format!("a whole copy in the cache at {}, since the hub is not asked", cache.folder(&id).display());
+                format!("a whole copy in the cache at {}, since tcvit is offline", cache.folder(&id).display());
             Err(error(&id, expected, found.to_string()))
         }
         _ => download::download(&id, &cache, options.progress.as_ref()),
@@ -146,12 +146,13 @@ pub fn fetch(id: &str, options: &HubOptions) -> Result<PathBuf> {
 }
 
 impl Model {
-    /// Fetches the model `id` (`owner/name` or `owner/name@revision`) from the Hugging Face hub, or from its cache on this
-    /// machine, and loads it (feature `hub`). [`fetch`] has options for the first of these steps.
+    /// Fetches the model `id` (`owner/name` or `owner/name@revision`) from the Hugging Face hub, or from its cache on
+    /// this machine, and loads it (feature `hub`). [`fetch`] has options for the download.
     ///
     /// ```no_run
-    /// use tcvit::{Context, LoadOptions, Model};
-    /// let model = Model::from_hub(&Context::open(ContextOptions::new())?, "facebook/deit-small-patch16-224", &LoadOptions::new())?;
+    /// use tcvit::{Context, ContextOptions, LoadOptions, Model};
+    /// let gpu = Context::open(ContextOptions::new())?;
+    /// let model = Model::from_hub(&gpu, "facebook/deit-small-patch16-224", &LoadOptions::new())?;
     /// # Ok::<(), tcvit::Error>(())
     /// ```
     ///
