@@ -37,7 +37,7 @@ async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Differe
     execute(context, |recorder| record(recorder, params, bindings))?;
     let got: Vec<f32> = download_async(context, &tokens, rows * width).await?;
     let got_sizes: Vec<f32> = download_async(context, &sizes, rows).await?;
-    // WGSL lets one sum round either way.
+    // WGSL allows a single sum to round up or down.
     let tokens = Difference::of_floats(&got, &assemble(&projected, &prefixes, &position), ULP);
     Ok(tokens.worse(Difference::of_floats(&got_sizes, &vec![1.0; rows], 0.0)))
 }

@@ -1,7 +1,7 @@
 //! Comparison of `condense/assign.wgsl` and its ways, on distinct connections and on connections with ties, NaN,
-//! infinities and both zeros. With a parity, on images that keep a token of it. What is chosen is copied, so there is
-//! no tolerance. For C = W + a W^2, W is of few small numbers and a is a power of two: f32 holds their sums exactly,
-//! and many of them tie.
+//! infinities and both zeros. With a parity, each image keeps at least one token of that parity. Results are indices
+//! and copied numbers, so there is no tolerance. For C = W + a W^2, W has few different small numbers and a is a power
+//! of two, so f32 holds the sums exactly, and many of them tie.
 
 use super::data::{connectivity, laid_out, layouts, unset};
 use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
@@ -42,7 +42,7 @@ const OCTETS: Check = Check {
 
 const CANDIDATES: [Candidates; 3] = [Candidates::Any, Candidates::Parity(0), Candidates::Parity(1)];
 
-/// One size in every form.
+/// Calls of one size, with every order, layout, set of candidates and choice of the diagonal.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let size @ [_, patches, dropped] = dimensions(size)?;
     at_most("dropped", dropped, patches - 1)?;
@@ -67,7 +67,7 @@ fn call(
 }
 
 impl Verified for Call {
-    /// At most eight dropped tokens and more, among rows of whole vec4s and others.
+    /// Sizes with at most eight dropped tokens and with more. Some rows are whole vec4s, others are not.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         const FEW: [[usize; 3]; 7] =
             [[1, 2, 1], [3, 7, 6], [3, 8, 3], [2, 33, 8], [1, 64, 8], [1, 196, 5], [1, 261, 7]];
@@ -94,7 +94,7 @@ impl Verified for Call {
             (few, second(0.5)),
         ];
         let mut worst = Difference::NONE;
-        // Rows that are given may be of any C.
+        // With order 0 the rows are given, and they may come from any C.
         for (w, chain) in matrices.iter().filter(|(_, chain)| self.order == 0 || self.order == chain.order) {
             worst = worst.worse(run.compare(w, *chain).await?);
         }
@@ -103,7 +103,7 @@ impl Verified for Call {
 }
 
 impl Call {
-    /// `order` and `slot` [B, N], random tokens gone from each image but for one that is a candidate.
+    /// `order` and `slot` [B, N] with random dropped tokens. With a parity, each image keeps at least one candidate.
     fn selection(&self, random: &mut Random) -> (Vec<u32>, Vec<u32>) {
         let Params { patches, dropped, .. } = self.params;
         let (patches, kept) = (patches as usize, patches.saturating_sub(dropped) as usize);
@@ -124,14 +124,14 @@ fn awkward(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
         8 => f32::NEG_INFINITY,
         9 => 0.0,
         10 => -0.0,
-        // Rare, or every row would have several.
+        // Infinity is rare. Otherwise every row would have several.
         11 if random.below(patches) == 0 => f32::INFINITY,
         _ => random.below(4) as f32 - 2.0,
     };
     (0..images * patches * patches).map(element).collect()
 }
 
-/// One call by one way, and which tokens stay.
+/// One call by one way, with the selection of tokens.
 struct Run<'a> {
     context: &'a Context,
     way: &'static Way<Call>,
@@ -141,7 +141,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Compares what is found in C, which follows from `w` [B, N, N] by `chain`.
+    /// Compares the matches in C, which follows from `w` [B, N, N] by `chain`.
     async fn compare(&self, w: &[f32], chain: Chain) -> Result<Difference> {
         let Self { context, call, .. } = *self;
         let Params { patches, dropped, stride, shift, .. } = call.params;
@@ -167,7 +167,7 @@ impl Run<'_> {
         Ok(found)
     }
 
-    /// `assigned`, `connection` and `diagonal`.
+    /// Runs the way. Returns `assigned`, `connection` and `diagonal`.
     async fn run(&self, rows: Rows<'_>, chain: Chain) -> Result<(Vec<u32>, Vec<f32>, Vec<f32>)> {
         let Self { context, way, call, .. } = *self;
         let Params { patches, dropped, stride, shift, .. } = call.params;

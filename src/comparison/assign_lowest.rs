@@ -1,5 +1,5 @@
-//! Comparison of `condense/assign_lowest.wgsl`, on distinct scores and on scores with ties and NaN. Choices and copies:
-//! no tolerance.
+//! Comparison of `condense/assign_lowest.wgsl`, on distinct scores and on scores with ties and NaN. Results are indices
+//! and copied numbers, so there is no tolerance.
 
 use super::data::{selection, unset};
 use super::{Check, Difference, at_most, dimensions, download_async, execute, upload};

@@ -1,4 +1,5 @@
-//! Comparison of `block/attention.wgsl` and its ways, with logits that are peaked, with and without sizes, in both precisions.
+//! Comparison of `block/attention.wgsl` and its ways, with peaked logits, with and without sizes of tokens, in both
+//! precisions.
 
 use super::data::{ULP, UNIT, download_as, rounding, stored, storing, unset, upload_as};
 use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
@@ -34,7 +35,7 @@ const SUBGROUP: Check = Check {
     ..CHECK
 };
 
-/// In whole matrices, as many as fit.
+/// The width of heads is rounded to whole cooperative matrices.
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
     compare: |context, size, seed| {
@@ -50,7 +51,7 @@ const COOPERATIVE: Check = Check {
 
 const NARROW: Types = Types::new(Precision::F16, Precision::F16);
 
-/// One size in both precisions, with and without sizes.
+/// Calls of one size: in f32 without sizes of tokens, and in f16 with sizes.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [images, tokens, heads, head] = dimensions(size)?;
     let head = head.next_multiple_of(4);
@@ -60,26 +61,28 @@ fn calls(size: &[usize]) -> Result<Vec<Call>> {
     Ok(vec![call(Types::default(), false), call(NARROW, true)])
 }
 
-/// Of logits, relative to the dot products of numbers between -1 and 1: what makes one key stand out.
+/// Factor of the logits over dot products of numbers between -1 and 1 divided by sqrt(Dh). It makes some keys stand
+/// out.
 pub(super) const PEAK: f32 = 4.0;
 
-/// What rounding makes of a probability: of the dot product that is its exponent, which is about PEAK / 3, of a
-/// logarithm of at most 9 (3 units in the last place by WGSL, of numbers below 4), and of exponentials of numbers down to
-/// -8, below which they count for nothing (3 + 2 |x| units).
+/// The relative rounding error of a probability. It has three parts: the dot product in its exponent, which is about
+/// PEAK / 3; a logarithm of at most 9 (3 units in the last place by WGSL, of numbers below 4); and exponentials of
+/// numbers down to -8 (3 + 2 |x| units). Smaller exponentials do not matter.
 pub(super) fn of_probabilities(head: usize) -> f64 {
     rounding(head) * f64::from(PEAK) / 3.0 + 6.0 * ULP + 19.0 * ULP
 }
 
-/// What cooperative matrices add to an error: adders that may cut (as `linear.rs` has it) what is `terms` long.
+/// The error that cooperative matrices add to a sum of `terms` terms, because their adders may truncate (see
+/// `linear.rs`).
 pub(super) fn cut(terms: usize) -> f64 {
     3.0 * rounding(terms) + 8.0 * UNIT * (terms as f64 / 8.0)
 }
 
-/// How much longer the last token's keys are where logits are to differ by more than f16 has room for between powers: some
-/// by more than 10 then.
+/// The factor by which the last token's keys are longer in one comparison. Some logits then differ by more than 10, so
+/// that f16 has no room for the range of their powers.
 const LATE: f32 = 8.0;
 
-/// Queries, keys and values side by side: images, tokens, heads, dimensions of a head.
+/// Params for queries, keys and values side by side, from images, tokens, heads and dimensions of a head.
 pub(super) fn params([images, tokens, heads, head]: [usize; 4]) -> Params {
     let width4 = (heads * head / 4) as u32;
     Params {
@@ -94,13 +97,13 @@ pub(super) fn params([images, tokens, heads, head]: [usize; 4]) -> Params {
     }
 }
 
-/// Random queries, keys and values of so many tokens, and sizes of these.
+/// Random queries, keys and values of `tokens` tokens, and random sizes of these tokens.
 pub(super) fn inputs(random: &mut Random, tokens: usize, row4: u32) -> (Vec<f32>, Vec<f32>) {
     let sizes = (0..tokens).map(|_| 1.0 + random.below(9) as f32).collect();
     (random.tensor(tokens * row4 as usize * 4, 0.0, 1.0), sizes)
 }
 
-/// Dimensions of a head, about as many as asked for, that kernels with cooperative matrices take.
+/// A width of heads near `head` that kernels with cooperative matrices take.
 pub(super) fn cooperative_head(traits: &Traits, head: usize) -> usize {
     let side = traits.side() as usize;
     let wanted = head.next_multiple_of(side);
@@ -108,15 +111,17 @@ pub(super) fn cooperative_head(traits: &Traits, head: usize) -> usize {
     widest.filter(|&head| head <= wanted).find(|&head| cooperative::takes(traits, head)).unwrap_or(side)
 }
 
-/// As many tokens as kernels with cooperative matrices load at once, of which only those that exist matter.
+/// `qkv`, filled up with NaN to as many tokens as kernels with cooperative matrices load at once. The added tokens must
+/// not affect any result.
 fn enough(qkv: &[f32], row: usize) -> Vec<f32> {
     let mut enough = qkv.to_vec();
     enough.resize(qkv.len().max(cooperative::MOST_ROWS * row), f32::NAN);
     enough
 }
 
-/// Images, tokens and heads: for every number of subgroups that cooperative matrices of either shape have, and of groups of
-/// eight queries in an octet, with workgroups that are full and not, one of them and several.
+/// Images, tokens and heads. They cover every number of subgroups with cooperative matrices of either shape, every
+/// number of groups of eight queries in an octet, full and partly filled workgroups, and one and several workgroups.
+/// Octets of two groups occur with one chunk of 32 keys and with several: 31 and 75 tokens.
 const SIZES: [[usize; 3]; 13] = [
     [2, 1, 1],
     [2, 7, 3],
@@ -134,7 +139,7 @@ const SIZES: [[usize; 3]; 13] = [
 ];
 
 impl Verified for Call {
-    /// Heads are as wide as this call's, for which kernels are made.
+    /// Heads are as wide as this call's, because pipelines are made for one width.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         let head = self.params.head4 as usize * 4;
         SIZES.map(|[images, tokens, heads]| Self { params: params([images, tokens, heads, head]), ..*self }).to_vec()
@@ -144,7 +149,8 @@ impl Verified for Call {
         let usual = self.compare_with(context, way, seed, 1.0).await?;
         match is_cooperative(way) {
             false => Ok(usual),
-            // Powers are of differences to the first keys' logits there, and made again where a later one is too large.
+            // Cooperative kernels take powers of differences to the first keys' logits, and compute them again if a
+            // later logit is too large. The long keys at the end test this.
             true => Ok(usual.worse(self.compare_with(context, way, seed, LATE).await?)),
         }
     }
@@ -155,7 +161,7 @@ fn is_cooperative(way: &Way<Call>) -> bool {
 }
 
 impl Call {
-    /// `way` and the reference, with the last token's keys `late` times as long as the others.
+    /// Compares `way` with the reference, with the last token's keys `late` times as long as the others.
     async fn compare_with(&self, context: &Context, way: &Way<Self>, seed: u64, late: f32) -> Result<Difference> {
         let Self { params, types, proportional } = *self;
         let [images, tokens, heads] = [params.images, params.tokens, params.heads].map(|n| n as usize);
@@ -175,14 +181,15 @@ impl Call {
         let got = download_as(context, &y, elements, types.output).await?;
         let got_rows: Vec<f32> = download_async(context, &rows, 2 * row_count).await?;
         let (expected, expected_rows) = attention(&qkv, proportional.then_some(&sizes), &params);
-        // The usual size of an evenly weighted mean of numbers between -1 and 1, which a single one may miss by far.
+        // The usual size of an evenly weighted mean of numbers between -1 and 1. A single mean may be far from it.
         let usual = 1.0 / (3.0 * tokens as f64).sqrt();
-        // Of powers in f16 before they weigh values, which sum up as they are stored; and of their exponents.
+        // These errors occur only in cooperative kernels: powers are stored in f16 before they weigh values (and are
+        // summed as they are stored), and cooperative matrices compute their exponents.
         let (of_powers, of_exponents) = match is_cooperative(way) {
             true => (storing(Precision::F16) + cut(tokens), f64::from(PEAK) * cut(head)),
             false => (0.0, 0.0),
         };
-        // Long keys' dot products have errors as much larger.
+        // The dot products of long keys have proportionally larger errors.
         let of_probabilities = f64::from(late) * (of_probabilities(head) + of_exponents);
         let tolerance = rounding(tokens) + of_probabilities + of_powers;
         let mut worst = Difference::of_floats_near(&got, &expected, usual, tolerance + storing(types.output));
@@ -202,7 +209,7 @@ pub(super) mod tests {
     use super::*;
     use crate::gpu::Tile;
 
-    /// GPUs with cooperative matrices of either shape, with subgroups of 32, and of 8 or 16 threads.
+    /// GPUs with cooperative matrices of either shape. The subgroups have 32 threads, or 8 or 16 threads.
     pub(in super::super) fn gpus() -> [Traits; 3] {
         [(Tile::Sixteen, [32, 32]), (Tile::Eight, [32, 32]), (Tile::Eight, [8, 16])].map(|(tile, sizes)| {
             let mut info = wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Vulkan);
@@ -212,7 +219,7 @@ pub(super) mod tests {
         })
     }
 
-    /// Fails unless every way that takes `call` would be verified at a sample that runs the very pipeline of `call`.
+    /// Fails unless every way that takes `call` has a sample that runs exactly the pipeline of `call`.
     pub(in super::super) fn assert_sampled<O: Verified>(traits: &Traits, call: &O) {
         for way in O::ways().iter().filter(|way| (way.takes)(traits, call)) {
             let (key, all) = (way.key(traits, call), call.samples(traits));

@@ -1,4 +1,5 @@
-//! Comparison of `block/attention_mean.wgsl` and its ways: W and dominance, with and without sizes, in both precisions.
+//! Comparison of `block/attention_mean.wgsl` and its ways: W and dominance, with and without sizes of tokens, in both
+//! precisions.
 
 use super::attention::{PEAK, cooperative_head, cut, inputs, of_probabilities, params as attention_params};
 use super::data::{laid_out, rounding, stored, unset, upload_as};
@@ -32,10 +33,10 @@ const CHECK: Check = Check {
     },
 };
 
-/// Of a single query.
+/// The kernel for a single query.
 const ROW: Check = Check {
     kernel: &OF_ONE,
-    // More heads than threads share a key.
+    // In the second size, there are more heads than threads that share a key.
     sizes: &[&[1, 1, 1, 1, 4], &[2, 9, 2, 12, 20], &[2, 64, 5, 2, 64], &[1, 196, 1, 3, 64]],
     compare: |context, size, seed| {
         Box::pin(async move { compare_ways(context, &OF_ONE, &calls(size, Made::Dominance)?, seed).await })
@@ -54,7 +55,7 @@ const SUBGROUP: Check = Check {
     ..CHECK
 };
 
-/// In whole matrices, as many as fit.
+/// The width of heads is rounded to whole cooperative matrices.
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
     compare: |context, size, seed| {
@@ -66,17 +67,17 @@ const COOPERATIVE: Check = Check {
     ..CHECK
 };
 
-/// What means are made for.
+/// The result that the means give.
 #[derive(Clone, Copy)]
 enum Made {
-    /// W, of every patch token's query.
+    /// W: the means for every patch token's query.
     Connectivity,
-    /// Dominance, of the first token's query.
+    /// Dominance: the means for the first token's query.
     Dominance,
 }
 
 impl Made {
-    /// Means of queries and keys as attention has them: images, patches, prefix, heads, dimensions of a head.
+    /// Params for queries and keys as attention has them, from images, patches, prefix, heads and dimensions of a head.
     fn params(self, [images, patches, prefix, heads, head]: [usize; 5]) -> Params {
         let whole = attention_params([images, prefix + patches, heads, head]);
         let (query, queries) = match self {
@@ -98,7 +99,7 @@ impl Made {
     }
 }
 
-/// One size in both precisions, with and without sizes.
+/// Calls of one size: in f32 without sizes of tokens, and in f16 with sizes.
 fn calls(size: &[usize], made: Made) -> Result<Vec<Call>> {
     let [images, patches, prefix, heads, head] = dimensions(size)?;
     let params = made.params([images, patches, prefix, heads, head.next_multiple_of(4)]);
@@ -106,7 +107,8 @@ fn calls(size: &[usize], made: Made) -> Result<Vec<Call>> {
     Ok(vec![call(Precision::F32, false), call(Precision::F16, true)])
 }
 
-/// Images, patch tokens and heads: for every number of groups of eight queries in an octet, full or not.
+/// Images, patch tokens and heads. They cover every number of groups of eight queries in an octet, full or partly
+/// filled.
 const SIZES: [[usize; 3]; 6] = [[2, 1, 1], [2, 7, 3], [2, 9, 9], [1, 31, 2], [1, 65, 2], [1, 197, 3]];
 
 impl Verified for Call {
@@ -154,7 +156,7 @@ fn whole_of(params: &Params) -> AttentionParams {
     }
 }
 
-/// One size with and without sizes of tokens, and W in either layout.
+/// Calls of one size with and without sizes of tokens, for both layouts of W.
 fn cooperative_calls(traits: &Traits, [images, patches, prefix, heads, head]: [usize; 5]) -> Vec<cooperative::Call> {
     let size = [images, patches, prefix, heads, cooperative_head(traits, head)];
     let types = Types::new(Precision::F16, Precision::F32);
@@ -187,13 +189,13 @@ fn cooperative_params(
     }
 }
 
-/// Images, tokens and heads: for every number of subgroups that cooperative matrices of either shape have, with workgroups
-/// that are full and not, one of them and several.
+/// Images, tokens and heads. They cover every number of subgroups with cooperative matrices of either shape, full and
+/// partly filled workgroups, and one and several workgroups.
 const COOPERATIVE_SIZES: [[usize; 3]; 9] =
     [[2, 2, 1], [2, 9, 9], [1, 31, 2], [1, 38, 3], [1, 66, 2], [1, 78, 3], [1, 100, 2], [1, 190, 1], [1, 197, 3]];
 
 impl Verified for cooperative::Call {
-    /// In both layouts of W. Heads are as wide as this call's, for which the kernel is made.
+    /// Samples in both layouts of W. Heads are as wide as this call's, because pipelines are made for one width.
     fn samples(&self, traits: &Traits) -> Vec<Self> {
         let [prefix, head] = [self.params.prefix, self.params.head4 * 4].map(|n| n as usize);
         let both = |[images, tokens, heads]: [usize; 3]| {
@@ -247,7 +249,7 @@ impl Verified for cooperative::Call {
         let first = attention_mean(&qkv, known, &Params { query: 0, queries: 1, ..all });
         let got: Vec<f32> = download_async(context, &dominance, images * patches).await?;
         let of_dominance = Difference::of_rows(&got, &first, patches, tolerance);
-        // Strips begin at other rows than the reference's: what counts is all of them together.
+        // The kernel's strips begin at other rows than the reference's, so only the sums over all strips are compared.
         let got: Vec<f32> = download_async(context, &sums, images * strips * stride).await?;
         let got: Vec<f32> = got.chunks_exact(strips * stride).flat_map(|strips| total(strips, stride)).collect();
         let expected: Vec<f32> = expected.chunks_exact(patches * patches).flat_map(|w| total(w, patches)).collect();
@@ -257,7 +259,7 @@ impl Verified for cooperative::Call {
     }
 }
 
-/// The sum of rows of `width` numbers.
+/// The sum of rows of `width` numbers, column by column.
 fn total(rows: &[f32], width: usize) -> Vec<f32> {
     (0..width).map(|column| rows.iter().skip(column).step_by(width).sum()).collect()
 }

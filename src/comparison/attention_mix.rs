@@ -39,7 +39,7 @@ async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Differe
         let bindings = Bindings { probs: &probs_buffer, qkv: &upload_as(context, "qkv", &qkv, types.input)?, y: &y };
         execute(context, |recorder| record(recorder, types, params, images as u32, bindings))?;
         let got = download_as(context, &y, elements, types.output).await?;
-        // The usual size of an evenly weighted mean of numbers between -1 and 1, which a single one may miss by far.
+        // The usual size of an evenly weighted mean of numbers between -1 and 1. A single mean may be far from it.
         let usual = 1.0 / (3.0 * tokens as f64).sqrt();
         let tolerance = rounding(tokens) + storing(types.output);
         let expected = attention_mix(&probs, &qkv, &params);

@@ -1,4 +1,5 @@
-//! Comparison of `condense/bipartite.wgsl`, with either parity first. A choice: no tolerance.
+//! Comparison of `condense/bipartite.wgsl`, with either parity first. Scores are chosen from the cosines, so there is
+//! no tolerance.
 
 use super::data::unset;
 use super::{Check, Difference, dimensions, download_async, execute, upload};

@@ -1,12 +1,12 @@
-//! What f32 makes of `condense/connectivity.wgsl`: the kernel's chain of products once more, in f64, each vector with a
-//! bound on the error of its elements (a running error analysis, Higham, Accuracy and Stability, section 3.3). Newton
-//! iterations amplify errors by as much as they amplify the numbers, so no fixed tolerance would do.
+//! Bounds on the rounding errors of `condense/connectivity.wgsl`. It repeats the kernel's chain of products in f64 and
+//! gives every vector a bound on the error of its elements (a running error analysis, Higham, Accuracy and Stability,
+//! section 3.3). Newton iterations amplify errors as much as they amplify numbers, so a fixed tolerance would not do.
 
 use super::data::{UNIT, rounding};
 use crate::kernels::connectivity::Chain;
 
-/// Halves elements on W's diagonal that put 1 - a w within a quarter of zero. There Newton's start, its inverse, is as
-/// good as singular, and no two roundings agree on it.
+/// Halves diagonal elements of W for which 1 - a w is within a quarter of zero. Newton's start is the inverse of 1 - a
+/// w. Near zero this is almost singular, and no two roundings of it agree.
 pub(super) fn settle_diagonal(w: &mut [f32], patches: usize, alpha: f32) {
     for matrix in w.chunks_exact_mut(patches * patches) {
         for element in matrix.iter_mut().step_by(patches + 1) {
@@ -17,18 +17,18 @@ pub(super) fn settle_diagonal(w: &mut [f32], patches: usize, alpha: f32) {
     }
 }
 
-/// Which vector the chain starts from.
+/// The vector that the chain starts from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Start {
-    /// The unit vector of a row, for that row of C.
+    /// The unit vector of a row. The result is that row of C.
     Row(usize),
     /// The mean over rows.
     ColumnMean,
-    /// The mean over columns, for which vectors are multiplied from the left.
+    /// The mean over columns. W multiplies its vectors from the left.
     RowMean,
 }
 
-/// Bounds on the rounding errors of the kernel's elements, for one image's W.
+/// Bounds on the rounding errors of the kernel's elements for one image's W.
 pub(super) fn bound(w: &[f32], patches: usize, chain: Chain, start: Start) -> Vec<f64> {
     let w = w.iter().map(|&v| f64::from(v)).collect();
     Bounds { w, patches, chain, from_left: start == Start::RowMean }.error(start)
@@ -55,7 +55,7 @@ impl Bounds {
         let n = self.patches;
         let first = match start {
             Start::Row(row) => Vector { value: self.w[row * n..][..n].to_vec(), error: vec![0.0; n] },
-            // A quotient, within 2.5 units in the last place.
+            // 1 / n is a quotient, which WGSL computes within 2.5 units in the last place.
             _ => Vector { value: vec![1.0 / n as f64; n], error: vec![5.0 * UNIT / n as f64; n] },
         };
         let vector = match (self.chain.newton_steps, start) {
@@ -72,7 +72,7 @@ impl Bounds {
         f64::from(self.chain.alpha).max(1.0)
     }
 
-    /// v W or W v; W is not negative.
+    /// v W, or W v if W multiplies from the left. No element of W is negative.
     fn product(&self, v: &Vector) -> Vector {
         let n = self.patches;
         let made: Vec<f64> =
@@ -109,7 +109,7 @@ impl Bounds {
         v
     }
 
-    /// v (s^-K I - ratio^K W^K). The factors are made by repeated multiplication.
+    /// v (s^-K I - ratio^K W^K). The kernel makes the factors by repeated multiplication.
     fn truncate(&self, v: Vector) -> Vector {
         let order = self.chain.order;
         let plain = self.scale().powi(-(order as i32));
@@ -129,11 +129,11 @@ impl Bounds {
         }
     }
 
-    /// The sum of `terms` terms of eq. 10's series: term -= (term A) X0, A = I - a W. In exact numbers I - A X0 has a
-    /// diagonal of zeros; what rounding leaves there is counted, what it would propagate is not.
+    /// The sum of `terms` terms of equation 10's series: term -= (term A) X0, with A = I - a W. In exact arithmetic the
+    /// diagonal of I - A X0 is zero. The rounding errors on that diagonal are counted, but not their propagation.
     fn invert(&self, v: Vector, terms: u32) -> Vector {
         let alpha = f64::from(self.chain.alpha);
-        // Element j of diag(A)^-1, and its relative error: a cancellation in 1 - a w, a division.
+        // Element j of diag(A)^-1 and its relative error, which comes from a cancellation in 1 - a w and a division.
         let jacobi: Vec<(f64, f64)> = (0..self.patches)
             .map(|j| {
                 let scaled = alpha * self.w[j * self.patches + j];

@@ -1,6 +1,6 @@
-//! Comparison of `condense/connectivity.wgsl`: rows, diagonal elements and both means, of the power sum and of a Newton
-//! iteration, at the paper's a = 500 and a small one. The reference forms C densely; `chain` bounds what rounding
-//! explains.
+//! Comparison of `condense/connectivity.wgsl`: rows, diagonal elements and both means of C, by the power sum and by a
+//! Newton iteration, at the paper's a = 500 and a small a. The reference forms all of C. The module `chain` bounds the
+//! rounding errors.
 
 use super::chain::{Start, bound, settle_diagonal};
 use super::data::{connectivity as random_w, unset};
@@ -45,7 +45,7 @@ async fn compare_chain(
     chain: Chain,
     random: &mut Random,
 ) -> Result<Difference> {
-    // Some of the list's entries, as the dropped tokens are some of `order`'s.
+    // The kernel uses only some of the list's entries, like the dropped tokens in `order`.
     let (rows, stride, offset) = (patches.min(3), patches.min(3) + 2, 1);
     let list: Vec<u32> = (0..images * stride).map(|_| random.below(patches) as u32).collect();
     let (w_buffer, list_buffer) = (upload(context, "w", w)?, upload(context, "list", &list)?);
@@ -86,14 +86,14 @@ async fn compare_chain(
     Ok(worst)
 }
 
-/// What one image's results should be, each with the bound on its rounding.
+/// The expected results for one image, each with a bound on its rounding error.
 struct Expected {
     patches: usize,
     /// Index, elements and bounds of the listed rows.
     rows: Vec<(usize, Vec<f64>, Vec<f64>)>,
-    /// Elements and bounds.
+    /// Elements and their bounds.
     column_mean: (Vec<f64>, Vec<f64>),
-    /// Elements and bounds.
+    /// Elements and their bounds.
     row_mean: (Vec<f64>, Vec<f64>),
 }
 

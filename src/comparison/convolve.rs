@@ -1,4 +1,5 @@
-//! Comparison of `embed/convolve.wgsl` and its ways, with ReLU and without, the kernel three wide at stride 1 and others.
+//! Comparison of `embed/convolve.wgsl` and its ways, with and without ReLU, for kernels of side 3 at stride 1 and
+//! others.
 
 use super::data::{UNIT, laid_out, place, rounding, stored, unset};
 use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
@@ -47,7 +48,7 @@ const SUBGROUP: Check = Check {
 
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
-    // Channels that are whole slabs and others, fewer and more than a workgroup makes.
+    // Channel counts that are whole slabs and others, both below and above the channels that one workgroup computes.
     sizes: &[
         &[1, 1, 1, 1, 1, 1],
         &[2, 5, 9, 11, 3, 1],
@@ -63,7 +64,7 @@ const COOPERATIVE: Check = Check {
     ..CHECK
 };
 
-/// One size without padding, with what keeps the size at stride 1, and with more than the kernel covers.
+/// Calls of one size without padding, with padding that keeps the size at stride 1, and with more padding.
 fn calls(size: &[usize], precision: Precision, home: Home) -> Result<Vec<Call>> {
     let [images, inputs, outputs, side, kernel, stride] = dimensions(size)?;
     at_most("pixels of the kernel's side", kernel, side)?;
@@ -75,7 +76,8 @@ fn calls(size: &[usize], precision: Precision, home: Home) -> Result<Vec<Call>> 
 }
 
 impl Verified for Call {
-    /// Below, at and past the edges of what a workgroup makes, from this call's channels and under its kernel.
+    /// Sizes below, at and past the edges of the part that one workgroup computes, with this call's input channels and
+    /// window.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         let window = self.params.window();
         let sample = |[images, outputs, out]: [usize; 3]| {
@@ -94,7 +96,7 @@ impl Verified for Call {
         let window = params.window();
         let (row, taps) = (outputs.next_multiple_of(4), inputs * window.kernel.pow(2));
         let mut random = Random::named("convolve", seed);
-        // Stored as f32 all the same.
+        // The numbers are rounded to `precision`, but stored as f32.
         let x = stored(random.tensor(images * inputs * side * side, 0.0, 1.0), precision);
         let w = stored(random.tensor(taps * row, 0.0, (3.0 / taps as f64).sqrt()), precision);
         let bias = random.tensor(row, 0.0, 1.0);
@@ -102,7 +104,7 @@ impl Verified for Call {
         let place_of_w = (texels(taps, outputs), home);
         let placed = match home {
             Home::Buffer => place(context, "w", &w, Precision::F32, place_of_w)?,
-            // Rows of whole eights.
+            // In a texture, rows are padded to a multiple of eight columns.
             Home::Texture => {
                 let layout = Layout { stride: row.next_multiple_of(8) as u32, shift: 0 };
                 place(context, "w", &laid_out(&w, row, layout), Precision::F32, place_of_w)?
@@ -115,7 +117,7 @@ impl Verified for Call {
         let got: Vec<f32> = download_async(context, &y, elements).await?;
         let expected = convolve(&x, &w, &bias, [inputs, outputs], side, window, relu);
         let tolerance = match way.kernel.name == cooperative::KERNEL.name {
-            // As for dense layers by cooperative matrices: their adders may cut.
+            // The adders of cooperative matrices may truncate, as in dense layers.
             true => 4.0 * (rounding(taps) + 2.0 * UNIT * (taps as f64 / 8.0)),
             false => rounding(taps),
         };

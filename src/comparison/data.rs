@@ -1,4 +1,5 @@
-//! What several comparisons share: inputs of the kind that a network produces, and what rounding makes of sums of them.
+//! Data that several comparisons share: inputs like those in a network, and bounds on the rounding errors of their
+//! sums.
 
 use half::f16;
 
@@ -15,23 +16,23 @@ pub(super) const UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 /// One unit in the last place, in which WGSL states the accuracy of its functions.
 pub(super) const ULP: f64 = 2.0 * UNIT;
 
-/// What rounding makes of a sum of `terms` products, relative to the size of such sums. Roundings are as good as
-/// independent, so what they add up to grows with the root of their number (Higham and Mary, 2019); twice that root
-/// covers the worst of a million elements. Four more are for what happens to the sum afterwards, a division (2.5 units
-/// in the last place by WGSL) included.
+/// The rounding error of a sum of `terms` products, relative to the usual size of such sums. Roundings behave as if
+/// they were independent, so their sum grows with the root of their number (Higham and Mary, 2019). Twice that root
+/// covers the worst of a million elements. The 4 is for later operations on the sum, such as a division (2.5 units in
+/// the last place by WGSL).
 pub(super) fn rounding(terms: usize) -> f64 {
     UNIT * (4.0 + 2.0 * (terms as f64).sqrt())
 }
 
-/// NaN; as an integer, nonsense.
+/// NaN as a float, and a meaningless number as an integer.
 pub(super) const UNSET: u32 = 0x7fc0_dead;
 
-/// A buffer for results that holds NaN (as integers, nonsense) so far: an element that a kernel forgets is found.
+/// A buffer for results, filled with [`UNSET`], so that an element that a kernel does not write is found.
 pub(super) fn unset(context: &Context, label: &str, len: usize) -> Result<wgpu::Buffer> {
     upload(context, label, &vec![UNSET; len])
 }
 
-/// The largest relative error of storing one number in `precision`, past what arithmetic in f32 does.
+/// The largest relative error of storing one number in `precision`, in addition to the errors of f32 arithmetic.
 pub(super) fn storing(precision: Precision) -> f64 {
     match precision {
         Precision::F32 => 0.0,
@@ -39,7 +40,7 @@ pub(super) fn storing(precision: Precision) -> f64 {
     }
 }
 
-/// `values` as a buffer of `precision` holds them.
+/// `values` rounded to `precision`.
 pub(super) fn stored(values: Vec<f32>, precision: Precision) -> Vec<f32> {
     match precision {
         Precision::F32 => values,
@@ -93,7 +94,7 @@ pub(super) fn connectivity(random: &mut Random, images: usize, patches: usize) -
     probs.chunks_exact(patches + 1).flat_map(|row| &row[1..]).copied().collect()
 }
 
-/// D [B, N]: positive, about 1 / N, a third of them equal to another.
+/// D [B, N]: positive, about 1 / N, with up to a third of the values copied from other tokens.
 pub(super) fn dominance(random: &mut Random, images: usize, patches: usize) -> Vec<f32> {
     let mut dominance: Vec<f32> =
         (0..images).flat_map(|_| probabilities(random, 1, patches + 1, patches + 1).split_off(1)).collect();
@@ -105,22 +106,22 @@ pub(super) fn dominance(random: &mut Random, images: usize, patches: usize) -> V
     dominance
 }
 
-/// `order` and `slot` [B, N] as `top_k` makes them, `dropped` random tokens gone from each image.
+/// `order` and `slot` [B, N] as `top_k` makes them, with `dropped` random tokens dropped from each image.
 pub(super) fn selection(random: &mut Random, images: usize, patches: usize, dropped: usize) -> (Vec<u32>, Vec<u32>) {
     top_k(&random.tensor(images * patches, 0.0, 1.0), patches, patches.saturating_sub(dropped), Listing::Ascending)
 }
 
-/// Where in `slot` the kept tokens are.
+/// The indices of the kept tokens in `slot`.
 pub(super) fn kept(slot: &[u32]) -> Vec<usize> {
     (0..slot.len()).filter(|&token| slot[token] != DROPPED).collect()
 }
 
-/// The layouts that W may have: packed, and padded behind a prefix of one token or six.
+/// The layouts that W may have: packed, or padded after a prefix of one token or six tokens.
 pub(super) fn layouts(patches: usize) -> [Layout; 3] {
     [Layout::packed(patches), Layout::padded(1, patches), Layout::padded(6, patches)]
 }
 
-/// `numbers` in `precision`, in rows of `texels` or, in a buffer, of as many words.
+/// Uploads `numbers` in `precision`, to a texture of `texels` or to a buffer.
 pub(super) fn place(
     context: &Context,
     label: &str,
@@ -138,7 +139,7 @@ pub(super) fn place(
     }
 }
 
-/// A matrix of rows of `patches` columns as `layout` has it.
+/// A matrix with rows of `patches` columns, laid out as `layout` says.
 pub(super) fn laid_out(matrix: &[f32], patches: usize, layout: Layout) -> Vec<f32> {
     let (stride, shift) = (layout.stride as usize, layout.shift as usize);
     let mut all = vec![0.0; layout.elements(matrix.len() / patches)];

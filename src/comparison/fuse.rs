@@ -1,5 +1,6 @@
-//! Comparison of `condense/fuse.wgsl` and its ways, by connectivity, by size, as a sum and not at all. Groups are of several
-//! sizes, and some have weights whose sum is zero, infinite or NaN, which calls for the plain mean.
+//! Comparison of `condense/fuse.wgsl` and its ways, with fusion by connectivity, by size, as a sum, and without fusion.
+//! Groups have several sizes. The weights of some groups have a sum that is zero, infinite or NaN, for which the kernel
+//! takes the plain mean.
 
 use super::data::{kept, rounding, selection, unset};
 use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
@@ -17,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
     compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 }];
 
-/// One size with every fusion.
+/// Calls of one size, one for each fusion.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [images, prefix, patches, dropped, width] = dimensions(size)?;
     at_most("dropped", dropped, patches - 1)?;
@@ -27,7 +28,7 @@ fn calls(size: &[usize]) -> Result<Vec<Call>> {
 }
 
 impl Verified for Call {
-    /// Tokens of this call's width: a thread for each vec4 is a constant of some ways.
+    /// Tokens of this call's width, because some ways have a constant that depends on it (one thread for each vec4).
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         let sample = |[images, prefix, patches, dropped]: [u32; 4]| Self {
             params: Params { images, prefix, patches, dropped, ..self.params },
@@ -74,22 +75,22 @@ impl Verified for Call {
         };
         let expected = fuse(&inputs, &params, fusion);
         let tolerance = if fusion == Fusion::None { 0.0 } else { rounding(dropped + 1) };
-        // Sizes are whole numbers: sums of them are exact.
+        // Sizes are whole numbers, so their sums are exact.
         Ok(Difference::of_floats_near(&got, &expected.tokens, 1.0, tolerance)
             .worse(Difference::of_floats(&got_sizes, &expected.sizes, 0.0))
             .worse(Difference::of_indices(&got_rows, &expected.rows)))
     }
 }
 
-/// What `assign` and `connectivity` would hand over, each [B, R].
+/// The results of `assign` and `connectivity`, each [B, R].
 struct Matches {
     assigned: Vec<u32>,
     connection: Vec<f32>,
     diagonal: Vec<f32>,
 }
 
-/// Half of the dropped tokens go to the first kept token, the others anywhere. Kept tokens take turns in having weights
-/// that are good, all zero, NaN, infinite, and of both signs with a sum of zero.
+/// Assigns half of the dropped tokens to the first kept token and the others to random ones. The weights of kept tokens
+/// are in turn ordinary, all zero, NaN, infinite, and of both signs with a sum of zero.
 fn matches(random: &mut Random, slot: &[u32], patches: usize, dropped: usize) -> Matches {
     let mut matches = Matches { assigned: Vec::new(), connection: Vec::new(), diagonal: Vec::new() };
     for slot in slot.chunks_exact(patches) {

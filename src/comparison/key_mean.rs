@@ -1,4 +1,4 @@
-//! Comparison of `condense/key_mean.wgsl` and its ways, some keys of length 0 among the others.
+//! Comparison of `condense/key_mean.wgsl` and its ways, with some keys of length 0.
 
 use super::data::{download_as, rounding, stored, storing, unset, upload_as};
 use super::{Check, Difference, compare_ways, dimensions, execute};
@@ -24,13 +24,13 @@ const SUBGROUP: Check = Check {
     ..CHECK
 };
 
-/// One size from and to each precision, and into a texture.
+/// Calls of one size, from and to each precision.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let params = params_of(dimensions(size)?);
     Ok(Types::ALL.into_iter().map(|types| Call { params, types }).collect())
 }
 
-/// Of keys between queries and values.
+/// Params for keys that lie between queries and values.
 fn params_of([images, patches, prefix, heads, head]: [usize; 5]) -> Params {
     let [images, patches, prefix, heads, head4] = [images, patches, prefix, heads, head.div_ceil(4)].map(|n| n as u32);
     let width4 = heads * head4;
@@ -38,7 +38,7 @@ fn params_of([images, patches, prefix, heads, head]: [usize; 5]) -> Params {
 }
 
 impl Verified for Call {
-    /// Heads, and whole tokens: of as much as threads keep in registers, and of more.
+    /// Heads that fit in a thread's registers, and heads that do not.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         [[1, 1, 1, 1, 4], [3, 7, 2, 3, 20], [2, 64, 5, 12, 64], [2, 33, 1, 1, 384]]
             .map(|size| Self { params: params_of(size), ..*self })
@@ -64,7 +64,8 @@ impl Verified for Call {
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
         let got = download_as(context, &keys, elements, output).await?;
         let expected = key_mean(&qkv, &params);
-        // Rounding of the mean is relative to the usual mean of `heads` numbers between -1 and 1; one key may be shorter.
+        // The rounding error is relative to the usual length of a mean of `heads` keys of numbers between -1 and 1. A
+        // single mean key may be shorter.
         let usual = (head as f64 / (3.0 * heads as f64)).sqrt();
         let shortest = lengths(&qkv, &params).filter(|&length| length > 0.0).fold(usual, f64::min);
         let tolerance = rounding(heads) * usual / shortest + rounding(head) + storing(output);

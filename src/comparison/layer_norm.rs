@@ -1,5 +1,5 @@
-//! Comparison of `block/layer_norm.wgsl` and its ways, from rows in order and gathered, to each precision, with the epsilons
-//! of timm, transformers and LV-ViT.
+//! Comparison of `block/layer_norm.wgsl` and its ways, from rows in order and from gathered rows, to each precision,
+//! with the epsilons of timm, transformers and LV-ViT.
 
 use super::data::{download_as, rounding, storing, unset};
 use super::{Check, Difference, compare_ways, dimensions, execute, upload};
@@ -26,7 +26,7 @@ const SUBGROUP: Check = Check {
     ..CHECK
 };
 
-/// One size in every form.
+/// Calls of one size, to each precision, with rows in order and gathered, and with each epsilon.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [rows, width] = dimensions(size)?;
     let params = |epsilon| Params { rows: rows as u32, width4: width.div_ceil(4) as u32, epsilon };
@@ -37,7 +37,7 @@ fn calls(size: &[usize]) -> Result<Vec<Call>> {
 }
 
 impl Verified for Call {
-    /// Few rows and many, of this call's width.
+    /// Few rows and many rows of this call's width.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         [1, 9, 33, 255, 256, 273].map(|rows| Self { params: Params { rows, ..self.params }, ..*self }).to_vec()
     }
@@ -55,7 +55,7 @@ impl Verified for Call {
         let bias = random.tensor(width, 0.0, 0.5);
         let x_buffer = upload(context, "x", &x)?;
         let (weight_buffer, bias_buffer) = (upload(context, "weight", &weight)?, upload(context, "bias", &bias)?);
-        // Rows in another order, some twice.
+        // Rows in another order, some of them twice.
         let gathered: Vec<u32> = (0..rows as u32).rev().map(|row| row * 7 % rows as u32).collect();
         let rows_buffer = upload(context, "rows", &gathered)?;
         let x = if gathers { gather(&x, width, &gathered) } else { x };
@@ -70,14 +70,15 @@ impl Verified for Call {
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
         let got = download_as(context, &y, rows * width, output).await?;
         let expected = layer_norm(&x, &weight, &bias, epsilon);
-        // A lane adds an eighth of the row as vec4s (or less), then four elements, then the lanes (in up to six steps where
-        // there are more of them): sums of so many roundings.
+        // A lane sums an eighth of the row or less as vec4s, then four elements. Then the lanes are summed, in up to
+        // six steps if there are more lanes. The tolerance counts these roundings.
         let tolerance = rounding(width.div_ceil(32) + 12) * condition(&x, width, epsilon) + storing(output);
         Ok(Difference::of_floats_near(&got, &expected, 1.0, tolerance))
     }
 }
 
-/// How much larger than the deviation the numbers are that lose bits: differences to a row's first element.
+/// How much larger the numbers that lose bits, which are differences to a row's first element, are than the row's
+/// deviation.
 fn condition(x: &[f32], width: usize, epsilon: f32) -> f64 {
     let of_row = |row: &[f32]| {
         let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;

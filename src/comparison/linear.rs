@@ -53,10 +53,11 @@ const COOPERATIVE: Check = Check {
     ..CHECK
 };
 
-/// Half the error that `shared/activation.wgsl` states for its erf, and the rounding of its polynomial and exponential.
+/// Half the error that `shared/activation.wgsl` states for its erf, plus the rounding of its polynomial and
+/// exponential.
 const ERF: f64 = 0.75e-7 + 4.0 * UNIT;
 
-/// One size in every form.
+/// Calls of one size, with all types, homes and epilogues.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [rows, inner, columns] = dimensions(size)?;
     let params = Params::new(rows, inner.next_multiple_of(4), columns.next_multiple_of(4));
@@ -70,15 +71,16 @@ fn calls(size: &[usize]) -> Result<Vec<Call>> {
         .collect())
 }
 
-/// Row counts that are searched for: powers of two and one and a half times them, so that a network whose tokens dwindle
-/// does not need a search in every block.
+/// The row count that a search measures in place of `rows`: a power of two, or three quarters of one. So a network
+/// whose tokens become fewer does not need a search in every block.
 fn bucket(rows: u32) -> u32 {
     let power = rows.max(8).next_power_of_two();
     if rows <= power / 4 * 3 { power / 4 * 3 } else { power }
 }
 
 impl Verified for Call {
-    /// Below, at and past the edges of every tile; depths of whole slabs and others; columns of whole eights and others.
+    /// Sizes below, at and past the edges of every tile, with inner sizes of whole slabs and others, and with columns
+    /// that are multiples of eight and others.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         const ROWS: [usize; 5] = [7, 65, 130, 256, 300];
         const INNER: [usize; 6] = [20, 64, 72, 128, 144, 256];
@@ -100,14 +102,14 @@ impl Verified for Call {
         let place_of_w = (texels(inner, columns, types.input), types.home);
         let placed_w = match types.home {
             Home::Buffer => place(context, "w", &w, types.input, place_of_w)?,
-            // Rows of whole eights.
+            // In a texture, rows are padded to a multiple of eight columns.
             Home::Texture => {
                 let layout = Layout { stride: columns.next_multiple_of(8) as u32, shift: 0 };
                 place(context, "w", &laid_out(&w, columns, layout), types.input, place_of_w)?
             }
         };
         let bias_buffer = upload(context, "bias", &bias)?;
-        // Rows in another order, some twice, and never the first.
+        // Rows in another order, some of them twice, and never row 0.
         let gathered: Vec<u32> = (0..rows as u32).rev().map(|row| 1 + (row * 7) % rows as u32).collect();
         let tokens = random.tensor((rows + 1) * columns, 0.0, 1.0);
         let tokens_buffer = upload(context, "residual", &tokens)?;
@@ -122,18 +124,19 @@ impl Verified for Call {
         };
         linear(&x, &w, &bias, inner, columns, epilogue, &mut expected);
         let got = download_as(context, &y_buffer, rows * columns, types.output).await?;
-        // A weighted sum is about 1 here, though a single one may be far smaller. Activations add their own errors.
+        // A weighted sum is usually about 1 here, though a single one may be much smaller. Activations add their own
+        // errors.
         let activation = match epilogue {
             Epilogue::Activate(Activation::Gelu) => ERF,
-            // WGSL states 1e-5 for the tangent, of which half counts.
+            // WGSL states an error of 1e-5 for the hyperbolic tangent, of which half counts.
             Epilogue::Activate(Activation::GeluTanh) => 5e-6,
-            // An exponential of numbers down to -10, 3 + 2 |x| units in the last place, and a division.
+            // An exponential of numbers down to -10, which has 3 + 2 |x| units in the last place, and a division.
             Epilogue::Activate(Activation::QuickGelu) => 26.0 * ULP,
             Epilogue::Store | Epilogue::Accumulate | Epilogue::Gather => 0.0,
         };
         let sum = match way.kernel.name == cooperative::KERNEL.name {
-            // Adders of matrices may cut instead of rounding, once every 8 products or more seldom: such errors all go
-            // one way.
+            // The adders of cooperative matrices may truncate instead of rounding, at most once for every 8 products.
+            // Such errors all have the same direction.
             true => 4.0 * (rounding(inner) + 2.0 * UNIT * (inner as f64 / 8.0)),
             false => rounding(inner),
         };
@@ -141,7 +144,7 @@ impl Verified for Call {
     }
 
     fn measured(&self) -> Option<Self> {
-        // What becomes of the product adds too little to matter.
+        // The epilogue takes too little time to matter.
         let params = Params { rows: bucket(self.params.rows), ..self.params };
         Some(Self { params, epilogue: Epilogue::Store, ..*self })
     }

@@ -1,4 +1,4 @@
-//! Comparison of `condense/matrix_product.wgsl`: whole and with each of its terms off.
+//! Comparison of `condense/matrix_product.wgsl`, with all its terms and with each term off.
 
 use super::data::{rounding, unset};
 use super::{Check, Difference, dimensions, download_async, execute, upload};
@@ -31,7 +31,7 @@ async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Differe
         execute(context, |recorder| record(recorder, params, images as u32, bindings))?;
         let got: Vec<f32> = download_async(context, &y, elements).await?;
         let expected = matrix_product(&x, &z, &a, patches, factors);
-        // The usual size of a sum of products of numbers between -1 and 1, which a single one may miss by far.
+        // The usual size of a sum of products of numbers between -1 and 1. A single sum may be far from it.
         let usual = (patches as f64).sqrt() / 3.0;
         worst = worst.worse(Difference::of_floats_near(&got, &expected, usual, rounding(patches)));
     }

@@ -1,5 +1,5 @@
-//! Every kernel compared with its reference on random data, one file for each: the doctor and the tests run these at many
-//! sizes, and [`ways`](crate::ways) before the first use of a way.
+//! Compares every kernel with its reference on random data, with one file for each operation. The doctor and the tests
+//! run these comparisons at many sizes, and [`ways`](crate::ways) runs them before the first use of a way.
 
 mod assemble;
 mod assign;
@@ -40,7 +40,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Context, Kernel, Recorder, download_async, upload};
 use crate::ways::Verified;
 
-/// The checks of each operation, in the order that data flows through them.
+/// The checks of each operation, in the order in which data flows through the operations.
 static CHECKS: &[&[Check]] = &[
     texture::CHECKS,
     resample::CHECKS,
@@ -73,12 +73,12 @@ static CHECKS: &[&[Check]] = &[
     trim::CHECKS,
 ];
 
-/// The check of every kernel of the crate, in the order that data flows through them.
+/// The check of every kernel of the crate, in the order in which data flows through the kernels.
 pub fn checks() -> impl Iterator<Item = &'static Check> {
     CHECKS.iter().copied().flatten()
 }
 
-/// A comparison under way.
+/// A comparison that is running.
 pub(crate) type Comparing<'a> = Pin<Box<dyn Future<Output = Result<Difference>> + 'a>>;
 
 /// How one kernel is compared with its reference.
@@ -89,12 +89,13 @@ pub struct Check {
     pub dimensions: &'static str,
     /// Sizes for the doctor: small, awkward, and those of a real network.
     pub sizes: &'static [&'static [usize]],
-    /// Runs kernel and reference on random data of one size, in every form that constants and types give the kernel.
+    /// Runs the kernel and the reference on random data of one size, with all constants and types that the kernel may
+    /// have.
     pub(crate) compare: for<'a> fn(&'a Context, &'a [usize], u64) -> Comparing<'a>,
 }
 
-/// Every way that runs `kernel`, for each of `calls` that it takes, until one is wrong: compiling the other forms of a kernel
-/// that is wrong would take minutes on a CPU.
+/// Compares every way that runs `kernel`, for each of `calls` that the way takes, until one is wrong. To compile all
+/// other pipelines of a wrong kernel would take minutes on a CPU.
 async fn compare_ways<O: Verified>(context: &Context, kernel: &Kernel, calls: &[O], seed: u64) -> Result<Difference> {
     let mut worst = None;
     for way in O::ways().iter().filter(|way| way.kernel.name == kernel.name) {
@@ -111,7 +112,7 @@ async fn compare_ways<O: Verified>(context: &Context, kernel: &Kernel, calls: &[
         .ok_or_else(|| Error::limit("check kernel", format!("a call that {} takes", kernel.name), format!("{calls:?}")))
 }
 
-/// A size as the numbers that a check takes apart, none of them zero.
+/// A size as `D` numbers, none of which is zero.
 fn dimensions<const D: usize>(size: &[usize]) -> Result<[usize; D]> {
     match size.try_into() {
         Ok(numbers) if !size.contains(&0) => Ok(numbers),
@@ -119,7 +120,7 @@ fn dimensions<const D: usize>(size: &[usize]) -> Result<[usize; D]> {
     }
 }
 
-/// Refuses a size in which `number`, called `name`, is more than `most`.
+/// Returns an error if `number`, called `name`, is more than `most`.
 fn at_most(name: &str, number: usize, most: usize) -> Result<()> {
     match number <= most {
         true => Ok(()),
@@ -127,7 +128,7 @@ fn at_most(name: &str, number: usize, most: usize) -> Result<()> {
     }
 }
 
-/// Runs what `record` records.
+/// Runs the dispatches that `record` records.
 fn execute(context: &Context, record: impl FnOnce(&mut Recorder<'_>) -> Result<()>) -> Result<()> {
     let mut recorder = Recorder::new(context);
     record(&mut recorder)?;

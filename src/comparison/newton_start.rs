@@ -1,4 +1,4 @@
-//! Comparison of `condense/newton_start.wgsl`, at the paper's a = 500 and a small one.
+//! Comparison of `condense/newton_start.wgsl`, at the paper's a = 500 and a small a.
 
 use super::chain::settle_diagonal;
 use super::data::{UNIT, connectivity, unset};
@@ -30,8 +30,9 @@ async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Differe
         let got_a: Vec<f32> = download_async(context, &a, elements).await?;
         let got_start: Vec<f32> = download_async(context, &start, elements).await?;
         let (expected_a, expected_start) = newton_start(&w, patches, alpha);
-        // 1 - a w rounds twice, once at the size of a w, here and in the reference. `settle_diagonal` keeps it above a
-        // quarter, so that cancels 9-fold at most before the division, which may be off by 5 units more.
+        // 1 - a w rounds twice, once at the size of a w, both in the kernel and in the reference. `settle_diagonal`
+        // keeps it above a quarter, so that cancellation amplifies the error at most 9-fold. The division may add 5
+        // units.
         worst = worst.worse(Difference::of_floats(&got_a, &expected_a, 4.0 * UNIT));
         worst = worst.worse(Difference::of_floats(&got_start, &expected_start, (2.0 * 9.0 + 6.0) * UNIT));
     }

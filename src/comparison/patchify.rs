@@ -1,5 +1,5 @@
-//! Comparison of `embed/patchify.wgsl`, with rows as short as vec4s allow and longer ones. Pixels are copied: no
-//! tolerance but for what f16 rounds.
+//! Comparison of `embed/patchify.wgsl`, with rows as short as vec4s allow and with longer ones. Pixels are copied, so
+//! the only tolerance is for the rounding to f16.
 
 use super::data::{download_as, storing, unset};
 use super::{Check, Difference, dimensions, execute, upload};

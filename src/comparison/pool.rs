@@ -1,5 +1,5 @@
-//! Comparison of `head/pool.wgsl`: the weighted mean of the patch tokens, as many first tokens as there are prefix
-//! tokens, and one token beside the mean.
+//! Comparison of `head/pool.wgsl`: the weighted mean of the patch tokens, the first token, all prefix tokens, and the
+//! first token together with the mean.
 
 use super::data::{rounding, unset};
 use super::{Check, Difference, dimensions, download_async, execute, upload};

@@ -1,5 +1,5 @@
-//! Comparison of `block/query_key.wgsl` and its ways: the logits of attention with and without sizes, and cosines of unit
-//! keys, where queries and keys are the same elements.
+//! Comparison of `block/query_key.wgsl` and its ways: the logits of attention with and without sizes of tokens, and
+//! cosines of unit keys, for which queries and keys are the same elements.
 
 use super::data::{ULP, UNIT, rounding, stored, upload_as};
 use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
@@ -25,7 +25,7 @@ const SUBGROUP: Check = Check {
     ..CHECK
 };
 
-/// Of whole slabs.
+/// Rows are padded to whole slabs.
 const COOPERATIVE: Check = Check {
     kernel: &cooperative::KERNEL,
     compare: |context, size, seed| {
@@ -39,7 +39,7 @@ const COOPERATIVE: Check = Check {
     ..CHECK
 };
 
-/// One size of everything that is made of rows of f32, or of f16.
+/// Calls of one size: every product of rows in f32, and the logits of rows in f16.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [images, tokens, heads, head] = dimensions(size)?;
     let head = head.next_multiple_of(4);
@@ -53,7 +53,7 @@ fn calls(size: &[usize]) -> Result<Vec<Call>> {
     ])
 }
 
-/// Queries, keys and values side by side: images, tokens, heads, dimensions of a head.
+/// Params for queries, keys and values side by side, from images, tokens, heads and dimensions of a head.
 fn logits([images, tokens, heads, head]: [usize; 4]) -> Params {
     Params {
         tokens: tokens as u32,
@@ -67,14 +67,14 @@ fn logits([images, tokens, heads, head]: [usize; 4]) -> Params {
     }
 }
 
-/// Cosines of images, tokens and dimensions of a row.
+/// A call for cosines, from images, tokens and dimensions of a row.
 fn cosines([images, tokens, inner]: [usize; 3], input: Precision) -> Call {
     Call::cosines([images, tokens, inner / 4].map(|n| n as u32), input)
 }
 
 impl Verified for Call {
-    /// For every number of groups of eight queries in an octet, full or not, and around the squares that cooperative matrices
-    /// make together. Rows are as long as this call's.
+    /// Sizes for every number of groups of eight queries in an octet, full or partly filled, and around the squares
+    /// that cooperative matrices compute together. Rows are as long as this call's.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         let (head, types) = (self.params.head4 as usize * 4, self.types);
         let sample = |[images, tokens, heads]: [usize; 3]| match self.products {
@@ -93,7 +93,7 @@ impl Verified for Call {
         let sizes: Vec<f32> = (0..images * tokens).map(|_| 1.0 + random.below(9) as f32).collect();
         let sizes_buffer = upload(context, "sizes", &sizes)?;
         let x_buffer = upload_as(context, "x", &x, types.input)?;
-        // What is past T stays as it was.
+        // The kernel must not change elements past T.
         let mut expected = random.tensor(images * heads * tokens * params.stride as usize, 0.0, 1.0);
         let y = upload(context, "y", &expected)?;
         let bindings = Bindings { x: &x_buffer, sizes: &sizes_buffer, y: &y };
@@ -101,12 +101,12 @@ impl Verified for Call {
         let got: Vec<f32> = download_async(context, &y, expected.len()).await?;
         let proportional = products == Products::ProportionalLogits;
         query_key(&x, proportional.then_some(&sizes), &params, &mut expected);
-        // The usual size of a dot product of numbers between -1 and 1, which a single one may miss by far.
+        // The usual size of a dot product of numbers between -1 and 1. A single one may be far from it.
         let usual = (head as f64).sqrt() / 3.0 * f64::from(params.scale);
-        // WGSL's logarithm is off by up to 3 units in the last place, of numbers below 4.
+        // WGSL's logarithm may be off by 3 units in the last place, for numbers below 4.
         let logarithm = if proportional { 3.0 * 2.0 * ULP / usual } else { 0.0 };
         let sum = match way.kernel.name == cooperative::KERNEL.name {
-            // As for dense layers by such matrices: their adders may cut.
+            // The adders of cooperative matrices may truncate, as in dense layers.
             true => 4.0 * (rounding(head) + 2.0 * UNIT * (head as f64 / 8.0)),
             false => rounding(head),
         };

@@ -1,5 +1,5 @@
-//! Comparison of `embed/resample.wgsl`: both passes, both orders of the axes, every filter, and that no other image of
-//! the batch is touched. Integers, so equal to the bit.
+//! Comparison of `embed/resample.wgsl`: both passes, both orders of the axes and every filter. It also checks that no
+//! other image of the batch changes. Results are integers and must be equal bit for bit.
 
 use image::RgbImage;
 
@@ -18,13 +18,13 @@ pub(super) const CHECKS: &[Check] = &[Check {
     compare: |context, size, seed| Box::pin(compare(context, size, seed)),
 }];
 
-/// Images in the batch; the first is left alone.
+/// Images in the batch. The first one must not change.
 const IMAGES: usize = 3;
 
 async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {
     let [width, height, side] = dimensions(size)?;
     let mut random = Random::named("resample", seed);
-    // The second image lies across the first.
+    // The second image has the sides of the first one exchanged.
     let photographs = [(width, height), (height, width)].map(|(width, height)| {
         let bytes = (0..width * height * 3).map(|_| random.bits() as u8).collect();
         RgbImage::from_raw(width as u32, height as u32, bytes)

@@ -1,7 +1,7 @@
-//! Comparison of `condense/score.wgsl` and its ways: with every combination of its terms, for a c that is positive (the
-//! power sum) and for one of mixed signs (a Newton iteration that diverged); and for a c that is made out of W, as W
-//! may lie. The selection is compared with that by the kernel's own scores, because rounding may decide between scores
-//! that are nearly equal.
+//! Comparison of `condense/score.wgsl` and its ways, with every combination of terms, for a positive c (from the power
+//! sum), for a c of mixed signs (from a Newton iteration that diverged), and for a c that is computed from W in each
+//! layout. The expected selection is made from the kernel's own scores, because rounding may decide between nearly
+//! equal scores.
 
 use super::data::{connectivity, dominance, laid_out, layouts, rounding, unset};
 use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
@@ -33,10 +33,11 @@ const OCTETS: Check = Check {
     ..CHECK
 };
 
-/// What a W^order counts by in comparisons: the paper's number, and one that leaves W itself something to say.
+/// Values of a in comparisons: the paper's, and one with which W itself matters too.
 const ALPHAS: [f32; 2] = [500.0, 0.5];
 
-/// One size in every form: a given c with every combination of terms, then a c that is made, with and without its sum.
+/// Calls of one size: a given c with every combination of terms, then a c that is computed, with and without
+/// normalisation.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let size = dimensions(size)?;
     let flags = [false, true];
@@ -52,7 +53,7 @@ fn calls(size: &[usize]) -> Result<Vec<Call>> {
             calls.extend(terms.map(|terms| call(size, layout, order, terms)));
         }
     }
-    // W instead of its sums: as many strips as rows.
+    // W in place of its column sums, with as many strips as rows.
     let terms = Terms { normalise: true, connectivity: true, dominance: true };
     calls.extend([(1, ALPHAS[0]), (2, ALPHAS[1])].map(|order| {
         let call = call(size, given, order, terms);
@@ -68,8 +69,8 @@ fn call([images, patches]: [usize; 2], layout: Layout, (order, alpha): (u32, f32
 }
 
 impl Verified for Call {
-    /// Rows of whole vec4s and others, up to more than a workgroup has threads. The factors are always the same, so
-    /// that a verdict does not depend on who asks first.
+    /// Rows of whole vec4s and others, with up to more tokens than a workgroup has threads. The factors are always the
+    /// same, so that a verdict does not depend on the call that asks first.
     fn samples(&self, _traits: &Traits) -> Vec<Self> {
         const SIZES: [[usize; 2]; 8] = [[1, 1], [3, 7], [3, 8], [2, 33], [2, 64], [1, 196], [1, 257], [1, 260]];
         let of_size = |size: [usize; 2]| layouts(size[1]).into_iter().map(move |layout| (size, layout));
@@ -96,7 +97,7 @@ impl Verified for Call {
             return Ok(worst);
         }
         let w = connectivity(&mut random, images, patches);
-        // Where every row is a strip of its own, the sums are W.
+        // If every row is a strip, the column sums are W itself.
         let height = if strips as usize == patches { 1 } else { STRIP };
         let sums = laid_out(&column_sums(&w, patches, height), patches, layout);
         let column_sums = &upload(context, "column sums", &sums)?;
@@ -110,7 +111,7 @@ impl Verified for Call {
     }
 }
 
-/// One call by one way, and its dominance.
+/// One call by one way, with its dominance.
 struct Run<'a> {
     context: &'a Context,
     way: &'static Way<Call>,
@@ -120,7 +121,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Compares what `connectivity` leads to with what `c`, its numbers, do.
+    /// Compares the results of `connectivity` with those of `c`, which holds the same numbers.
     async fn compare(&self, connectivity: Connectivity<'_>, c: &[f32]) -> Result<Difference> {
         let Self { context, way, call, .. } = *self;
         let (params, terms) = (call.params, call.terms);
@@ -132,10 +133,10 @@ impl Run<'_> {
         execute(context, |recorder| record(recorder, way, call, bindings))?;
         let got: Vec<f32> = download_async(context, &result, elements).await?;
         let expected = |terms| score(c, &self.dominance, patches, params.beta, params.scale, terms);
-        // -c and b D may nearly cancel; each is off by its own size.
+        // -c and b D may nearly cancel, so the error is relative to the largest c.
         let larger = expected(Terms { dominance: false, ..terms });
         let larger = larger.iter().fold(0.0, |most, v| f64::max(most, f64::from(v.abs())));
-        // A c that is made out of W is two sums of products more.
+        // A c that is computed from W adds the errors of two sums of products.
         let sums = if call.order == 0 { 1.0 } else { 3.0 };
         let tolerance = sums * rounding(patches) * condition(c, patches);
         let worst = Difference::of_floats_near(&got, &expected(terms), larger.max(1e-3), tolerance);
@@ -146,7 +147,7 @@ impl Run<'_> {
     }
 }
 
-/// How much larger the summed magnitudes of c are than its sum, in the worst image.
+/// The sum of |c| relative to the magnitude of the sum of c, in the worst image.
 fn condition(c: &[f32], patches: usize) -> f64 {
     let of_image = |c: &[f32]| {
         let sum = |f: fn(f64) -> f64| c.iter().map(|&v| f(f64::from(v))).sum::<f64>();

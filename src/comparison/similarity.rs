@@ -1,5 +1,5 @@
-//! Comparison of `condense/similarity.wgsl`, by dot product and distance, with tokens that are equal, nearly equal and
-//! of length 0.
+//! Comparison of `condense/similarity.wgsl`, by dot product and by distance, with tokens that are equal, nearly equal
+//! and of length 0.
 
 use super::data::{rounding, unset};
 use super::{Check, Difference, dimensions, download_async, execute, upload};
@@ -42,7 +42,7 @@ async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Differe
         execute(context, |recorder| record(recorder, params, images as u32, kind, Bindings { x: &buffer, y: &y }))?;
         let got: Vec<f32> = download_async(context, &y, images * patches * patches).await?;
         let expected = similarity(&x, &params, kind);
-        // Elements of numbers between -1 and 1: what their sums usually come to, which cancelling ones miss by far.
+        // The usual size of results for numbers between -1 and 1. A result with cancellation may be far smaller.
         let usual = match kind {
             Kind::Dot => (width as f64).sqrt() / 3.0,
             Kind::Distance => (2.0 * width as f64 / 3.0).sqrt(),

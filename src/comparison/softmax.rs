@@ -1,5 +1,5 @@
-//! Comparison of `block/softmax.wgsl` and its ways: rows padded to whole vec4s and rows that are not, scales of attention
-//! and of cosines.
+//! Comparison of `block/softmax.wgsl` and its ways: rows that are padded to whole vec4s and rows that are not, with the
+//! scales of attention and of cosines.
 
 use super::data::{ULP, UNIT, rounding};
 use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
@@ -28,7 +28,7 @@ const OCTETS: Check = Check {
     ..CHECK
 };
 
-/// One size with every stride and scale that matters.
+/// Calls of one size with every relevant stride and scale.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [rows, columns] = dimensions(size)?;
     let call = |(stride, scale)| Call {
@@ -50,9 +50,10 @@ impl Verified for Call {
         execute(context, |recorder| record(recorder, way, *self, Bindings { x: &x }))?;
         let got: Vec<f32> = download_async(context, &x, rows * stride).await?;
         softmax(&mut expected, columns, stride, scale);
-        // A rounding of an exponent is a relative error of the power: one of the product with the scale, one of the
-        // difference to the largest, which is up to twice as far. WGSL's exp is off by 3 + 2 |x| units in the last
-        // place, 4 at most where its result is more than a third of the row's largest, and below that less than that.
+        // A rounding error of an exponent is a relative error of the power. One comes from the product with the scale,
+        // and one from the difference to the largest logit, which is up to twice as large. WGSL's exp is off by 3 + 2
+        // |x| units in the last place. This is at most 4 for results above a third of the row's largest, and less for
+        // smaller results.
         let exponent = UNIT * 3.0 * LARGEST * f64::from(scale) + 4.0 * ULP;
         Ok(Difference::of_rows(&got, &expected, stride, rounding(columns) + exponent))
     }

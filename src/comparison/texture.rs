@@ -1,5 +1,5 @@
-//! Comparison of `embed/texture.wgsl`: both filters, plain and sRGB views, and that no other image of the batch is
-//! touched.
+//! Comparison of `embed/texture.wgsl`, with both filters and with plain and sRGB views. It also checks that no other
+//! image of the batch changes.
 
 use super::{Check, Difference, dimensions, download_async, execute, upload};
 use crate::error::Result;
@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
 }];
 
 const IMAGES: u32 = 3;
-/// Rounding of positions to f32, times the slope of the filter, over white noise a thousand texels wide.
+/// The rounding of positions to f32 times the slope of the filter, for white noise that is a thousand texels wide.
 const TOLERANCE: f64 = 1e-4;
 
 async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Difference> {

@@ -1,4 +1,4 @@
-//! Comparison of `head/token_max.wgsl`, in which one token's NaN has to come through.
+//! Comparison of `head/token_max.wgsl`. If one token has NaN, the result must be NaN.
 
 use super::data::UNIT;
 use super::{Check, Difference, at_most, dimensions, download_async, execute, upload};
@@ -21,7 +21,7 @@ async fn compare(context: &Context, size: &[usize], seed: u64) -> Result<Differe
     let tokens = prefix + patches;
     let mut random = Random::named("token_max", seed);
     let mut x = random.tensor(images * tokens * classes, 0.0, 1.0);
-    // A prefix token's logits are the largest: they must not count.
+    // The logits of prefix tokens are the largest, and they must not count.
     for image in x.chunks_exact_mut(tokens * classes) {
         image[..prefix * classes].fill(2.0);
     }

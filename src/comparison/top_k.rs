@@ -1,5 +1,5 @@
-//! Comparison of `condense/top_k.wgsl` and its ways, on distinct scores and on scores with ties, NaN, infinities and both
-//! zeros, listed in each order. Indices: no tolerance.
+//! Comparison of `condense/top_k.wgsl` and its ways, on distinct scores and on scores with ties, NaN, infinities and
+//! both zeros, listed in each order. Results are indices, so there is no tolerance.
 
 use super::data::unset;
 use super::{Check, Difference, at_most, compare_ways, dimensions, download_async, execute, upload};
@@ -25,7 +25,7 @@ const SUBGROUP: Check = Check {
     ..CHECK
 };
 
-/// One size in each order.
+/// Calls of one size, one for each order.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [images, patches, kept] = dimensions(size)?;
     at_most("kept", kept, patches)?;

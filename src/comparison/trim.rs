@@ -1,4 +1,4 @@
-//! Comparison of `head/trim.wgsl`. Numbers are copied: no tolerance.
+//! Comparison of `head/trim.wgsl`. Numbers are copied, so there is no tolerance.
 
 use super::data::unset;
 use super::{Check, Difference, dimensions, download_async, execute, upload};

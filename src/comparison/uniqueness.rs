@@ -1,4 +1,4 @@
-//! Comparison of `condense/uniqueness.wgsl` and its ways, with equal dominances, for several g and h.
+//! Comparison of `condense/uniqueness.wgsl` and its ways, with some equal dominances, for several g and h.
 
 use super::data::{ULP, dominance, unset};
 use super::{Check, Difference, compare_ways, dimensions, download_async, execute, upload};
@@ -16,7 +16,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
     compare: |context, size, seed| Box::pin(async move { compare_ways(context, &KERNEL, &calls(size)?, seed).await }),
 }];
 
-/// One size with several exponents.
+/// Calls of one size with several exponents.
 fn calls(size: &[usize]) -> Result<Vec<Call>> {
     let [images, patches] = dimensions(size)?.map(|n| n as u32);
     let call = |(exponent, size_exponent)| Call {
@@ -57,9 +57,9 @@ impl Verified for Call {
         execute(context, |recorder| record(recorder, way, *self, bindings))?;
         let got: Vec<f32> = download_async(context, &score, images * patches).await?;
         let expected = uniqueness(&cosine, &dominance, &sizes, &self.params);
-        // WGSL's pow is exp2(g log2 D): 3 units in the last place of log2, which is between 8 and 16 for the largest D
-        // of thousands of tokens, times g ln 2, and 3 + 2 |x| more of exp2. The same of sizes up to 9, whose logarithms are
-        // below 4. A subtraction and two products are the rest.
+        // WGSL's pow is exp2(g log2 D). log2 has an error of 3 units in the last place; it is between 8 and 16 for the
+        // largest D of thousands of tokens, and its error counts times g ln 2. exp2 adds 3 + 2 |x| units. The same
+        // holds for sizes up to 9, whose logarithms are below 4. A subtraction and two products are the rest.
         let power = if exponent == 0.0 { 0.0 } else { 3.0 + f64::from(exponent) * (3.0 * 8.0 * 0.7 + 2.0 * 12.0) };
         let of_size = 3.0 + f64::from(size_exponent) * (3.0 * 4.0 * 0.7 + 2.0 * 4.0);
         Ok(Difference::of_floats(&got, &expected, ULP * (3.0 + power + of_size)))
