@@ -1,7 +1,7 @@
-"""The same DeiT in PyTorch: timm's, eager and compiled, and ToMe on it.
+"""Runs the same DeiT in PyTorch: timm's model, eager and compiled, and ToMe on it.
 
-Reads the cases that the Rust program writes (pixels and the logits that they must give), checks every system against
-them, then times all in turns: by CUDA events on a GPU, by the clock elsewhere. Needs torch, timm, safetensors, numpy.
+Reads the cases that the Rust program writes (pixels and their expected logits), checks every system against them, then
+times the systems in turns: with CUDA events on a GPU, with the clock elsewhere. Needs torch, timm, safetensors, numpy.
 
     torch_peers.py target/cases/deit_small-b128.case.safetensors --against peers.json
 """
@@ -31,13 +31,13 @@ SYSTEMS = {
     "tome-f16": "ToMe in PyTorch, eager, f16",
     "tome-compile-f16": "ToMe in PyTorch, compiled, f16",
 }
-# As a share of the largest logit. f16 is far off: attention in networks with random weights is sharp and unforgiving.
-# ToMe in f16 may even merge other tokens, where two scores are all but equal.
+# Shares of the largest logit. f16 has a large tolerance, because attention in networks with random weights is sharp and
+# amplifies rounding. ToMe in f16 may even merge other tokens if two scores are nearly equal.
 TOLERANCES = {"f32": 1e-3, "f16": 1e-1}
 
 
 class Tome(nn.Module):
-    """ToMe with proportional attention on timm's ViT: `drop` tokens are merged in every block, between attention and MLP."""
+    """ToMe with proportional attention on timm's ViT. It merges `drop` tokens between attention and MLP of every block."""
 
     def __init__(self, vit: nn.Module, drop: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Tome(nn.Module):
 
     @staticmethod
     def attention(layer: nn.Module, x: Tensor, sizes: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What attention adds to the tokens, and the keys' mean over heads [B, T, Dh]."""
+        """The output of attention [B, T, D], and the mean of the keys over heads [B, T, Dh]."""
         batch, tokens, width = x.shape
         q, k, v = layer.qkv(x).reshape(batch, tokens, 3, layer.num_heads, -1).permute(2, 0, 3, 1, 4)
         bias = None if sizes is None else sizes.log()[:, None, None, :, 0]
@@ -65,13 +65,13 @@ class Tome(nn.Module):
 
 
 def merge(x: Tensor, keys: Tensor, sizes: Tensor | None, drop: int) -> tuple[Tensor, Tensor]:
-    """Merges the `drop` tokens of even index that most resemble one of odd index into that one, weighted by sizes."""
+    """Merges `drop` tokens of even index into the most similar tokens of odd index, weighted by sizes."""
     if sizes is None:
         sizes = torch.ones_like(x[..., :1])
     drop = min(drop, (x.shape[1] - 1) // 2)
     keys = normalize(keys, dim=-1)
     scores = keys[:, ::2] @ keys[:, 1::2].transpose(1, 2)
-    # The class token, of index 0, stays.
+    # The class token, which has index 0, is not merged.
     scores[:, 0] = -torch.inf
     best, partner = scores.max(-1)
     order = best.argsort(dim=-1, descending=True)[..., None]
@@ -89,7 +89,7 @@ def merge(x: Tensor, keys: Tensor, sizes: Tensor | None, drop: int) -> tuple[Ten
 
 @dataclass
 class Case:
-    """What the Rust program wrote: a network, a batch of pixels, and the logits that they give."""
+    """A case of the Rust program: a network, a batch of pixels, and the expected logits."""
 
     model: str
     drop: int
@@ -128,12 +128,12 @@ def network(case: Case, system: str, device: str, mode: str, public_tome: bool) 
 
 
 def check(case: Case, system: str, found: Tensor) -> float:
-    """The largest difference from the expected logits as a share of the largest; ends the program where it is too far."""
+    """The largest difference from the expected logits, as a share of the largest. Ends the program if too large."""
     expected = case.logits["tome" if system.startswith("tome") else "full"]
     apart = ((found.float().cpu() - expected).abs().max() / expected.abs().max()).item()
     tolerance = TOLERANCES[system.rsplit("-", 1)[1]]
     if not apart <= tolerance:
-        message = f"logits differ by {apart:.1e} of the largest, {tolerance:.0e} is allowed"
+        message = f"logits differ by {apart:.1e} of the largest; {tolerance:.0e} is allowed"
         if system in ("tome-f16", "tome-compile-f16") and torch.isfinite(found).all():
             print(f"note: {SYSTEMS[system]}: {message}: other tokens were merged", file=sys.stderr)
         else:
@@ -142,7 +142,7 @@ def check(case: Case, system: str, found: Tensor) -> float:
 
 
 def seconds_of(forward: Callable[[], Tensor], forwards: int, device: str) -> float:
-    """Seconds of one forward, of several that follow one another."""
+    """Mean seconds of one forward when `forwards` of them run one after the other."""
     if device != "cuda":
         start = time.perf_counter()
         for _ in range(forwards):
@@ -158,7 +158,7 @@ def seconds_of(forward: Callable[[], Tensor], forwards: int, device: str) -> flo
 
 
 def compare(case: Case, options: argparse.Namespace) -> Iterator[dict]:
-    """Checks and times the systems in turns; yields what was found of each."""
+    """Checks the systems, times them in turns, and yields the results of each."""
     device, runs, differences, firsts = options.device, {}, {}, {}
     for system in options.systems:
         model = network(case, system, device, options.mode, options.tome is not None)
@@ -172,7 +172,7 @@ def compare(case: Case, options: argparse.Namespace) -> Iterator[dict]:
     seconds: dict[str, list[float]] = {system: [] for system in runs}
     for turn in range(options.repeats):
         for position in range(len(runs)):
-            # Another system starts each turn, so that none always runs after the same one.
+            # Each turn starts with another system, so that no system always runs after the same one.
             system = options.systems[(turn + position) % len(runs)]
             seconds[system].append(seconds_of(runs[system], options.forwards, device))
     for system in runs:
@@ -217,14 +217,14 @@ def main() -> None:
     parser.add_argument("cases", nargs="+", type=Path, metavar="CASE", help="NAME.case.safetensors of the Rust program")
     parser.add_argument("--systems", type=lambda text: text.split(","), help=", ".join(SYSTEMS))
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--mode", default="default", help="of torch.compile: default, reduce-overhead, max-autotune")
+    parser.add_argument("--mode", default="default", help="torch.compile's: default, reduce-overhead, max-autotune")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--warm-up", type=int, default=3)
-    parser.add_argument("--forwards", type=int, default=1, help="in a turn, one after another")
-    parser.add_argument("--tf32", action="store_true", help="lets f32 products round their inputs; the check may refuse it")
-    parser.add_argument("--against", type=Path, metavar="JSON", help="of the Rust program, for the ratios")
-    parser.add_argument("--json", type=Path, help="write everything measured to this file too")
-    parser.add_argument("--tome", type=Path, metavar="DIR", help="a checkout of ToMe's public code, to run that instead")
+    parser.add_argument("--forwards", type=int, default=1, help="forwards in a turn, one after the other")
+    parser.add_argument("--tf32", action="store_true", help="let f32 products round inputs; the check may then fail")
+    parser.add_argument("--against", type=Path, metavar="JSON", help="JSON of the Rust program, for the ratios")
+    parser.add_argument("--json", type=Path, help="also write all measurements to this file")
+    parser.add_argument("--tome", type=Path, metavar="DIR", help="a checkout of ToMe's public code, to run instead")
     options = parser.parse_args()
     if options.systems is None:
         on_gpu = ["eager-f32", "eager-f16", "compile-f16", "tome-f16", "tome-compile-f16"]

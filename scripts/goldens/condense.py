@@ -1,5 +1,5 @@
-"""Condensation and the reducers that it is compared with: dense, without shortcuts, and written to be read. Independent
-of the Rust side, which is compared with it."""
+"""Condensation and the reducers that it is compared with: dense, without shortcuts, and written to be read. This
+code is independent of the Rust code, which is compared with it."""
 
 import math
 from dataclasses import dataclass
@@ -105,7 +105,7 @@ def rank(score: np.ndarray) -> np.ndarray:
 
 
 def best_match(row: np.ndarray, kept: np.ndarray) -> int:
-    """Position in `kept` of the largest C[q, p]. Of equal ones, the lower index; NaN comes last."""
+    """Position in `kept` of the largest C[q, p]. Among equal ones the lower index wins, and NaN comes last."""
     return int(rank(row[kept])[0])
 
 

@@ -58,6 +58,6 @@ def random_tensor(name: str, shape: tuple[int, ...], seed: int) -> Tensor:
 
 
 def randomise(model: VisionTransformer, seed: int) -> None:
-    """Replaces every tensor of a model by the random one of its name and the seed."""
+    """Replaces every tensor of a model by the random tensor of its name and the seed."""
     state = model.state_dict()
     model.load_state_dict({k: random_tensor(k, tuple(v.shape), seed) for k, v in state.items()})

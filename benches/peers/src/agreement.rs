@@ -1,11 +1,11 @@
-//! Whether a system computes what it should.
+//! Checks that a system computes the right logits.
 
 use crate::Failure;
 
 /// The largest difference between `found` and `expected`, as a share of the largest of `expected`.
 pub fn difference(found: &[f32], expected: &[f32]) -> Result<f32, Failure> {
     if found.len() != expected.len() {
-        return Err(format!("{} logits where {} belong", found.len(), expected.len()).into());
+        return Err(format!("got {} logits, expected {}", found.len(), expected.len()).into());
     }
     if let Some(bad) = found.iter().find(|value| !value.is_finite()) {
         return Err(format!("a logit is {bad}").into());
@@ -15,14 +15,14 @@ pub fn difference(found: &[f32], expected: &[f32]) -> Result<f32, Failure> {
     Ok(apart / largest)
 }
 
-/// [`difference`], or an error where it is above `tolerance`; without one, equal logits are the error: a forward that
-/// drops tokens cannot give those of one that keeps them.
+/// [`difference`], or an error if it is above `tolerance`. Without a tolerance, equal logits are the error, because a
+/// forward that drops tokens cannot give the same logits as one that keeps them.
 pub fn check(found: &[f32], expected: &[f32], tolerance: Option<f32>) -> Result<f32, Failure> {
     let apart = difference(found, expected)?;
     match tolerance {
         Some(tolerance) if apart <= tolerance => Ok(apart),
         Some(tolerance) => {
-            Err(format!("logits differ by {apart:.1e} of the largest, {tolerance:.0e} is allowed").into())
+            Err(format!("logits differ by {apart:.1e} of the largest; {tolerance:.0e} is allowed").into())
         }
         None if apart > 0.0 => Ok(apart),
         None => Err("condensed logits equal those of the full model".into()),

@@ -1,4 +1,4 @@
-//! What is compared: one network's weights and one batch of pixels, as files that every system reads.
+//! The cases that are compared: a network's weights and a batch of pixels, in files that every system reads.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::Failure;
 
 /// One network at one batch size.
 pub struct Case {
-    /// Name of the network, as tcvit's presets have it.
+    /// Name of the network among tcvit's presets.
     pub model: String,
     /// Its shape.
     pub config: VitConfig,
     /// Images in the batch.
     pub batch: usize,
-    /// R of the condensed forwards, as the paper has it for this network.
+    /// R of the condensed forwards, as in the paper for this network.
     pub drop: usize,
-    /// Safetensors in timm's names, f32.
+    /// A safetensors file in f32, with timm's names.
     pub weights: PathBuf,
     /// Normalised pixels [B, 3, image, image].
     pub pixels: Vec<f32>,
@@ -28,12 +28,12 @@ pub struct Case {
 }
 
 impl Case {
-    /// Writes the weights of `model` under `folder` and makes a batch of pixels.
+    /// Writes the weights of `model` below `folder` and makes a batch of pixels.
     pub fn write(model: &str, batch: usize, seed: u64, folder: &Path) -> Result<Self, Failure> {
         let drop = match model {
             "deit_tiny" => 14,
             "deit_small" | "deit_base" => 16,
-            _ => return Err(format!("no such network here: {model}; deit_tiny, deit_small and deit_base are").into()),
+            _ => return Err(format!("unknown network {model}: there are deit_tiny, deit_small and deit_base").into()),
         };
         let config = VitConfig::preset(model)?;
         std::fs::create_dir_all(folder)?;
@@ -54,7 +54,7 @@ impl Case {
         (0..self.config.depth).map(drop).collect()
     }
 
-    /// Writes the pixels beside the logits [B, classes] that they must give, by name, for systems outside this program.
+    /// Writes the pixels and the named logits [B, classes] that they must give, for systems outside this program.
     pub fn write_expected(&self, expected: &[(&str, &[f32])]) -> Result<PathBuf, Failure> {
         let [height, width] = self.config.image;
         let pixels = (vec![self.batch, 3, height, width], bytemuck::cast_slice(&self.pixels));
@@ -71,7 +71,7 @@ impl Case {
     }
 }
 
-/// Names and shapes of a DeiT without distillation, in timm's names.
+/// Names and shapes of the tensors of a DeiT without distillation, as timm names them.
 fn shapes(config: &VitConfig) -> Vec<(String, Vec<usize>)> {
     let (width, mlp) = (config.width, config.mlp);
     let mut shapes = Vec::new();
@@ -114,8 +114,8 @@ fn write_weights(config: &VitConfig, seed: u64, path: &Path) -> Result<(), Failu
     Ok(safetensors::serialize_to_file(tensors, None, path)?)
 }
 
-/// Mean and half width of a tensor's values: what keeps the size of numbers from block to block, with queries and keys
-/// large enough that attention is not uniform and an error in it would show.
+/// Mean and half width of a tensor's values. They keep the size of numbers from block to block. Queries and keys are
+/// large enough that attention is not uniform, so that an error in attention would show.
 fn distribution(name: &str, shape: &[usize]) -> (f64, f64) {
     let fan_in: usize = shape.iter().skip(1).product();
     match name {

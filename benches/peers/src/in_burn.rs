@@ -12,16 +12,16 @@ use crate::Failure;
 use crate::case::Case;
 use crate::peer::{Peer, Weights};
 
-/// How attention is written.
+/// How attention is computed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Attention {
-    /// burn's function for it, which prefers kernels that never store the probabilities.
+    /// burn's attention function, which prefers kernels that do not store the probabilities.
     Own,
     /// Two matrix products and a softmax, each tuned on its own.
     Plain,
 }
 
-/// What weights and activations are stored in.
+/// The number format of weights and activations.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     F32,
@@ -40,11 +40,11 @@ pub struct Network {
     norm: Pair<1>,
     head: Pair<2>,
     pixels: Option<Tensor<4>>,
-    /// Of every forward since the last wait: a tensor that nobody holds need not be computed.
+    /// Logits of every forward since the last wait. burn need not compute a tensor that nobody holds.
     logits: Vec<Tensor<2>>,
 }
 
-/// Weight and bias; the weight of a linear layer is [inputs, outputs], burn's own order.
+/// A weight and a bias. The weight of a linear layer is [inputs, outputs], which is burn's order.
 struct Pair<const D: usize> {
     weight: Tensor<D>,
     bias: Tensor<1>,
@@ -103,7 +103,7 @@ impl Network {
     fn run(&self, pixels: Tensor<4>) -> Tensor<2> {
         let (width, patch) = (self.config.width, self.config.patch);
         let ([batch, ..], side) = (pixels.dims(), self.config.image[0] / patch);
-        // Patches as rows, then one product, which burn tunes as any other.
+        // Patches as rows, then one matrix product, which burn tunes like any other.
         let rows: Tensor<6> = pixels.reshape([batch, 3, side, patch, side, patch]).permute([0, 2, 4, 1, 3, 5]);
         let rows: Tensor<3> = rows.reshape([batch, side * side, 3 * patch * patch]);
         let class = self.class.clone().expand([batch, 1, width]);
@@ -168,7 +168,7 @@ impl Loader<'_> {
         Ok(Pair { weight: self.tensor(&format!("{name}.weight"))?, bias: self.tensor(&format!("{name}.bias"))? })
     }
 
-    /// Transposed here rather than by a view: burn's matrix products then read rows that lie together.
+    /// Transposes the weight here rather than by a view, so that burn's matrix products read rows that lie together.
     fn linear(&mut self, name: &str) -> Result<Pair<2>, Failure> {
         let (shape, values) = self.take(&format!("{name}.weight"))?;
         let (outputs, inputs) = (shape[0], shape[1..].iter().product::<usize>());
@@ -185,9 +185,10 @@ fn in_precision<const D: usize>(tensor: Tensor<D>, precision: Precision) -> Tens
     }
 }
 
-/// burn's device on the adapter that tcvit runs on. burn counts adapters by kind, so the first of that kind is meant.
+/// burn's device on the adapter that tcvit runs on. burn counts the adapters of each type, so this takes the first of
+/// the type.
 fn same_adapter(gpu: &tcvit::Context) -> Device {
-    // wgpu's names of kinds; the type itself belongs to tcvit's wgpu, not to this program.
+    // The types by wgpu's names. The type itself belongs to tcvit's wgpu, not to this program.
     let kind = match format!("{:?}", gpu.info().device_type).as_str() {
         "DiscreteGpu" => DeviceKind::DiscreteGpu(0),
         "IntegratedGpu" => DeviceKind::IntegratedGpu(0),
@@ -210,7 +211,7 @@ impl Peer for Network {
     fn forward(&mut self) -> Result<(), Failure> {
         let pixels = self.pixels.clone().ok_or("burn: no pixels yet")?;
         self.logits.push(self.run(pixels));
-        // Fusion holds operations back until asked for them.
+        // burn's fusion delays operations until they are asked for.
         self.device.flush().map_err(|error| format!("burn: {error:?}"))?;
         Ok(())
     }

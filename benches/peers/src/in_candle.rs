@@ -85,7 +85,7 @@ impl Network {
     fn run(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
         let (width, patch) = (self.config.width, self.config.patch);
         let (batch, side) = (pixels.dim(0)?, self.config.image[0] / patch);
-        // Patches as rows, then one product: faster here than candle's convolution.
+        // Patches as rows, then one matrix product, which is faster here than candle's convolution.
         let rows = pixels.reshape(&[batch, 3, side, patch, side, patch])?.permute([0, 2, 4, 1, 3, 5])?;
         let rows = rows.reshape((batch, side * side, 3 * patch * patch))?;
         let class = self.class.broadcast_as((batch, 1, width))?;
@@ -126,7 +126,7 @@ impl Peer for Network {
         Ok(())
     }
 
-    /// Nothing is under way: candle's CPU operations finish before they return.
+    /// Nothing is left to do, because candle's CPU operations finish before they return.
     fn wait(&mut self) -> Result<(), Failure> {
         Ok(())
     }

@@ -13,7 +13,7 @@ pub struct Network {
 
 impl Network {
     pub fn load(case: &Case, gpu: &Context, condensation: Option<Condensation>) -> Result<Self, Failure> {
-        // In f32, as the others.
+        // In f32, like the other systems.
         let model = Model::load_with(gpu, &case.weights, &LoadOptions::new().precision(Precision::F32))?;
         let session = model.session(SessionOptions::new().batch(case.batch).condensation(condensation))?;
         Ok(Self { gpu: gpu.clone(), session })

@@ -1,5 +1,5 @@
-//! Runs the same DeiT, with the same weights on the same pixels, in tcvit, burn and candle: checks that all of them
-//! compute the same, then times them in turns. See README.md.
+//! Runs the same DeiT, with the same weights and the same pixels, in tcvit, burn and candle. Checks that all of them
+//! compute the same logits, then times them in turns. See README.md.
 
 mod agreement;
 mod case;
@@ -23,13 +23,13 @@ use timing::{Method, Spread};
 /// What went wrong, in words.
 type Failure = Box<dyn std::error::Error>;
 
-/// The same DeiT in tcvit, burn and candle: checked, then timed in turns.
+/// Runs the same DeiT in tcvit, burn and candle: checks the logits, then times the systems in turns.
 #[derive(Parser)]
 struct Options {
     /// Networks: deit_tiny, deit_small, deit_base.
     #[arg(long, value_delimiter = ',', default_value = "deit_tiny")]
     model: Vec<String>,
-    /// Images in a batch; several are compared one after another.
+    /// Images in a batch. Several batch sizes are compared one after the other.
     #[arg(long, value_delimiter = ',', default_value = "1")]
     batch: Vec<usize>,
     /// Systems to compare, in this order.
@@ -38,28 +38,29 @@ struct Options {
     /// Timed turns of each system.
     #[arg(long, default_value_t = 9)]
     repeats: usize,
-    /// Untimed turns of each system before.
+    /// Untimed turns of each system before the timed ones.
     #[arg(long, default_value_t = 2)]
     warm_up: usize,
-    /// Forwards in a turn, started one after another and waited for once: what fills a discrete GPU's queue.
+    /// Forwards in a turn, which are started one after the other and waited for once. Several fill a discrete GPU's
+    /// queue.
     #[arg(long, default_value_t = 1)]
     forwards: usize,
     /// Time the upload of pixels and the download of logits too.
     #[arg(long)]
     transfers: bool,
-    /// Seconds of timed turns after which a system takes no further ones in a case.
+    /// Seconds of timed turns in a case after which a system takes no more turns.
     #[arg(long, default_value_t = 120.0)]
     limit: f64,
-    /// The adapter, as tcvit names them: a number or a part of its name.
+    /// The adapter, by its number in tcvit's list or by a part of its name.
     #[arg(long)]
     adapter: Option<String>,
-    /// Of weights and pixels.
+    /// Seed of the weights and pixels.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Folder for weights, pixels and the logits that they give.
+    /// Folder for weights, pixels and expected logits.
     #[arg(long, default_value = "target/cases", overrides_with = "cases")]
     cases: PathBuf,
-    /// Write everything measured to this file too.
+    /// Also write all measurements to this file, as JSON.
     #[arg(long, overrides_with = "json")]
     json: Option<PathBuf>,
 }
@@ -95,7 +96,7 @@ fn run(options: &Options) -> Result<(), Failure> {
             let compared = compare(&case, &options.systems, &gpu, &method)?;
             print!("{}", compared.table());
             report.cases.push(compared);
-            // After every case, so that what was measured outlasts what comes next.
+            // The file is written after every case, so that its results are kept if a later case fails.
             if let Some(path) = &options.json {
                 std::fs::write(path, serde_json::to_string_pretty(&report)?)?;
             }
@@ -125,7 +126,7 @@ fn compare(case: &Case, systems: &[System], gpu: &tcvit::Context, method: &Metho
         eprintln!("  {}: first forward {:.1} s, {}", system.label(case), first[first.len() - 1], peer.device());
         peers.push(peer);
     }
-    // Before and after: what was timed is what was right.
+    // The logits are checked before and after the timing, so that the timed forwards are right.
     check(systems, case, &mut peers, &reference)?;
     let seconds = timing::rounds(&mut peers, &case.pixels, method)?;
     let differences = check(systems, case, &mut peers, &reference)?;
@@ -151,7 +152,7 @@ fn logits_of(system: System, case: &Case, gpu: &tcvit::Context) -> Result<Vec<f3
     named(system, case, peer.upload(&case.pixels).and_then(|()| peer.forward()).and_then(|()| peer.download()))
 }
 
-/// How far each system's last logits are from `reference`; an error where one is too far.
+/// The difference of each system's last logits from `reference`, or an error if a difference is too large.
 fn check(systems: &[System], case: &Case, peers: &mut [Box<dyn Peer>], reference: &[f32]) -> Result<Vec<f32>, Failure> {
     let mut differences = Vec::new();
     for (system, peer) in systems.iter().zip(peers) {
@@ -161,7 +162,7 @@ fn check(systems: &[System], case: &Case, peers: &mut [Box<dyn Peer>], reference
     Ok(differences)
 }
 
-/// Says which system and case an error is about.
+/// Adds the system and the case to an error.
 fn named<T>(system: System, case: &Case, result: Result<T, Failure>) -> Result<T, Failure> {
     result.map_err(|error| format!("{}: {}, batch {}: {error}", system.label(case), case.model, case.batch).into())
 }

@@ -1,4 +1,4 @@
-//! What every system does alike.
+//! The interface of a system, and the list of systems.
 
 use std::path::Path;
 
@@ -8,23 +8,23 @@ use crate::{in_burn, in_candle, in_tcvit};
 
 /// One system with the weights of a case, ready to run its batch.
 pub trait Peer {
-    /// Puts pixels [B, 3, image, image] where forwards read them.
+    /// Uploads pixels [B, 3, image, image] for the following forwards.
     fn upload(&mut self, pixels: &[f32]) -> Result<(), Failure>;
 
-    /// Starts one forward of what was uploaded; it may still be under way on return.
+    /// Starts one forward of the uploaded pixels. It may still be running on return.
     fn forward(&mut self) -> Result<(), Failure>;
 
-    /// Returns when every forward has finished.
+    /// Waits until every forward has finished.
     fn wait(&mut self) -> Result<(), Failure>;
 
     /// Logits [B, classes] of the last forward, in host memory.
     fn download(&mut self) -> Result<Vec<f32>, Failure>;
 
-    /// Where it runs and what that was found to be able to do, in its own words.
+    /// The device and its capabilities, in the system's own words.
     fn device(&self) -> String;
 }
 
-/// The systems, by the names that `--systems` takes.
+/// The systems, by their names in `--systems`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum System {
     /// tcvit, all tokens.
@@ -46,7 +46,7 @@ pub enum System {
 }
 
 impl System {
-    /// Name and version of the program, then of the variant.
+    /// Name and version of the program, then how it runs the network.
     pub fn label(self, case: &Case) -> String {
         let compiler = if cfg!(feature = "spirv") { "SPIR-V if supported" } else { "WGSL" };
         let burn = format!("burn {}, wgpu ({compiler})", locked("burn"));
@@ -62,9 +62,10 @@ impl System {
         }
     }
 
-    /// The largest difference from the reference logits that passes, as a share of the largest logit; none for forwards
-    /// that are meant to differ. f16 is far off: attention in networks with random weights is sharp and unforgiving, and
-    /// what is wrong shows by more than all of the largest logit. What the code gets subtly wrong shows in f32.
+    /// The largest difference from the reference logits that passes, as a share of the largest logit. `None` for
+    /// forwards that must differ. f16 has a large tolerance: attention in networks with random weights is sharp and
+    /// amplifies rounding, and an error in the program changes logits by more than the largest one. Smaller errors in
+    /// the program show in f32.
     pub fn tolerance(self) -> Option<f32> {
         match self {
             Self::TcvitCondensed | Self::TcvitTome => None,
@@ -98,7 +99,7 @@ impl System {
     }
 }
 
-/// The version of a dependency that this program was built with.
+/// The version of a dependency in this program's lock file.
 pub fn locked(name: &str) -> &'static str {
     let lock = include_str!("../Cargo.lock");
     lock.split("[[package]]")
@@ -107,7 +108,7 @@ pub fn locked(name: &str) -> &'static str {
         .unwrap_or("of unknown version")
 }
 
-/// The tensors of a weights file, f32, by name.
+/// The tensors of a weights file, in f32, by name.
 pub struct Weights(Vec<u8>);
 
 impl Weights {

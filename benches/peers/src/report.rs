@@ -1,4 +1,4 @@
-//! The table and the JSON.
+//! The results as a table and as JSON.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::timing::{Method, Spread};
 
-/// Everything that one run of the program found.
+/// All results of one run of the program.
 #[derive(Serialize)]
 pub struct Report {
     pub date: String,
@@ -36,11 +36,11 @@ pub struct SystemReport {
     pub label: String,
     pub device: String,
     pub images_per_second: Option<Spread>,
-    /// Images/s over those of tcvit's full forward, by pairs of one round.
+    /// Images/s relative to tcvit's full forward in the same round.
     pub ratio_to_full: Option<Spread>,
-    /// The same over tcvit's condensed forward.
+    /// Images/s relative to tcvit's condensed forward in the same round.
     pub ratio_to_condensed: Option<Spread>,
-    /// Seconds of the first forward: compiling and tuning too.
+    /// Seconds of the first forward, which also compiles and tunes.
     pub first_forward: f64,
     /// Largest difference of a logit from candle's, as a share of the largest logit.
     pub difference: f32,
@@ -54,7 +54,7 @@ impl Report {
         Self { date: today(), commit: commit(), adapter, warm_up, repeats, forwards, transfers, cases: Vec::new() }
     }
 
-    /// What holds for every case, as a line of Markdown.
+    /// The facts that hold for every case, as a line of Markdown.
     pub fn heading(&self) -> String {
         format!(
             "{}, {}, commit {}; {} turns after {} to warm up, {} forward{} each, {} transfers. Median (least to most).",
@@ -71,7 +71,7 @@ impl Report {
 }
 
 impl CaseReport {
-    /// As a table in Markdown.
+    /// The results as a table in Markdown.
     pub fn table(&self) -> String {
         let mut text = format!("\n**{}, batch {}**\n\n", self.model, self.batch);
         text += "| system | images/s | of tcvit full | of tcvit condensed | first forward | logits differ by |\n";
@@ -94,12 +94,12 @@ impl CaseReport {
 
 fn spread(spread: Option<Spread>) -> String {
     let Some(Spread { median, least, most }) = spread else { return "-".into() };
-    // Three digits, whatever the size.
+    // Three digits for numbers of any size.
     let digits = (2 - median.abs().max(1e-9).log10().floor() as i32).clamp(0, 4) as usize;
     format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
 }
 
-/// The commit of this checkout, with a mark where files differ from it.
+/// The commit of this checkout, with a mark if files differ from it.
 fn commit() -> String {
     let mut git = Command::new("git");
     git.args(["describe", "--always", "--dirty", "--exclude=*", "--abbrev=10"]).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -115,7 +115,7 @@ fn today() -> String {
     date_of(since.as_secs() / 86_400)
 }
 
-/// The date `days` after 1970-01-01, in years that start in March, so that leap days come last.
+/// The date that is `days` days after 1970-01-01. Years start in March here, so that leap days come last.
 fn date_of(days: u64) -> String {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

@@ -1,4 +1,4 @@
-//! Timing in turns, and what is said of many times.
+//! Times systems in turns, and summarises the times.
 
 use std::time::Instant;
 
@@ -12,15 +12,15 @@ pub struct Method {
     pub warm_up: usize,
     /// Timed turns of each system.
     pub repeats: usize,
-    /// Forwards started one after another in a turn, before the one wait.
+    /// Forwards that a turn starts one after the other before it waits once.
     pub forwards: usize,
-    /// Whether a turn includes the upload of its pixels and the download of its logits, one forward at a time.
+    /// Whether a turn includes the upload of pixels and the download of logits. Forwards then run one at a time.
     pub transfers: bool,
-    /// Seconds of timed turns after which a system takes no further one.
+    /// Seconds of timed turns after which a system takes no more turns.
     pub limit: f64,
 }
 
-/// One turn: seconds for one forward.
+/// Runs one turn. Returns the seconds of one forward.
 pub fn turn(peer: &mut dyn Peer, pixels: &[f32], method: &Method) -> Result<f64, Failure> {
     let start = Instant::now();
     for _ in 0..method.forwards {
@@ -36,13 +36,13 @@ pub fn turn(peer: &mut dyn Peer, pixels: &[f32], method: &Method) -> Result<f64,
     Ok(start.elapsed().as_secs_f64() / method.forwards as f64)
 }
 
-/// Seconds per forward of each system by round; None in the rounds that its limit spared.
+/// Seconds per forward of each system, by round. `None` for rounds after the system's limit.
 pub fn rounds(peers: &mut [Box<dyn Peer>], pixels: &[f32], method: &Method) -> Result<Vec<Vec<Option<f64>>>, Failure> {
     let mut seconds = vec![Vec::new(); peers.len()];
     let mut spent = vec![0.0; peers.len()];
     for round in 0..method.repeats {
         for position in 0..peers.len() {
-            // Another system starts each round, so that none always runs after the same one.
+            // Each round starts with another system, so that no system always runs after the same one.
             let index = (round + position) % peers.len();
             let time =
                 if spent[index] < method.limit { Some(turn(peers[index].as_mut(), pixels, method)?) } else { None };
@@ -53,7 +53,7 @@ pub fn rounds(peers: &mut [Box<dyn Peer>], pixels: &[f32], method: &Method) -> R
     Ok(seconds)
 }
 
-/// The middle of many numbers, and how far they spread.
+/// The median of many numbers, and their range.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Spread {
     pub median: f64,
@@ -71,7 +71,7 @@ impl Spread {
         Some(Self { median, least, most })
     }
 
-    /// Of how many times as fast `seconds` are as `base`, round by round: what slows a whole round down cancels.
+    /// How many times as fast `seconds` are as `base`, round by round. A slowdown of a whole round cancels.
     pub fn of_ratios(seconds: &[Option<f64>], base: &[Option<f64>]) -> Option<Self> {
         Self::of(seconds.iter().zip(base).filter_map(|(own, base)| Some((*base)? / (*own)?)))
     }
