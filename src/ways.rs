@@ -229,8 +229,7 @@ async fn gives_the_references_results<O: Verified>(
     passed > 0 && context.pipelines().uses(key) >= before + passed
 }
 
-/// At most [`SIZES`] of the operation's samples that run the same pipeline as `call`: the smallest, the largest, and
-/// some in between.
+/// A few of the operation's samples that run the same pipeline as `call`: the smallest, the largest, and some between.
 pub fn samples<O: Verified>(traits: &Traits, way: &'static Way<O>, call: &O) -> Vec<O> {
     let key = way.key(traits, call);
     let alike = |sample: &O| (way.takes)(traits, sample) && way.key(traits, sample) == key;

@@ -37,7 +37,7 @@ TOLERANCES = {"f32": 1e-3, "f16": 1e-1}
 
 
 class Tome(nn.Module):
-    """ToMe with proportional attention on timm's ViT. It merges `drop` tokens between attention and MLP of every block."""
+    """ToMe with proportional attention on timm's ViT: merges `drop` tokens between attention and MLP of every block."""
 
     def __init__(self, vit: nn.Module, drop: int) -> None:
         super().__init__()
