@@ -334,7 +334,7 @@ impl Context {
         }
     }
 
-    /// Starts a thread that polls the device until `submission` is done, so that callbacks run.
+    /// Lets the thread of the poller poll the device until `submission` is done, so that callbacks run.
     pub(super) fn watch(&self, submission: wgpu::SubmissionIndex) {
         self.inner.poller.watch(&self.inner.device, submission);
     }
