@@ -25,8 +25,8 @@ pub struct Traits {
     pub threads_of_an_image: u32,
     /// The fewest neighbouring places (tokens in listing order) in the run of one thread of such a workgroup.
     pub shortest_run: u32,
-    /// Whether it pays to start more threads and loads than there is work for. A GPU does useful work while it waits
-    /// for memory. For a CPU they are only more work.
+    /// Whether it pays to start more threads and loads than there is work for. On a GPU they hide the waits for memory.
+    /// For a CPU they are only more work.
     pub loads_ahead: bool,
     /// Whether a thread has enough registers to fetch the next tile while it multiplies the last one.
     pub fetches_tiles_ahead: bool,
