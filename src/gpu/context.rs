@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::agenda::Agenda;
 use super::open::{Observer, Verification};
 use super::pipelines::PipelineTable;
-use super::poller::Poller;
+use super::poller::{Poller, Waiting};
 use super::shaders::Shaders;
 use super::store::{Keep, PipelineCache, Store};
 use super::{Choices, Kernel, PipelineKey, Precision, Traits};
@@ -334,9 +334,9 @@ impl Context {
         }
     }
 
-    /// Lets the thread of the poller poll the device until `submission` is done, so that callbacks run.
-    pub(super) fn watch(&self, submission: wgpu::SubmissionIndex) {
-        self.inner.poller.watch(&self.inner.device, submission);
+    /// Has a thread poll the device until `waiting` is over, which `submission` brings about.
+    pub(super) fn watch(&self, submission: wgpu::SubmissionIndex, waiting: Arc<dyn Waiting>) {
+        self.inner.poller.watch(&self.inner.device, submission, waiting);
     }
 
     /// Lets wgpu handle events without waiting, such as the loss of the device or buffers that become free.

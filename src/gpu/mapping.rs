@@ -5,6 +5,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::Context;
+use super::poller::Waiting;
 use crate::error::{Error, Result};
 
 /// How long a blocked thread waits before it polls the device again. The callbacks may have run in another thread's
@@ -30,6 +31,22 @@ struct State {
     left: usize,
     failure: Option<String>,
     waker: Option<Waker>,
+}
+
+impl Waiting for Shared {
+    fn is_over(&self) -> bool {
+        self.state().left == 0
+    }
+
+    fn fail(&self, failure: String) {
+        let mut state = self.state();
+        state.left = 0;
+        state.failure.get_or_insert(failure);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+        self.answered.notify_all();
+    }
 }
 
 impl Shared {
@@ -143,7 +160,7 @@ impl Mapping {
             return Poll::Ready(answer);
         }
         if state.waker.replace(waker.clone()).is_none() {
-            context.watch(self.submission.clone());
+            context.watch(self.submission.clone(), self.shared.clone());
         }
         Poll::Pending
     }

@@ -1,39 +1,58 @@
-//! A thread that polls a device for futures. On native targets wgpu runs callbacks only while some thread polls, and
-//! the threads of an async executor must not block.
+//! A thread that polls a device for futures. On native targets wgpu runs callbacks only while somebody polls, and the thread
+//! of an async executor must not block.
 
-use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-/// The thread. It starts when it is first needed and ends after the context that owns this value is dropped.
+/// The longest time of one poll. wgpu holds locks of the device meanwhile, for which other threads wait when they submit.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// Something that waits for a submission.
+pub(super) trait Waiting: Send + Sync {
+    /// Whether the callbacks ran that it waits for.
+    fn is_over(&self) -> bool;
+
+    /// Ends the wait with an error.
+    fn fail(&self, failure: String);
+}
+
+type Job = (wgpu::SubmissionIndex, Arc<dyn Waiting>);
+
+/// The thread, started when it is first needed. It ends after the context that owns this value is dropped.
 #[derive(Default)]
-pub(super) struct Poller(OnceLock<Sender<wgpu::SubmissionIndex>>);
+pub(super) struct Poller(OnceLock<Sender<Job>>);
 
 impl Poller {
-    /// Polls `device` on the thread until `submission` is done.
-    pub(super) fn watch(&self, device: &wgpu::Device, submission: wgpu::SubmissionIndex) {
-        let submissions = self.0.get_or_init(|| {
-            let (sender, submissions) = channel::<wgpu::SubmissionIndex>();
+    /// Polls `device` on the thread until `waiting` is over, which `submission` brings about.
+    pub(super) fn watch(&self, device: &wgpu::Device, submission: wgpu::SubmissionIndex, waiting: Arc<dyn Waiting>) {
+        let jobs = self.0.get_or_init(|| {
+            let (sender, jobs) = channel::<Job>();
             let device = device.clone();
             let thread = std::thread::Builder::new().name("tcvit poll".into());
-            let started = thread.spawn(move || {
-                submissions.into_iter().for_each(|submission| poll(&device, submission));
-            });
+            let started = thread.spawn(move || jobs.into_iter().for_each(|job| poll(&device, &job)));
             if let Err(error) = started {
                 tracing::warn!(%error, "the thread that polls the device cannot be started");
             }
             sender
         });
-        // Sending fails only if the thread could not be started. The caller's thread polls in that case.
-        if let Err(unsent) = submissions.send(submission) {
-            poll(device, unsent.0);
+        // Sending fails only if the thread could not be started: then the caller's thread polls.
+        if let Err(unsent) = jobs.send((submission, waiting)) {
+            poll(device, &unsent.0);
         }
     }
 }
 
-/// Blocks until `submission` is done. A lost device gives its callbacks an error.
-fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex) {
-    let wait = wgpu::PollType::Wait { submission_index: Some(submission), timeout: None };
-    if let Err(error) = device.poll(wait) {
-        tracing::debug!(%error, "polling the device failed");
+/// Polls until the wait is over. A lost device either answers its callbacks with errors or fails the poll.
+fn poll(device: &wgpu::Device, (submission, waiting): &Job) {
+    while !waiting.is_over() {
+        let wait = wgpu::PollType::Wait { submission_index: Some(submission.clone()), timeout: Some(SLICE) };
+        match device.poll(wait) {
+            Err(wgpu::PollError::Timeout) => {}
+            Err(error) => waiting.fail(error.to_string()),
+            // Another thread's poll took the callbacks and is about to run them.
+            Ok(_) if !waiting.is_over() => std::thread::sleep(SLICE),
+            Ok(_) => {}
+        }
     }
 }
