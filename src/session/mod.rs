@@ -14,7 +14,7 @@ use image::RgbImage;
 
 use crate::config::VitConfig;
 use crate::error::{Error, Result};
-use crate::gpu::{KernelTime, Recorder, Recording, profile, settle};
+use crate::gpu::{KernelTime, Recorder, Recording, in_background, profile, settle};
 use crate::input::IntoImage;
 use crate::kernels::texture;
 use crate::model::Model;
@@ -126,6 +126,16 @@ impl Session {
         let mut pending = Pending::new(self, wanted);
         self.runs_of(pixels).try_for_each(|run| pending.push(run))?;
         pending.wait()
+    }
+
+    /// As [`Session::run`], on a thread of its own: the future never blocks the thread that polls it. Dropping it gives the
+    /// results up.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub async fn run_async(&self, pixels: Vec<f32>, wanted: Outputs) -> Result<Trace> {
+        let session = self.clone();
+        in_background("forward", move || session.run(&pixels, wanted)).await
     }
 
     /// Like [`Session::run`], for any number of photographs.
