@@ -8,12 +8,12 @@ use naga::back::{hlsl, msl, pipeline_constants::process_overrides, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, ImageClass, Module, ShaderStage, StorageAccess, TypeInner};
 use tcvit::low_level::doctor::checks;
-use tcvit::low_level::gpu::{Access, Field, FieldType, Home, Kernel, Precision, SHADERS, Shaders, Tile, Types};
+use tcvit::low_level::gpu::{Access, Field, FieldType, Home, Kernel, NEEDED, Precision, SHADERS, Shaders, Tile, Types};
 
-/// The limits that every adapter has by WebGPU's defaults.
-const WORKGROUP_MEMORY: u32 = 16 << 10;
-const STORAGE_BUFFERS: usize = 8;
-const INVOCATIONS: u32 = 256;
+/// The least value that every context demands of the limit `name` of its device.
+fn needed(name: &str) -> u64 {
+    NEEDED.iter().find(|need| need.name == name).unwrap_or_else(|| panic!("{name} is not demanded")).least
+}
 
 fn kernels() -> impl Iterator<Item = &'static Kernel> {
     checks().map(|check| check.kernel)
@@ -202,7 +202,10 @@ fn bindings_are_those_that_rust_binds() {
             assert!(!moved || storage == (home == Home::Buffer), "{what} in {home:?}");
         }
         let buffers = kernel.bindings.iter().filter(|binding| binding.access != Access::texture).count();
-        assert!(buffers <= STORAGE_BUFFERS, "{path} binds {buffers} storage buffers");
+        assert!(
+            buffers as u64 <= needed("max_storage_buffers_per_shader_stage"),
+            "{path} binds {buffers} storage buffers"
+        );
     }
 }
 
@@ -263,14 +266,19 @@ fn workgroups_have_the_size_that_rust_counts_with_and_fit_everywhere() {
         let [entry] = module.entry_points.as_slice() else { panic!("{}: not one entry point", kernel.shader) };
         assert_eq!((entry.name.as_str(), entry.stage), ("main", ShaderStage::Compute), "{}", kernel.shader);
         assert_eq!(entry.workgroup_size, kernel.workgroup_size, "{}", kernel.shader);
-        assert!(kernel.workgroup_size.iter().product::<u32>() <= INVOCATIONS, "{}", kernel.shader);
+        let threads: u32 = kernel.workgroup_size.iter().product();
+        assert!(u64::from(threads) <= needed("max_compute_invocations_per_workgroup"), "{}", kernel.shader);
+        assert!(u64::from(kernel.workgroup_size[0]) <= needed("max_compute_workgroup_size_x"), "{}", kernel.shader);
+        let bindings = 1 + kernel.bindings.len() as u64;
+        assert!(bindings <= needed("max_bindings_per_bind_group"), "{}", kernel.shader);
         let memory: u32 = module
             .global_variables
             .iter()
             .filter(|(_, variable)| variable.space == AddressSpace::WorkGroup)
             .map(|(_, variable)| module.types[variable.ty].inner.size(module.to_ctx()))
             .sum();
-        assert!(memory <= WORKGROUP_MEMORY, "{} takes {memory} bytes of workgroup memory", kernel.shader);
+        let most = needed("max_compute_workgroup_storage_size");
+        assert!(u64::from(memory) <= most, "{} takes {memory} bytes of workgroup memory", kernel.shader);
     }
 }
 

@@ -101,7 +101,6 @@ pub const SHADERS: &[(&str, &str)] = table![
     #[cfg(feature = "software")]
     "cpu/attention_mean_subgroup.wgsl",
     #[cfg(feature = "software")]
-    #[cfg(feature = "software")]
     "cpu/attention_subgroup.wgsl",
     #[cfg(feature = "software")]
     "cpu/convolve_subgroup.wgsl",

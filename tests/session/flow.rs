@@ -141,7 +141,7 @@ fn a_stream_takes_little_ahead_and_a_dropped_one_lets_go() {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
         // The session still works.
-        assert_eq!(session.classify(&images(5)).unwrap(), one_by_one(&images(5)));
+        assert_eq!(session.classify(images(5)).unwrap(), one_by_one(&images(5)));
     });
 }
 
@@ -256,10 +256,10 @@ fn a_device_that_is_lost_in_the_middle_ends_a_stream_with_an_error() {
         assert!(matches!(rest.last(), Some(Err(Error::Device { .. }))));
         assert!(stream.next().is_none());
         refused(pending.wait(), "Device", &["device"]);
-        refused(session.classify(&images(9)), "Device", &["device"]);
+        refused(session.classify(images(9)), "Device", &["device"]);
     });
     // Another device is not affected.
-    open(&Model::random(gpu(), &config(), 3).unwrap(), 1, None).classify(&images(1)).unwrap();
+    open(&Model::random(gpu(), &config(), 3).unwrap(), 1, None).classify(images(1)).unwrap();
 }
 
 #[test]
@@ -267,9 +267,9 @@ fn a_model_without_a_head_does_not_classify() {
     let mut config = config();
     config.classes = 0;
     let session = Model::random(gpu(), &config, 3).unwrap().session(SessionOptions::new()).unwrap();
-    refused(session.classify(&images(1)), "Config", &["classification head"]);
+    refused(session.classify(images(1)), "Config", &["classification head"]);
     refused(session.stream(images(1)).map(drop), "Config", &["classification head"]);
     // It has features.
-    let trace = session.run_images(&images(2), Outputs::logits().features()).unwrap();
+    let trace = session.run_images(images(2), Outputs::logits().features()).unwrap();
     assert_eq!((trace.images, trace.logits.len()), (2, 0));
 }
