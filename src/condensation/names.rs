@@ -47,8 +47,10 @@ pub(super) fn name_of<T: Copy + PartialEq>(value: T, known: &[(&'static str, T)]
 }
 
 pub(super) fn number<T: std::str::FromStr>(option: &str, value: &str) -> Result<T> {
-    let kind =
-        if option == "alpha" || option == "beta" || option == "exponent" { "a number" } else { "a whole number" };
+    let kind = match option {
+        "alpha" | "beta" | "exponent" | "size_exponent" => "a number",
+        _ => "a whole number",
+    };
     value.trim().parse().map_err(|_| Error::config(format!("condensation option {option}"), kind, value))
 }
 

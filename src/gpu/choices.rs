@@ -48,7 +48,7 @@ impl Choices {
     }
 
     /// Notes whether the pipeline of `key` gave its reference's results.
-    pub fn set_verdict(&self, key: &PipelineKey, right: bool) {
+    pub(crate) fn set_verdict(&self, key: &PipelineKey, right: bool) {
         self.set(verification(key), if right { RIGHT } else { WRONG });
     }
 

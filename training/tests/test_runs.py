@@ -57,7 +57,7 @@ def test_what_is_exported_is_what_the_rust_side_reads(start, folder, tmp_path, c
     assert run(finetune, start, folder, *options, "--out", out) == 0
     with safe_open(out / "model.safetensors", "pt") as file:
         tuned = Condensation.from_json(file.metadata()["tcvit.condensation"])
-        assert {file.get_tensor(name).dtype for name in file.keys()}  # noqa: SIM118 == {torch.float16}
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.float16}  # noqa: SIM118
     assert tuned == Condensation.paper().set("order", 4).drop(2)
     config = json.loads((out / "config.json").read_text())
     assert (config["num_classes"], config["num_features"], config["global_pool"]) == (3, 32, "token")
