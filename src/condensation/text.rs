@@ -263,6 +263,7 @@ mod tests {
             (r#"{"metric": {}}"#, "metric {}"),
             (r#"{"order": 0}"#, "K from 1"),
             (r#"{"order": 2.5}"#, "whole number"),
+            (r#"{"preset": "training_free", "size_exponent": "much"}"#, "expected a number"),
             (r#"{"exponent": 1}"#, "this score"),
             (r#"{"preset": "tome", "metric": "dot"}"#, "tome"),
             (r#"{"preset": "evit", "seed": 1}"#, "evit"),
