@@ -1,6 +1,6 @@
 //! The path of every patch of the photograph through the network: the decisions of a [`Trace`], followed through the
-//! blocks. For pictures, and for tasks that need a value for each patch (segmentation, depth, feature maps). Uses no
-//! GPU.
+//! blocks. It serves pictures, and tasks that need a value for each patch (segmentation, depth, feature maps). It runs on
+//! the CPU.
 
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -9,9 +9,9 @@ use crate::trace::{BlockTrace, PRUNED, Trace};
 /// For every block, the token that each original patch is part of after it, and the patch that represents each token.
 ///
 /// ```
-/// use tcvit::provenance::Provenance;
-/// use tcvit::trace::{BlockTrace, PRUNED, Trace};
-/// use tcvit::{Condensation, VitConfig, plan::Plan};
+/// use tcvit::low_level::plan::Plan;
+/// use tcvit::trace::{BlockTrace, Trace};
+/// use tcvit::{Condensation, Provenance, VitConfig};
 ///
 /// // Four patches and two blocks, of which the second drops one token. In a program, the plan is `session.plan()` and
 /// // the trace is the result of `session.run`.
@@ -55,8 +55,8 @@ pub struct BlockProvenance {
 }
 
 impl Provenance {
-    /// Follows `trace`, the trace of a run with [`Outputs::trace`](crate::Outputs::trace), through the blocks of its session's
-    /// `plan`.
+    /// Follows the patches through the blocks of `plan`. `trace` must come from a run of the session with this plan, with
+    /// [`Outputs::trace`](crate::Outputs::trace).
     ///
     /// # Errors
     /// [`Error::Shape`] when the trace is not that of such a run: when a block is missing, or an index is out of range.
@@ -93,7 +93,8 @@ impl Provenance {
     /// of, and pruned patches get `missing`. Prefix tokens are left out.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the trace has no features ([`Outputs::features`](crate::Outputs::features)) or belongs to another run.
+    /// [`Error::Shape`] when the trace has no features ([`Outputs::features`](crate::Outputs::features)) or belongs to
+    /// another run.
     pub fn restore(&self, trace: &Trace, missing: f32) -> Result<Vec<f32>> {
         let (last, width) = (self.last(), trace.width);
         let each = (self.prefix + last.tokens) * width;

@@ -6,18 +6,18 @@ use std::str::FromStr;
 use crate::error::{Error, Result};
 use crate::kernels::attention::WIDEST_HEAD;
 
-/// Which kernels attention runs through, and which results they leave for a condensation. Each of these kernels may
-/// itself have several ways ([`ways`](crate::ways)).
+/// The route of attention: which kernels compute it, and which results they leave for a condensation. Each of these
+/// kernels may itself have several ways ([`ways`](crate::low_level::ways)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Attention {
     /// Logits, softmax and the product with the values, by one kernel after the other. P [B, H, T, T] is stored.
     #[default]
     Stored,
     /// One kernel, which never stores P. When a condensation needs W or dominance, other kernels compute them from
-    /// queries and keys again. For heads of at most [`WIDEST_HEAD`] dimensions.
+    /// queries and keys again. Heads may have at most [`WIDEST_HEAD`] dimensions.
     Fused,
-    /// As `Fused`, but attention and W are computed by cooperative matrices of f16. Dominance without W is computed
-    /// without them. For heads whose width is a whole number of matrices.
+    /// Like `Fused`, but cooperative matrices of f16 compute attention and W. They do not compute dominance if W is not
+    /// needed. Heads must be as wide as 1 to 8 whole matrices.
     Cooperative,
 }
 
