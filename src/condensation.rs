@@ -22,11 +22,11 @@ pub const PRESETS: &[&str] = &["paper", "literal", "training_free", "tome", "evi
 pub enum Reducer {
     /// Connectivity-based condensation (TC-ViT). Every option of [`Condensation`] applies.
     Connectivity,
-    /// Bipartite soft matching of ToMe (Bolya et al., 2023): the tokens are dealt alternately into two sets, each token
+    /// Bipartite soft matching of ToMe (Bolya et al., 2023). The tokens are dealt alternately into two sets. Each token
     /// of the first set is paired with the token of the second set whose head-averaged key has the largest cosine with
-    /// its own, and the R pairs with the largest cosines are replaced by size-weighted means. The rest of the first set
-    /// then precedes the second set, as in the public implementation. A block can drop at most the first set: half of
-    /// the patch tokens.
+    /// its own key. The R pairs with the largest cosines are replaced by size-weighted means. The rest of the first set
+    /// then precedes the second set, as in the public implementation. A block can drop at most the first set, which is
+    /// half of the patch tokens.
     Tome,
     /// EViT (Liang et al., 2022): the tokens with the most class attention are kept. The others are replaced by their
     /// sum, weighted by class attention and not divided by its total, as in the public implementation. The sum takes
@@ -34,7 +34,8 @@ pub enum Reducer {
     Evit,
     /// The tokens with the most class attention are kept; the others are discarded.
     Prune,
-    /// Random tokens are discarded, the same ones in every image. Every other method should do better than this one.
+    /// Random tokens are discarded, the same ones in every image. This is the baseline: a method pays only if it loses
+    /// less than this one.
     Random {
         /// Each seed selects other tokens.
         seed: u64,
@@ -63,7 +64,8 @@ pub enum Metric {
 pub enum Method {
     /// Eq. 8: W + a W^2 + ... + a^(K-1) W^K.
     PowerSum,
-    /// Eqs. 9 and 10 as printed, with this many steps (0 to 3). Diverges on trained models: see the crate's README.
+    /// Newton's iteration, eqs. 9 and 10 as printed, with this many steps (0 to 3). It does not converge on trained
+    /// models (`docs/CONDENSATION.md`).
     Newton(u32),
 }
 
@@ -82,9 +84,9 @@ pub enum Weights {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mean {
-    /// Over rows i of C[i, j]: how well j represents the others.
+    /// The mean over rows i of C[i, j], which says how well token j represents the others.
     Column,
-    /// Over columns j of C[i, j].
+    /// The mean over columns j of C[i, j].
     Row,
 }
 
@@ -110,11 +112,11 @@ pub enum Score {
     },
 }
 
-/// Whether all of C is computed.
+/// Which part of C is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Path {
-    /// Only the rows and sums of C that are used. This is the faster path.
+    /// Only the rows and sums of C that the condensation uses. This is the faster path.
     Thin,
     /// All of C, by repeated squaring or by Newton's matrix products. This path serves to inspect C and to verify the
     /// thin path.
@@ -185,8 +187,8 @@ pub struct Condensation {
 }
 
 impl Condensation {
-    /// The paper's options: K = 2, a = 500, b = 3.5, attention, with the exact power sum and a normalised c. For models
-    /// fine-tuned with condensation.
+    /// The paper's options: K = 2, a = 500, b = 3.5 and the metric `attention`, but with the exact power sum and a
+    /// normalised c. This preset suits models that were fine-tuned with it.
     pub fn paper() -> Self {
         Self {
             reducer: Reducer::Connectivity,
@@ -205,13 +207,14 @@ impl Condensation {
         }
     }
 
-    /// Every equation of the paper as printed: two Newton steps, no normalisation.
+    /// Every equation of the paper as printed, with two Newton steps and without normalising c. For comparison.
     pub fn literal() -> Self {
         Self { method: Method::Newton(2), normalise: false, ..Self::paper() }
     }
 
-    /// For models that were not fine-tuned with condensation: the score `uniqueness` from cosines of tokens with g = 0
-    /// and h = 0.5, dropped tokens matched by the same cosines, averages weighted by size, and proportional attention.
+    /// The preset for models that were not fine-tuned with condensation. The score is `uniqueness` from cosines of
+    /// tokens, with g = 0 and h = 0.5. Dropped tokens are matched by the same cosines and averaged by size, and
+    /// attention is proportional.
     pub fn training_free() -> Self {
         Self {
             metric: Metric::Cosine,

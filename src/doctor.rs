@@ -95,7 +95,7 @@ pub fn run(context: &Context, progress: impl FnMut(&Finding)) -> Vec<Finding> {
     pollster::block_on(run_async(context, progress))
 }
 
-/// Like [`run`], but does not block in browsers.
+/// Like [`run`], as a future. On native targets it blocks the thread that polls it.
 pub async fn run_async(context: &Context, mut progress: impl FnMut(&Finding)) -> Vec<Finding> {
     let mut findings = Vec::new();
     for check in checks().filter(|check| check.runs_on(context)) {

@@ -1,6 +1,6 @@
-//! Vision Transformers on any GPU that WebGPU reaches (Vulkan, Metal, DX12), with connectivity-based token condensation
-//! (TC-ViT). In every block, between attention and MLP, the least representative tokens are fused into the tokens that
-//! represent them best.
+//! Runs Vision Transformers on any GPU through wgpu (Vulkan, Metal, DX12), with connectivity-based token condensation
+//! (TC-ViT). Condensation fuses the least representative tokens of every block, between attention and MLP, into the
+//! tokens that represent them best.
 //!
 //! ```no_run
 //! use tcvit::{Condensation, Context, ContextOptions, Model, SessionOptions};
@@ -20,9 +20,11 @@
 //! with a condensed one. [`low_level`] has the internals.
 //!
 //! # Waiting
-//! Every operation that waits exists twice. `open`, `load`, `session`, `classify`, `embed` and [`Pending::wait`] block
-//! the calling thread. `open_async`, `load_async`, `session_async`, `classify_async` and `embed_async` do the same work
-//! on a thread of their own and return futures. A [`Pending`] is itself a future. Any executor can run these futures.
+//! `open`, `load`, `session`, `run`, `classify`, `embed` and [`Pending::wait`] block the calling thread. `open_async`,
+//! `load_async`, `session_async`, `run_async`, `classify_async` and `embed_async` do the same work on a thread of their
+//! own and return futures. [`Session::submit`] returns a [`Pending`], which is itself a future. Any executor can run
+//! these futures. The other functions that wait have no `async` form: run [`Session::stream`], for example, on a thread
+//! of your own.
 //!
 //! # Letters
 //! **B** batch, **N** patch tokens, **E** prefix tokens (class, then distillation, then registers), **T** = E + N,
@@ -31,9 +33,9 @@
 //! score.
 //!
 //! # Features
-//! `software` (default) has the kernels that only software adapters run; a software adapter is a CPU that emulates a
+//! `software` (default) adds the kernels that only software adapters run; a software adapter is a CPU that emulates a
 //! GPU. `hub` adds the module `hub` and `Model::from_hub`, which download models from the Hugging Face hub. `jpeg`,
-//! `png`, `webp`, `bmp`, `gif` and `tiff` (default) open images of these formats.
+//! `png`, `webp`, `bmp`, `gif` and `tiff` (default) add decoders of these image formats.
 
 #![warn(missing_docs)]
 

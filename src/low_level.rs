@@ -1,6 +1,6 @@
 //! The internals, for programs that build on them: kernels and their CPU references, the recorder, the ways of each
-//! operation, the doctor, plans, checkpoints and measurements. **Exempt from semantic versioning**: anything here may
-//! change in any release.
+//! operation, the doctor, plans, checkpoints and measurements. Semantic versioning **does not cover** this module: any
+//! release may change anything in it.
 
 pub use crate::stage::connectivity_matrix;
 

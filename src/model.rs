@@ -38,8 +38,8 @@ impl LoadOptions {
         Self::default()
     }
 
-    /// Loads the model for images of `side` by `side` pixels, a multiple of the patch side. For another side than the
-    /// checkpoint's the position embedding is resized as timm does it: bicubic, with antialiasing.
+    /// Loads the model for images of `side` by `side` pixels. `side` is a multiple of the patch side. If it differs
+    /// from the checkpoint's, the position embedding is resized as timm does it: bicubic, with antialiasing.
     #[must_use]
     pub fn image(mut self, side: usize) -> Self {
         self.image = Some(side);
@@ -162,7 +162,7 @@ impl Model {
         Self::random_with(context, config, seed, &LoadOptions::default())
     }
 
-    /// Like [`Model::random`], as if a checkpoint with the configuration `config` were loaded with `options`.
+    /// Like [`Model::random`], with options, which apply as to a checkpoint that has the configuration `config`.
     ///
     /// # Errors
     /// As [`Model::random`] and [`LoadOptions::apply`].

@@ -10,7 +10,7 @@ use crate::config::VitConfig;
 pub struct Guess {
     /// Index of the class.
     pub index: usize,
-    /// Its name, if the checkpoint has one.
+    /// Name of the class, if the checkpoint gives one.
     pub label: Option<String>,
     /// Its probability, 0 to 1.
     pub probability: f32,

@@ -34,8 +34,8 @@ pub trait Verified: Operation {
 
     /// Runs `way` and the reference on random data for this call.
     ///
+    /// # Errors
     /// Errors of recording, submitting and reading back.
-    /// As recording, submitting and reading back.
     fn compare(
         &self,
         context: &Context,

@@ -70,7 +70,7 @@ pub fn download<T: Pod>(context: &Context, buffer: &wgpu::Buffer, len: usize) ->
     pollster::block_on(download_async(context, buffer, len))
 }
 
-/// Like [`download`], but does not block in browsers.
+/// Like [`download`], as a future. On native targets it blocks the thread that polls it.
 ///
 /// # Errors
 /// As [`download`].

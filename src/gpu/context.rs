@@ -195,8 +195,8 @@ impl Context {
         self.inner.pipelines.keys()
     }
 
-    /// The precision of stored numbers unless the caller asks for another: f16 if the device can compute with f16,
-    /// because it is faster there, and f32 otherwise.
+    /// The precision in which a model is stored unless its options name another: f16 if the device can compute with
+    /// f16, because f16 is faster there, and f32 otherwise.
     pub fn preferred_precision(&self) -> Precision {
         match self.device().features().contains(wgpu::Features::SHADER_F16) {
             true => Precision::F16,
@@ -334,7 +334,7 @@ impl Context {
         }
     }
 
-    /// Has a thread poll the device until `waiting` is over, which `submission` brings about.
+    /// Lets a thread poll the device until `waiting` is over. The wait ends when `submission` is done.
     pub(super) fn watch(&self, submission: wgpu::SubmissionIndex, waiting: Arc<dyn Waiting>) {
         self.inner.poller.watch(&self.inner.device, submission, waiting);
     }

@@ -51,7 +51,7 @@ impl ContextOptions {
         self
     }
 
-    /// Asks for these limits instead of all that the adapter has, to find out what a smaller adapter would do.
+    /// Opens the device with these limits instead of the adapter's own, to try how tcvit runs on a smaller adapter.
     #[must_use]
     pub fn limits(mut self, limits: wgpu::Limits) -> Self {
         self.limits = Some(limits);
@@ -74,7 +74,7 @@ impl ContextOptions {
         self
     }
 
-    /// Whether ways are chosen as on a GPU even on a software adapter, to check what a GPU would run on a machine
+    /// Whether ways are chosen as on a GPU even on a software adapter. This tests the kernels of GPUs on a machine
     /// without one. Nothing is kept on disk.
     #[must_use]
     pub fn as_gpu(mut self, as_gpu: bool) -> Self {
@@ -82,21 +82,22 @@ impl ContextOptions {
         self
     }
 
-    /// Names of kernels to avoid. The next best way is used instead. Nothing is kept on disk.
+    /// Avoids the kernels of these names. The next best way is used instead. Nothing is kept on disk.
     #[must_use]
     pub fn avoid<K: Into<String>>(mut self, kernels: impl IntoIterator<Item = K>) -> Self {
         self.avoid = kernels.into_iter().map(Into::into).collect();
         self
     }
 
-    /// A function that is called at the beginning and at the end of every verification of a way.
+    /// Calls `hear` at the beginning and at the end of every verification of a way.
     #[must_use]
     pub fn on_verification(mut self, hear: impl Fn(&Verification<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer(Arc::new(hear)));
         self
     }
 
-    /// Where compiled pipelines and measurements on the adapter are kept between runs.
+    /// Sets where compiled pipelines and findings about the adapter (verdicts, results of searches) are kept between
+    /// runs.
     #[must_use]
     pub fn keep(mut self, keep: Keep) -> Self {
         self.keep = keep;

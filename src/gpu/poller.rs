@@ -1,16 +1,17 @@
-//! A thread that polls a device for futures. On native targets wgpu runs callbacks only while somebody polls, and the thread
-//! of an async executor must not block.
+//! A thread that polls a device for futures. On native targets wgpu runs callbacks only while a thread polls the
+//! device, and the threads of an async executor must not block.
 
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-/// The longest time of one poll. wgpu holds locks of the device meanwhile, for which other threads wait when they submit.
+/// The longest time of one poll. During a poll wgpu holds locks of the device, and other threads that submit wait for
+/// these locks.
 const SLICE: Duration = Duration::from_millis(1);
 
 /// Something that waits for a submission.
 pub(super) trait Waiting: Send + Sync {
-    /// Whether the callbacks ran that it waits for.
+    /// Whether the callbacks that it waits for have run.
     fn is_over(&self) -> bool;
 
     /// Ends the wait with an error.
@@ -24,7 +25,7 @@ type Job = (wgpu::SubmissionIndex, Arc<dyn Waiting>);
 pub(super) struct Poller(OnceLock<Sender<Job>>);
 
 impl Poller {
-    /// Polls `device` on the thread until `waiting` is over, which `submission` brings about.
+    /// Polls `device` on the thread until `waiting` is over. The wait ends when `submission` is done.
     pub(super) fn watch(&self, device: &wgpu::Device, submission: wgpu::SubmissionIndex, waiting: Arc<dyn Waiting>) {
         let jobs = self.0.get_or_init(|| {
             let (sender, jobs) = channel::<Job>();

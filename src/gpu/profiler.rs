@@ -25,7 +25,7 @@ pub fn profile(context: &Context, recording: &Recording) -> Result<Vec<KernelTim
     pollster::block_on(profile_async(context, recording))
 }
 
-/// Like [`profile`], but does not block in browsers.
+/// Like [`profile`], as a future. On native targets it blocks the thread that polls it.
 ///
 /// # Errors
 /// As [`profile`].

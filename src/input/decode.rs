@@ -39,8 +39,9 @@ pub fn open_image(path: &Path) -> Result<RgbImage> {
 /// 257`), for grey as well.
 ///
 /// # Errors
-/// [`Error::Image`] when the bytes are empty, of another format, of one whose feature was left out of this build (the
-/// error names it), damaged or cut short, and for images without pixels, above 16,384 pixels along a side or above 1 GiB when decoded.
+/// [`Error::Image`] when the bytes are empty, damaged, cut short or of another format, or when the feature of their
+/// format was left out of this build (the error names it). Also for images without pixels, with more than 16,384 pixels
+/// along a side, or with more than 1 GiB when decoded.
 pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
     const FORMATS: &str = "a JPEG, PNG, WebP, BMP, GIF or TIFF image";
     let op = format!("decode {name}");

@@ -1,4 +1,4 @@
-//! Whatever can become an image: files, encoded bytes, decoded images.
+//! The values that can become an image: paths, encoded bytes, decoded images.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use image::{DynamicImage, RgbImage};
 use super::{decode_image, open_image};
 use crate::error::Result;
 
-/// What a session takes images from: a path, the bytes of an encoded file, a decoded image, or the result of making one of
-/// these. It becomes an image when it is needed, on one of the threads that prepare images.
+/// A value from which a session makes an image: a path, the bytes of an encoded file, a decoded image, or a `Result` of
+/// one of these. A thread that prepares images converts the value when the image is needed.
 ///
 /// ```no_run
 /// # fn classify(session: tcvit::Session, camera: tcvit::image::RgbImage) -> tcvit::Result<()> {
@@ -22,8 +22,8 @@ pub trait IntoImage: Send {
     /// The image.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File) for a file that cannot be read, [`Error::Image`](crate::Error::Image) for what is
-    /// no image.
+    /// [`Error::File`](crate::Error::File) for a file that cannot be read, [`Error::Image`](crate::Error::Image) for
+    /// bytes that are not an image.
     fn into_image<'a>(self) -> Result<Cow<'a, RgbImage>>
     where
         Self: 'a;

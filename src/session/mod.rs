@@ -128,8 +128,8 @@ impl Session {
         pending.wait()
     }
 
-    /// As [`Session::run`], on a thread of its own: the future never blocks the thread that polls it. Dropping it gives the
-    /// results up.
+    /// Like [`Session::run`], on a thread of its own, so the future never blocks the thread that polls it. If the
+    /// future is dropped, the forward still runs, and its results are lost.
     ///
     /// # Errors
     /// As [`Session::run`].
@@ -242,8 +242,9 @@ impl Session {
     }
 
     /// Encodes the resize, crop and normalisation of a texture into the application's own encoder. The result is image
-    /// `slot` of [`Session::input`]. The view must be 2D, in the format of its texture, float or unorm. Texels of an
-    /// sRGB format are encoded to sRGB again, because models are trained on sRGB values.
+    /// `slot` of [`Session::input`]. The view must be 2D and have the format of its texture, which is a float or unorm
+    /// format. Loading a texel of an sRGB format decodes it; the kernel encodes the values again, because models are
+    /// trained on sRGB values.
     ///
     /// # Errors
     /// [`Error::Shape`] for a slot outside the batch, [`Error::Device`] when the view has the wrong dimension or

@@ -91,8 +91,8 @@ impl SessionOptions {
         self
     }
 
-    /// Keeps W of every block that condenses, for [`BlockTrace::connectivity`](crate::trace::BlockTrace::connectivity).
-    /// This takes memory for B N^2 numbers in each such block.
+    /// Keeps W of every block that condenses, and [`BlockTrace::connectivity`](crate::trace::BlockTrace::connectivity)
+    /// returns it. This takes memory for B N^2 numbers in each such block.
     #[must_use]
     pub fn inspect(mut self) -> Self {
         self.inspect = true;
@@ -134,7 +134,7 @@ impl Outputs {
         Self { features: true, ..self }
     }
 
-    /// Adds the classifier's input for each image [B, P]: the class token, or the mean of the tokens.
+    /// Adds the classifier's input for each image [B, P], such as the class token or the mean of the patch tokens.
     #[must_use]
     pub const fn pooled(self) -> Self {
         Self { pooled: true, ..self }

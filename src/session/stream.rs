@@ -26,10 +26,10 @@ enum Prepared {
 pub struct Predictions<I: Iterator>(Answers<I, Arc<Feeder<I, Prepared>>>);
 
 impl Session {
-    /// Classifies images as they come: an iterator of images, of results of images, or of paths gives an iterator of
-    /// predictions in the same order. If an image cannot be read or prepared, its item is an error, and the iterator
-    /// goes on. After any other error the iterator ends. Threads take about two batches from `images` ahead. A batch is
-    /// computed once it is full or `images` have ended.
+    /// Classifies images as `images` yields them, and returns an iterator of predictions in the same order. `images` is
+    /// an iterator of paths, images or results of these ([`IntoImage`]). If an image cannot be read or prepared, its
+    /// item is an error, and the iterator goes on. After any other error the iterator ends. Threads take about two
+    /// batches from `images` ahead. A batch is computed once it is full or `images` have ended.
     ///
     /// ```no_run
     /// # let gpu = tcvit::Context::open(tcvit::ContextOptions::new())?;
@@ -123,8 +123,8 @@ impl Session {
         in_background("classify", move || session.classify(images)).await
     }
 
-    /// One vector [P] for each of any number of images: the input of the classifier, which is the class token or the
-    /// mean of the tokens after the final norm. P is [`VitConfig::pooled`](crate::VitConfig::pooled).
+    /// One vector [P] for each of any number of images. It is the input of the classifier, such as the class token
+    /// after the final norm or the mean of the patch tokens. P is [`VitConfig::pooled`](crate::VitConfig::pooled).
     ///
     /// ```no_run
     /// # fn similar(session: tcvit::Session) -> tcvit::Result<()> {
