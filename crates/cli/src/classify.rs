@@ -28,7 +28,7 @@ pub struct Arguments {
     /// Images in a batch.
     #[arg(long, default_value_t = 1)]
     batch: usize,
-    /// Classes to list.
+    /// How many classes to list for each image.
     #[arg(long, default_value_t = 5)]
     top: usize,
     /// Classify normalised pixels instead of photographs: a safetensors file with `pixels` [B, 3, H, W] f32.
@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Write logits, features, and the kept and fused tokens of every block to this file.
     #[arg(long, value_name = "OUT.safetensors")]
     trace: Option<OutputFile>,
-    /// Print GPU time by kernel too.
+    /// Also print GPU time by kernel.
     #[arg(long)]
     profile: bool,
     /// Print JSON.

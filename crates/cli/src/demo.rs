@@ -32,7 +32,7 @@ pub struct Arguments {
     json: bool,
 }
 
-/// Timed runs of each session. The median is printed.
+/// Timed runs of each session. The demo prints their median.
 const REPEATS: usize = 5;
 
 pub fn run(arguments: &Arguments) -> Result<bool> {

@@ -16,7 +16,7 @@ pub struct Arguments {
     model: ModelOptions,
     #[command(flatten)]
     condense: CondenseOptions,
-    /// The paper's Tables 7 and 8 (DeiT-Tiny), with the numbers of this program beside the paper's.
+    /// Print Tables 7 and 8 of the TC-ViT paper (DeiT-Tiny), with the numbers of this program beside the paper's.
     #[arg(long, conflicts_with_all = ["model", "drop", "schedule", "order"])]
     paper: bool,
     /// Print JSON.

@@ -22,11 +22,11 @@ use tcvit::Error;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Vision Transformers with token condensation on any GPU. Without a subcommand, runs the demo.
+/// Runs Vision Transformers on any GPU, in full or with condensed tokens. Without a subcommand, runs the demo.
 #[derive(Parser)]
 #[command(name = "tcvit", version, about, after_help = EXIT_CODES)]
 struct Cli {
-    /// Print more about what happens, on standard error. Give it twice for everything. TCVIT_LOG takes a filter.
+    /// Log to standard error. Give it twice for every detail. TCVIT_LOG sets a filter instead, such as tcvit=debug.
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     #[command(subcommand)]
@@ -44,12 +44,12 @@ enum Command {
     Visualize(visualize::Arguments),
     /// List adapters, features and limits, and compare every kernel with its CPU reference on this adapter.
     Doctor(doctor::Arguments),
-    /// Measure the speed of condensed models against the full one: latency, images per second, how much of the saved
-    /// multiply-adds is gained, and GPU time by kernel.
+    /// Measure the speed of condensed models against the full one: latency, images per second, the share of the ideal
+    /// speed-up that is reached, and GPU time by kernel.
     Bench(bench::Arguments),
     /// Measure accuracy, agreement with the full model and speed on a folder of labelled images.
     Eval(eval::Arguments),
-    /// Count tokens and multiply-adds per block, or print the paper's tables.
+    /// Count tokens and multiply-adds per block, or print two tables of the TC-ViT paper.
     Flops(flops::Arguments),
     /// Classify the bundled photograph with the bundled model, full and condensed.
     Demo(demo::Arguments),

@@ -26,7 +26,8 @@ pub struct ModelOptions {
     /// position embedding.
     #[arg(long, value_name = "SIDE")]
     pub image: Option<usize>,
-    /// How weights and activations are stored: f32 or f16 [default: f16 if the adapter has it]. Sums are always f32.
+    /// How weights and activations are stored: f32 or f16 [default: f16 if the adapter computes with it]. Sums are
+    /// always f32.
     #[arg(long, value_name = "f32|f16")]
     pub precision: Option<Precision>,
     /// Take models of the hub only from the cache, as with HF_HUB_OFFLINE=1.
@@ -143,7 +144,7 @@ pub struct AmountOptions {
     /// Share of its patch tokens that a block keeps, such as 0.7, or one share for each block.
     #[arg(long, value_name = "SHARE,...")]
     pub keep: Option<String>,
-    /// Drop as many tokens as a budget of multiply-adds demands: 55% of the full model's, or 0.7G of them.
+    /// Drop as few tokens as fit a budget of multiply-adds: 55% of the full model's, or 0.7G of them.
     #[arg(long, value_name = "BUDGET")]
     pub flops: Option<String>,
 }
@@ -151,7 +152,7 @@ pub struct AmountOptions {
 /// Changes to a preset.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ChangeOptions {
-    /// K, the order of connectivity.
+    /// K, the order of connectivity, from 1.
     #[arg(long, value_name = "K")]
     pub order: Option<String>,
     /// a, the weight of higher orders.
@@ -163,7 +164,7 @@ pub struct ChangeOptions {
     /// The metric of connectivity: attention, key_cosine, cosine, dot or euclidean.
     #[arg(long)]
     pub metric: Option<String>,
-    /// How C is computed: power_sum, or newton0 to newton3 with as many steps.
+    /// How C is computed: power_sum (exact), or Newton's iteration with 0 to 3 steps (newton0 to newton3).
     #[arg(long)]
     pub method: Option<String>,
     /// The score: combined, connectivity, dominance, or uniqueness.
@@ -175,19 +176,19 @@ pub struct ChangeOptions {
     /// h, the exponent of size in the uniqueness score.
     #[arg(long)]
     pub size_exponent: Option<String>,
-    /// Weights of the tokens that are fused: connectivity, size, or none (plain pruning).
+    /// How the tokens that are fused are weighted: connectivity, size, or none (dropped tokens are discarded).
     #[arg(long)]
     pub weights: Option<String>,
-    /// The mean of C: over a column or a row.
+    /// Which mean of C gives a token's mean connectivity: column or row.
     #[arg(long)]
     pub mean: Option<String>,
-    /// on divides mean connectivity by its sum before it is combined with dominance.
+    /// Whether to divide mean connectivity by its sum before it is combined with dominance: on or off.
     #[arg(long, value_name = "SWITCH")]
     pub normalise: Option<String>,
-    /// on adds ln(size) of the key to attention logits.
+    /// Whether attention counts a token as often as the number of patches that it stands for: on or off.
     #[arg(long, value_name = "SWITCH")]
     pub proportional_attention: Option<String>,
-    /// thin computes only what is used of C; dense computes all of C.
+    /// Which part of C is computed: thin (the rows and sums that are used) or dense (all of it).
     #[arg(long)]
     pub path: Option<String>,
     /// The seed of the random preset.

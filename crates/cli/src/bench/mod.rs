@@ -27,7 +27,8 @@ use result::Report;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// Models: files, folders, ids on the hub, random:PRESET for random weights in a published shape, or bundled.
+    /// Models: files, folders, owner/name on the Hugging Face hub, random:PRESET for random weights in a published
+    /// shape, or bundled.
     #[arg(long, value_name = "PATH|ID,...", value_delimiter = ',', default_value = "bundled,random:deit_tiny")]
     model: Vec<String>,
     /// Take models of the hub only from the cache, as with HF_HUB_OFFLINE=1.
@@ -43,7 +44,7 @@ pub struct Arguments {
     /// Run each preset with each of these R, tokens dropped in every block [default: about 7 % of them].
     #[arg(long, value_name = "R,...", value_delimiter = ',')]
     drop: Vec<usize>,
-    /// Number formats of weights and activations: f32, f16 [default: f16 if the adapter has it].
+    /// Number formats of weights and activations: f32, f16 [default: f16 if the adapter computes with it].
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     precision: Vec<Precision>,
     /// Routes of attention: stored, fused, cooperative [default: the one that is expected to be fastest on the

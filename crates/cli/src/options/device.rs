@@ -16,8 +16,8 @@ pub struct DeviceOptions {
     /// Read shaders from this folder instead of those compiled in.
     #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub shaders: Option<PathBuf>,
-    /// Keep nothing on disk, and use nothing that is kept there: compiled pipelines, and measurements on the adapter.
-    /// The folder is TCVIT_CACHE, or by default in the system's cache folder.
+    /// Neither read nor write the cache, which holds compiled pipelines and findings about the adapter. It is the
+    /// folder TCVIT_CACHE, or by default tcvit in the system's cache folder.
     #[arg(long)]
     pub no_cache: bool,
     /// Search for the fastest kernels on the adapter, once for each shape, if there is a cache to keep the results.
