@@ -1,5 +1,5 @@
-//! What a device of the application's own costs or saves: the time of one image of DeiT-Tiny by the features that the device was
-//! opened with, all of them in turns.
+//! Measures how much the features of an application's own device matter: the time of one image of DeiT-Tiny on devices
+//! that were opened with different features, in turns.
 //!
 //! `cargo run --release --example embedding_speed [ROUNDS]`
 

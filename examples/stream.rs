@@ -1,5 +1,5 @@
-//! Measures what overlapping gains on this device: classifies the same photographs batch after batch, and as a stream
-//! prepared on the CPU or on the GPU, in turns.
+//! Measures how much faster a stream is on this device, because it prepares images while the GPU computes. Classifies
+//! the same photographs batch after batch, as a stream prepared on the CPU, and as one prepared on the GPU, in turns.
 //!
 //! `cargo run --release --example stream -- MODEL BATCH PHOTO...`
 

@@ -1,5 +1,5 @@
-//! An asynchronous program of one thread that loads a model, classifies a photograph and cancels a batch, while another task
-//! keeps running. It prints the longest time for which that task had to wait.
+//! An asynchronous program with one thread. It loads a model, classifies a photograph and cancels a batch while another
+//! task keeps running. It prints the longest time for which that task had to wait.
 //!
 //! `cargo run --release --example without_blocking [PHOTO]`
 
@@ -41,7 +41,7 @@ async fn run() -> tcvit::Result<()> {
     let prediction = &session.classify_async([photo]).await?[0];
     println!("{:6.2} s  {}", start.elapsed().as_secs_f64(), prediction.top(1)[0].name());
 
-    // Cancelling is dropping: the batch still runs on the GPU, and nobody waits for it.
+    // Dropping the future cancels it: the batch still runs on the GPU, and nobody waits for it.
     let pixels = vec![0.0; 64 * model.config().pixels()];
     let batch = session.run_async(pixels.clone(), Outputs::logits());
     match tokio::time::timeout(Duration::from_millis(1), batch).await {
@@ -50,7 +50,7 @@ async fn run() -> tcvit::Result<()> {
     }
     let trace = session.run_async(pixels.clone(), Outputs::logits()).await?;
     println!("{:6.2} s  computed {} images", start.elapsed().as_secs_f64(), trace.images);
-    // `submit` starts a batch at once, and what it returns is a future, too.
+    // `submit` starts a batch at once and returns a future.
     let trace = session.submit(&pixels, Outputs::logits())?.await?;
     println!("{:6.2} s  computed {} images", start.elapsed().as_secs_f64(), trace.images);
     println!("The other task never waited for more than {:.0} ms.", longest.get().as_secs_f64() * 1e3);

@@ -1,5 +1,5 @@
-//! Image formats as features: one that was left out of the build is named. `cargo test -p tcvit --no-default-features --test
-//! formats` leaves all of them out.
+//! Image formats are features of the library. The error for an image whose format was left out of the build names the
+//! feature. `cargo test -p tcvit --no-default-features --test formats` leaves all formats out.
 
 use std::path::Path;
 

@@ -14,7 +14,7 @@ use tcvit::{Error, Model, Precision};
 fn a_model_is_fetched_with_progress_and_loaded_from_the_cache() {
     let home = tempfile::tempdir().unwrap();
     let hub = Hub::start();
-    // SAFETY: no other thread of this process reads or writes the environment now; the server has nothing to do with it.
+    // SAFETY: no other thread of this process reads or writes the environment now; the hub's server does neither.
     unsafe {
         for name in ["HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_TOKEN_PATH"] {
             std::env::remove_var(name);

@@ -91,8 +91,9 @@ impl SessionOptions {
         self
     }
 
-    /// Keeps W of every block that condenses, and [`BlockTrace::connectivity`](crate::trace::BlockTrace::connectivity)
-    /// returns it. This takes memory for B N^2 numbers in each such block.
+    /// Keeps W of every block that condenses, for the field
+    /// [`BlockTrace::connectivity`](crate::trace::BlockTrace::connectivity) of a trace. This takes memory for B N^2
+    /// numbers in each such block.
     #[must_use]
     pub fn inspect(mut self) -> Self {
         self.inspect = true;

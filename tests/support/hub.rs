@@ -22,7 +22,8 @@ struct State {
     requests: Mutex<Vec<String>>,
 }
 
-/// A hub with `tests/vit`, `tests/dinov2` (no preprocessor), `tests/bin`, `tests/sharded`, `tests/gated`, `tests/private`.
+/// A hub with the repositories `tests/vit`, `tests/dinov2` (without a preprocessor file), `tests/bin`, `tests/sharded`,
+/// `tests/gated` and `tests/private`.
 pub struct Hub {
     state: Arc<State>,
     thread: Option<std::thread::JoinHandle<()>>,
