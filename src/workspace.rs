@@ -18,7 +18,8 @@ pub(crate) struct Workspace {
     pub(crate) tokens: [wgpu::Buffer; 2],
     /// Number of patches that each token stands for [B, T], before and after a fuse.
     pub(crate) sizes: [wgpu::Buffer; 2],
-    /// Projected patches, normed tokens and attention output [B, T, D], which are never needed at the same time.
+    /// Projected patches, normed tokens or the output of attention [B, T, D]. No two of them are needed at the same
+    /// time.
     pub(crate) normed: wgpu::Buffer,
     /// Queries, keys, values [B, T, 3D].
     pub(crate) qkv: wgpu::Buffer,

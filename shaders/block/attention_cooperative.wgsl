@@ -13,10 +13,10 @@
 
 override PROPORTIONAL: bool = false;
 
-// By how much a logit may exceed the largest of the first matrix: the exponential is then 22,026, and the largest f16
-// is 65,504.
+// The most by which a logit may exceed the largest logit of the first matrix. The exponential of this difference is
+// 22,026; the largest f16 is 65,504.
 const ROOM: f32 = 10.0;
-// Whether a query of this workgroup has a logit that exceeds it by more.
+// Whether some query of this workgroup has a logit that exceeds the largest of the first matrix by more than that.
 var<workgroup> has_no_room: u32;
 
 // `left` holds the exponentials, `right` the keys of one chunk and then its values. Rows are stored eight f16 further
@@ -33,9 +33,9 @@ override VALUES8: u32 = KEYS * (HEAD8 + 1u);
 @group(0) @binding(4) var<storage, read_write> y: array<Output4>;      // [B, T, H * head4]
 @group(0) @binding(5) var<storage, read_write> rows: array<vec2<f32>>; // [B, H, T]: max logit, 1 / sum of exponentials
 
-// Eight numbers of a chunk's keys or values, number `at` of them. Tokens past the end repeat the last one, whose
-// exponentials there are 0; an index past the chunk is loaded too, and not staged. So no thread branches differently
-// from its neighbours.
+// The eight numbers with index `at` of a chunk's keys or values. Tokens past the end repeat the last token, with
+// exponentials of 0. For an index past the chunk, numbers are loaded too but not stored in workgroup memory. So all
+// threads take the same branches.
 fn fetch(at: u32, origin8: u32, chunk: u32) -> vec4<u32> {
     let token = min(chunk + at / HEAD8, params.tokens - 1u);
     return qkv[origin8 + token * (params.row4 / 2u) + at % HEAD8];
@@ -192,7 +192,7 @@ fn main(
             stage_chunk(thread, keys8, chunk, 0u, next_keys);
             stage_chunk(thread, values8, chunk, VALUES8, next_values);
             workgroupBarrier();
-            // After the last chunk the first one is fetched again, for a second attempt.
+            // After the last chunk the first one is fetched again, in case the workgroup begins again.
             let next = select(0u, chunk + KEYS, chunk + KEYS < params.tokens);
             next_keys = fetch_ahead(thread, keys8, next);
             next_values = fetch_ahead(thread, values8, next);

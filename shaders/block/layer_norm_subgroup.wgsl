@@ -2,10 +2,10 @@
 // vec4s. A lane keeps its CHUNKS vec4s of the row in registers, and octets also keep weights and biases there for EACH
 // rows.
 //
-// Rows too long for that (CHUNKS 0, octets only) are read twice: once for the sums and once to store y. Squares are
-// then summed of the differences to the mean of the row's first 32 elements. That mean is near the row's mean, so that
-// subtracting the square of the remaining mean loses little precision, unless an outlier is among the 32. If the
-// subtraction cancels more than a factor of 16, the squares are summed again about the mean.
+// Rows too long for that (CHUNKS 0, octets only) are read twice: once for the sums and once to store y. The kernel then
+// sums the squares of the differences to the mean of the row's first 32 elements. That mean is near the row's mean, so
+// that subtracting the square of the remaining mean loses little precision, unless an outlier is among the 32. If the
+// subtraction cancels more than a factor of 16, the squares of the differences to the row's mean are summed instead.
 #import block/layer_norm_params.wgsl
 #import shared/grid.wgsl
 #import shared/octet.wgsl
@@ -100,7 +100,7 @@ fn store_spread(place: Place, k: u32, value: vec4<f32>, scale: f32) {
     }
 }
 
-// This is written out, because a GPU's driver does not unroll such loops, and keeps arrays that are indexed in memory.
+// The loop is written out. A GPU's driver would not unroll it, and would keep arrays with a loop's index in memory.
 fn normalise_spread(place: Place) {
     let lane = place.octet.lane;
     let origin = x[place.source].x;

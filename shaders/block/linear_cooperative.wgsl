@@ -22,7 +22,8 @@ override ACROSS: u32 = 2u;
 override SPLIT: u32 = 1u;
 // DOWN * ACROSS * SPLIT times the largest size that a subgroup may have here. If the subgroups are smaller, a workgroup
 // has more of them: the additional ones repeat the work of the others, but store nothing. THREADS must be so large that
-// 8 fetches by every thread fill a slab, and a multiple of the vec4s in a row of x's slab and of w's.
+// 8 fetches by every thread fill a slab. It must be a multiple of the vec4s in a row of x's slab, and of those in a row
+// of w's slab.
 override THREADS: u32 = 128u;
 // Whether K is a whole number of slabs.
 override WHOLE: bool = true;
@@ -153,7 +154,7 @@ fn main(
         stage_right(6u, thread, w6);
         stage_right(7u, thread, w7);
         workgroupBarrier();
-        // After the last slab it is fetched once more, and not used.
+        // After the last slab, the same slab is fetched again and not used.
         let next4 = select(first4, first4 + DEPTH4, first4 + DEPTH4 < inner4);
         x0 = fetch_left(0u, thread, l0, next4);
         x1 = fetch_left(1u, thread, l1, next4);

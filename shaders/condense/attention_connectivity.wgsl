@@ -1,5 +1,5 @@
 // Reduces the attention probabilities in one pass. W[b, i, j] = mean over heads of probs[b, h, E + i, E + j] is the
-// `attention` metric; it is not renormalised after the prefix columns are cut, so its rows sum to at most 1.
+// `attention` metric. It lacks the prefix columns and is not normalised again, so its rows sum to at most 1.
 // column_sums holds the sums of W's columns over strips of eight rows, from which the mean of W's rows is computed.
 // Dominance is D[b, j] = mean over heads of probs[b, h, 0, E + j]. A thread computes four columns of one strip.
 #import shared/input.wgsl

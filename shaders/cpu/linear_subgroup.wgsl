@@ -67,8 +67,8 @@ fn multiply(tile: ptr<function, Tile>, own: vec4<f32>, w: Weights) {
     (*tile)[15] = fma4((*tile)[15], x7, w.b0, w.b1, w.b2, w.b3);
 }
 
-// This is written out: an index that is not a constant would keep the sums in memory instead of registers, in the loop
-// over k too, if a driver does not unroll it.
+// The loop is written out. If a driver did not unroll it, its index would not be a constant, and the sums would lie in
+// memory instead of registers, in the loop over k too.
 fn store_rows(row: u32, columns: vec2<u32>, tile: ptr<function, Tile>, biases: array<vec4<f32>, 2>) {
     store_two(row + 0u, columns, (*tile)[0], (*tile)[1], biases);
     store_two(row + 1u, columns, (*tile)[2], (*tile)[3], biases);

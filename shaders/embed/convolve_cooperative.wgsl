@@ -1,7 +1,8 @@
-// convolve.wgsl by cooperative matrices of numbers rounded to f16, with f32 sums. A convolution is a matrix product:
-// each pixel of y has a row, of the inputs under the kernel there, and the rows are multiplied by w. The rows are never
-// stored in full: slabs of them are gathered through registers into workgroup memory, and while one slab is multiplied,
-// the next is fetched. A workgroup has DOWN by two subgroups, and each keeps 2 by 2 matrices of sums.
+// convolve.wgsl by cooperative matrices of numbers rounded to f16, with f32 sums. A convolution is a matrix product.
+// Its left matrix has a row for each pixel of y, with the inputs that lie under the kernel at that pixel; its right
+// matrix is w. The left matrix is never stored in full: slabs of it are gathered through registers into workgroup
+// memory, and while one slab is multiplied, the next is fetched. A workgroup has DOWN by two subgroups, and each keeps
+// 2 by 2 matrices of sums.
 #import embed/convolve_params.wgsl
 #import shared/cooperative.wgsl
 #import shared/grid.wgsl
@@ -11,8 +12,8 @@
 override RELU: bool = false;
 // `params.kernel` as a constant, so that the compiler knows the divisor.
 override KERNEL: u32 = 3u;
-// Whether the channels of x are a whole number of slabs. If so, a slab is made of channels under one place of the
-// kernel. If not, it is made of places of the kernel, channel by channel, as w has them.
+// Whether the channels of x are a whole number of slabs. If so, a slab holds several channels at one place of the
+// kernel. If not, it holds the places of the kernel, channel by channel, in the order of w.
 override WHOLE: bool = true;
 override DOWN: u32 = 2u;
 // SUBGROUPS times the largest size that a subgroup may have here; a multiple of ROWS. If the subgroups are smaller, a
@@ -219,7 +220,7 @@ fn main(
         stage_right(2u, thread, w2);
         stage_right(3u, thread, w3);
         workgroupBarrier();
-        // After the last slab it is fetched once more, and not used.
+        // After the last slab, the same slab is fetched again and not used.
         let next = select(first, first + DEPTH, first + DEPTH < depth);
         x0 = fetch_left(0u, thread, at, next);
         x1 = fetch_left(1u, thread, at, next);

@@ -30,7 +30,7 @@ fn main(
     var most = x[(rows + params.prefix) * params.classes + column];
     for (var token = params.prefix + 1u; token < params.tokens; token++) {
         let value = x[(rows + token) * params.classes + column];
-        // A NaN is kept: a plain comparison would lose it, and with it the sign that something overflowed.
+        // NaN is kept, because it shows that something overflowed. A plain comparison would lose it.
         if value > most || is_nan(value) {
             most = select(value, most, is_nan(most));
         }

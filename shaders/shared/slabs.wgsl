@@ -16,8 +16,8 @@ fn spot(i: u32, thread: u32, width4: u32) -> Spot {
     return Spot(thread / width4 + i * (THREADS / width4), thread % width4);
 }
 
-// Where a thread's fetch number `i` reads in x (or in w), without the offset that changes from slab to slab. Rows and
-// columns past the end repeat the last one, since results computed from them are never stored.
+// The place in x (or in w) that a thread reads in its fetch number `i`, without the offset that changes from slab to
+// slab. Rows and columns past the end repeat the last one, since results computed from them are never stored.
 fn left_source(i: u32, thread: u32, first_row: u32) -> u32 {
     let at = spot(i, thread, DEPTH4);
     return min(first_row + at.row, params.rows - 1u) * params.inner4 + at.column4;

@@ -102,8 +102,8 @@ pub struct Kernel {
     pub workgroup_size: [u32; 3],
     /// Features that the kernel needs from a device.
     pub features: wgpu::Features,
-    /// The operation that the kernel is a way of. The reference, comparison and test have the operation's name. `None`
-    /// if the operation has no other kernel.
+    /// The operation that the kernel is a way of. The operation's reference, comparison and test have the same name.
+    /// `None` if the operation has no other kernel.
     pub operation: Option<&'static str>,
 }
 

@@ -1,4 +1,5 @@
-//! A request to map buffers to host memory, and the three ways to learn its result: to ask, to block and to await.
+//! A request to map buffers to host memory, with three ways to wait for it: asking whether it is done, blocking, and a
+//! future.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};

@@ -1,6 +1,6 @@
-//! From an image to the network's pixels, as in timm's evaluation: the short side is resized to `side / crop` (or, when
-//! squashed, both sides), the centre square of `side` is cut out, bytes are divided by 255 and normalised. The resized
-//! bytes equal Pillow's.
+//! Makes the network's pixels from an image, as timm's evaluation does. The short side is resized to `side / crop`
+//! (when squashed, both sides), the centre square of `side` is cut out, and bytes are divided by 255 and normalised.
+//! The resized bytes equal Pillow's.
 
 mod decode;
 mod filter;

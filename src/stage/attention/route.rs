@@ -97,8 +97,8 @@ struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether this device and this model can run the route, and its kernels are verified for the tokens of every
-    /// block. The stored route needs no verification, since each of its kernels has a fallback.
+    /// Whether this device and this model can run the route and its kernels are verified for the tokens of every block.
+    /// The stored route needs no verification, since each of its kernels has a fallback.
     fn is_right(&self, attention: Attention) -> bool {
         if check(self.context, &self.plan.config, self.precision, attention).is_err() {
             return false;
@@ -194,8 +194,8 @@ struct Probe<'a> {
 }
 
 impl<'a> Probe<'a> {
-    /// Measures the first block that condenses, which has the most tokens of all that do; in a full model, the first
-    /// block.
+    /// Measures the first block that condenses, which has more tokens than all later ones. In a full model, measures
+    /// the first block.
     fn new(context: &'a Context, weights: &'a VitWeights, plan: &'a Plan, batch: usize) -> Self {
         let condensing = plan.blocks.iter().position(|block| block.dropped > 0);
         // Powers of two, so that few batch sizes need a separate search.
