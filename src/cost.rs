@@ -1,5 +1,5 @@
-//! Multiply-adds, which the papers call FLOPs: as the paper counts them for its condensation, and as this crate
-//! performs them.
+//! Counts multiply-adds, which the papers call FLOPs. The cost of condensing is counted in two ways: as in the tables
+//! of the TC-ViT paper, and as this crate performs it.
 
 use crate::condensation::{Condensation, Method, Metric, Path, Reducer, Schedule, Score, Weights};
 use crate::config::{Head, VitConfig};

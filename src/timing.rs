@@ -1,5 +1,5 @@
-//! Times that can be compared. The items to compare run in turns, so that other load on the machine affects all of them
-//! alike, and results are medians and quartiles instead of means.
+//! Measures times that can be compared. The items to compare run in turns, so that other load on the machine affects
+//! all of them alike. Results are medians and quartiles instead of means.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The decisions of a forward, block by block, in memory and as a file.
+//! The outputs of a forward and the tokens that each block kept and fused, in memory and as a file.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -29,7 +29,7 @@ use cache::{Cache, Found};
 /// The files of a model.
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
-/// The file in which transformers says how to prepare images. timm says it in `config.json`.
+/// The file in which transformers describes how images are prepared. timm describes it in `config.json`.
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
 /// Options for fetching a model.

@@ -127,8 +127,8 @@ impl Pending {
         Ok(self.done)
     }
 
-    /// Blocks until the results are there, for at most `timeout`. `None` means that they are not there yet; call it
-    /// again later. The results are handed over once; later calls return an empty trace.
+    /// Blocks until the results are there, for at most `timeout`. Returns `None` if they are not there by then; call it
+    /// again later. The first call that finds the results returns them; later calls return an empty trace.
     ///
     /// # Errors
     /// As [`Pending::wait`].
@@ -145,7 +145,7 @@ impl Pending {
         Ok(Some(std::mem::take(&mut self.done)))
     }
 
-    /// Whether the results are there, so that [`Pending::wait`] would not block. Does not block.
+    /// Whether the results are there, so that [`Pending::wait`] would not block. Does not wait for the device.
     ///
     /// # Errors
     /// [`Error::Device`] when the device fails.
