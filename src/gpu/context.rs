@@ -2,32 +2,30 @@
 //! loss.
 
 use std::collections::HashSet;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use super::agenda::Agenda;
-use super::open::{Observer, Verification};
+use super::options::{Observer, Verification};
 use super::pipelines::PipelineTable;
-use super::poller::{Poller, Waiting};
+use super::poller::Poller;
 use super::shaders::Shaders;
 use super::store::{Keep, PipelineCache, Store};
+use super::waiting::Scope;
 use super::{Choices, Kernel, PipelineKey, Precision, Traits};
-use crate::error::{Error, Result};
 
 /// A device and queue, either the caller's own or opened by this crate. Cloning is cheap and shares the compiled
 /// pipelines.
 #[derive(Clone)]
 pub struct Context {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     /// The postponed verifications ([`Context::drafting`]). `None` if each verification runs at once.
     agenda: Option<Arc<Agenda>>,
 }
 
-struct Inner {
-    device: wgpu::Device,
+pub(super) struct Inner {
+    pub(super) device: wgpu::Device,
     queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     traits: Traits,
@@ -40,16 +38,13 @@ struct Inner {
     tuning: Mutex<Duration>,
     store: Store,
     cache: PipelineCache,
-    fault: Arc<Mutex<Option<String>>>,
+    pub(super) fault: Arc<Mutex<Option<String>>>,
     /// Bytes written to buffers since uploads were last waited for.
     staged: AtomicUsize,
     /// Error scopes that have not reported yet.
-    scopes: Mutex<Vec<(String, Scope)>>,
-    poller: Poller,
+    pub(super) scopes: Mutex<Vec<(String, Scope)>>,
+    pub(super) poller: Poller,
 }
-
-/// The report of an error scope. Native backends report at once, browsers later.
-type Scope = Pin<Box<dyn Future<Output = Option<wgpu::Error>> + Send>>;
 
 /// How a context chooses what to run.
 #[derive(Clone, Debug, Default)]
@@ -266,93 +261,6 @@ impl Context {
     pub(crate) fn max_binding(&self) -> u64 {
         self.limits().max_storage_buffer_binding_size.min(self.limits().max_buffer_size)
     }
-
-    /// Runs `work` and returns the first error that wgpu reports meanwhile. wgpu's default handler would panic. If a
-    /// report comes later, [`Context::settled`] returns it.
-    pub(crate) fn checked<T>(&self, op: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let device = &self.inner.device;
-        let memory = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let internal = device.push_error_scope(wgpu::ErrorFilter::Internal);
-        let validation = device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let value = work();
-        let scopes: [Scope; 3] = [Box::pin(validation.pop()), Box::pin(internal.pop()), Box::pin(memory.pop())];
-        let mut reported = None;
-        for mut scope in scopes {
-            match scope.as_mut().poll(&mut TaskContext::from_waker(Waker::noop())) {
-                Poll::Ready(report) => reported = reported.or(report),
-                Poll::Pending => lock(&self.inner.scopes).push((op.to_owned(), scope)),
-            }
-        }
-        self.healthy(op)?;
-        reported.map_or(value, |error| Err(refused(op, error)))
-    }
-
-    /// Waits for the reports of all open error scopes and returns the first error among them.
-    ///
-    /// # Errors
-    /// [`Error::Device`] when the device refused something or is lost.
-    pub(crate) async fn settled(&self) -> Result<()> {
-        let scopes = std::mem::take(&mut *lock(&self.inner.scopes));
-        let mut first = None;
-        for (op, scope) in scopes {
-            if let Some(error) = scope.await {
-                first.get_or_insert(refused(&op, error));
-            }
-        }
-        first.map_or(Ok(()), Err)
-    }
-
-    /// Blocks until all submitted work is done.
-    ///
-    /// # Errors
-    /// [`Error::Device`] when the device is lost or reports a fault.
-    pub fn wait(&self, op: &str) -> Result<()> {
-        self.wait_for(op, None, None)
-    }
-
-    /// Waits until all submitted work is done. On native targets this blocks the thread, so code that must not block
-    /// runs it on another thread.
-    #[allow(clippy::unused_async, reason = "browsers wait here")]
-    pub(crate) async fn done(&self, op: &str) -> Result<()> {
-        self.wait(op)
-    }
-
-    /// Like [`Context::wait`], but only for work up to `submission`, and for at most `timeout`.
-    pub(crate) fn wait_for(
-        &self,
-        op: &str,
-        submission_index: Option<wgpu::SubmissionIndex>,
-        timeout: Option<Duration>,
-    ) -> Result<()> {
-        let wait = self.inner.device.poll(wgpu::PollType::Wait { submission_index, timeout });
-        self.healthy(op)?;
-        match wait {
-            Ok(_) => Ok(()),
-            // A lost device may report this too, without a limit.
-            Err(wgpu::PollError::Timeout) if timeout.is_some() => Ok(()),
-            Err(error) => Err(Error::device(op, "the device to finish", error.to_string()).caused_by(error)),
-        }
-    }
-
-    /// Lets a thread poll the device until `waiting` is over. The wait ends when `submission` is done.
-    pub(super) fn watch(&self, submission: wgpu::SubmissionIndex, waiting: Arc<dyn Waiting>) {
-        self.inner.poller.watch(&self.inner.device, submission, waiting);
-    }
-
-    /// Lets wgpu handle events without waiting, such as the loss of the device or buffers that become free.
-    pub(crate) fn notice(&self, op: &str) -> Result<()> {
-        let poll = self.inner.device.poll(wgpu::PollType::Poll);
-        self.healthy(op)?;
-        poll.map(|_| ()).map_err(|error| Error::device(op, "the device to answer", error.to_string()).caused_by(error))
-    }
-
-    /// Returns an error if the device was lost or reported a fault since it was opened.
-    pub(crate) fn healthy(&self, op: &str) -> Result<()> {
-        match &*lock(&self.inner.fault) {
-            Some(fault) => Err(Error::device(op, "a working device; open a new Context", fault.clone())),
-            None => Ok(()),
-        }
-    }
 }
 
 impl std::fmt::Debug for Context {
@@ -361,11 +269,7 @@ impl std::fmt::Debug for Context {
     }
 }
 
-fn refused(op: &str, error: wgpu::Error) -> Error {
-    Error::device(op, "a device that is not lost and accepts the work", error.to_string()).caused_by(error)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
