@@ -153,7 +153,7 @@ impl VitConfig {
     /// Elements that the projection reads for one patch: its pixels over three channels, or its part of a convolutional
     /// stem's output.
     pub fn patch_elements(&self) -> usize {
-        self.patch_channels() * self.patch_side().pow(2)
+        self.patch_channels().saturating_mul(self.patch_side().saturating_pow(2))
     }
 
     /// Channels of the image or stem output that patches are cut from.
@@ -204,7 +204,7 @@ impl VitConfig {
 
     /// P, elements that the classifier reads of an image.
     pub fn pooled(&self) -> usize {
-        self.head_rows() * self.width
+        self.head_rows().saturating_mul(self.width)
     }
 
     /// Checks that the fields fit each other and the kernels.

@@ -138,8 +138,10 @@ impl Mapping {
                 let pause = left.map_or(PAUSE, |left| left.min(PAUSE));
                 state = self.shared.answered.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
             }
-            if let Some(answer) = self.answer(&mut state) {
-                return answer.map(|()| true);
+            let answer = self.answer(&mut state);
+            drop(state);
+            if let Some(answer) = answer {
+                return answer.map(|()| true).map_err(|error| context.lost_or(self.op, error));
             }
             if left.is_some_and(|left| left.is_zero()) {
                 return Ok(false);
@@ -158,7 +160,8 @@ impl Mapping {
     pub(crate) fn poll(&self, context: &Context, waker: &Waker) -> Poll<Result<()>> {
         let mut state = self.shared.state();
         if let Some(answer) = self.answer(&mut state) {
-            return Poll::Ready(answer);
+            drop(state);
+            return Poll::Ready(answer.map_err(|error| context.lost_or(self.op, error)));
         }
         if state.waker.replace(waker.clone()).is_none() {
             context.watch(self.submission.clone(), self.shared.clone());

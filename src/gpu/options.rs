@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::context::Manner;
-use super::shaders::Shaders;
+use super::shaders::{SHADERS, Shaders};
 use super::{Keep, PipelineKey};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How [`Context::open`] chooses and opens an adapter. By default it takes the fastest adapter and chooses ways by
 /// rank.
@@ -82,6 +82,8 @@ impl ContextOptions {
     }
 
     /// Calls `hear` at the beginning and at the end of every verification of a way.
+    /// Verifications take place when a model is loaded and when a session opens, on the thread that does this. A panic of
+    /// the function ends that call.
     #[must_use]
     pub fn on_verification(mut self, hear: impl Fn(&Verification<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer(Arc::new(hear)));
@@ -109,7 +111,14 @@ impl ContextOptions {
         }
     }
 
+    /// The shaders that these options name. Refuses the name of a kernel to avoid that no shader has.
     pub(super) fn open_shaders(&self) -> Result<Shaders> {
+        let stem = |path: &str| path.rsplit('/').next().and_then(|file| file.strip_suffix(".wgsl")).map(str::to_owned);
+        let known: Vec<String> = SHADERS.iter().filter_map(|(path, _)| stem(path)).collect();
+        if let Some(unknown) = self.avoid.iter().find(|name| !known.contains(name)) {
+            let expected = "the name of a kernel to avoid, as `tcvit doctor` lists them";
+            return Err(Error::config("open adapter", expected, format!("`{unknown}`")));
+        }
         match &self.shaders {
             Some(folder) => Shaders::from_folder(folder),
             None => Ok(Shaders::embedded()),

@@ -31,7 +31,14 @@ impl Context {
             }
         }
         self.healthy(op)?;
-        reported.map_or(value, |error| Err(refused(op, error)))
+        let value = match reported {
+            Some(error) => Err(refused(op, error)),
+            None => value,
+        };
+        value.map_err(|error| match error {
+            Error::Device { .. } => self.lost_or(op, error),
+            other => other,
+        })
     }
 
     /// Waits for the reports of all open error scopes and returns the first error among them.
@@ -77,8 +84,18 @@ impl Context {
             Ok(_) => Ok(()),
             // A lost device may report this too, without a limit.
             Err(wgpu::PollError::Timeout) if timeout.is_some() => Ok(()),
-            Err(error) => Err(Error::device(op, "the device to finish", error.to_string()).caused_by(error)),
+            Err(error) => {
+                Err(self.lost_or(op, Error::device(op, "the device to finish", error.to_string()).caused_by(error)))
+            }
         }
+    }
+
+    /// The loss of the device, if that is what `error` comes from; `error` otherwise. wgpu tells of the loss only when it is
+    /// polled.
+    pub(crate) fn lost_or(&self, op: &str, error: Error) -> Error {
+        // Only the news of a loss matters here.
+        let _ = self.notice(op);
+        self.healthy(op).err().unwrap_or(error)
     }
 
     /// Lets a thread poll the device until `waiting` is over. The wait ends when `submission` is done.

@@ -71,7 +71,7 @@ pub fn decode_image(bytes: &[u8], name: &str) -> Result<RgbImage> {
             error.to_string(),
         )
         .caused_by(error),
-        other => Error::image(&op, FORMATS, other.to_string()),
+        other => Error::image(&op, format!("{FORMATS} that is whole"), other.to_string()).caused_by(other),
     })?;
     let image = image.into_rgb8();
     if image.width() == 0 || image.height() == 0 {

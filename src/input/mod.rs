@@ -149,10 +149,10 @@ impl Preprocess {
     }
 
     /// Checks that every image can be prepared. The error names the first that cannot by its number.
-    pub(crate) fn check_batch<I: Borrow<RgbImage>>(&self, images: &[I]) -> Result<()> {
+    pub(crate) fn check_batch<I: Borrow<RgbImage>>(&self, images: &[I], first: usize) -> Result<()> {
         let check = |(number, image): (usize, &I)| {
             let image: &RgbImage = image.borrow();
-            self.axes(image.width(), image.height()).map(drop).map_err(|error| of_image(error, number))
+            self.axes(image.width(), image.height()).map(drop).map_err(|error| of_image(error, first + number))
         };
         images.iter().enumerate().try_for_each(check)
     }

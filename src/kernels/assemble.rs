@@ -63,7 +63,8 @@ pub fn record(recorder: &mut Recorder<'_>, params: Params, bindings: Bindings<'_
         &params,
         &[
             ("projected", Operand::buffer(bindings.projected, projected)),
-            ("prefix", Operand::buffer(bindings.prefix, params.prefix as usize * params.width())),
+            // A model without prefix tokens binds an element that no thread reads: nothing of no length can be bound.
+            ("prefix", Operand::buffer(bindings.prefix, (params.prefix as usize * params.width()).max(1))),
             ("position", Operand::buffer(bindings.position, params.patches as usize * params.width())),
             ("tokens", Operand::buffer(bindings.tokens, params.rows() * params.width())),
             ("sizes", Operand::buffer(bindings.sizes, params.rows())),

@@ -147,15 +147,24 @@ impl Session {
     where
         I: IntoIterator<Item: IntoImage>,
     {
-        let images = self.checked_images(images)?;
+        self.run_images_from(0, images, wanted)
+    }
+
+    /// As [`Session::run_images`], of images that are numbered from `first` on in errors.
+    fn run_images_from<I>(&self, first: usize, images: I, wanted: Outputs) -> Result<Trace>
+    where
+        I: IntoIterator<Item: IntoImage>,
+    {
+        let images = self.checked_images(images, first)?;
         let mut pending = Pending::new(self, wanted);
         images.chunks(self.0.chunk).try_for_each(|run| pending.push(Input::Photographs(run)))?;
         pending.wait()
     }
 
-    /// Submits normalised pixels [B, 3, image, image] and does not wait for the results. The device runs submissions
-    /// one after the other, without blocking the caller. If the images need more than two runs, the others are copied
-    /// and submitted while the caller waits for the result.
+    /// Submits normalised pixels [B, 3, image, image] and does not wait for the results. The device runs submissions one
+    /// after the other. If the images need more than two runs, the others are copied, and the [`Pending`] uploads and submits
+    /// them while it is waited for, asked or polled: [`Session::run_async`] does this work on a thread instead. Some drivers
+    /// block a submission while an earlier one runs, as Mesa's llvmpipe does.
     ///
     /// ```no_run
     /// # fn next() -> Option<Vec<f32>> { None }
@@ -188,7 +197,7 @@ impl Session {
     where
         I: IntoIterator<Item: IntoImage>,
     {
-        let images = self.checked_images(images)?;
+        let images = self.checked_images(images, 0)?;
         let mut pending = Pending::new(self, wanted);
         images.chunks(self.0.chunk).try_for_each(|run| pending.submit_or_queue(Input::Photographs(run)))?;
         Ok(pending)
@@ -208,13 +217,13 @@ impl Session {
     }
 
     /// Opens photographs. If one cannot be prepared, the error names its number, and nothing runs.
-    fn checked_images<'a, I>(&self, images: I) -> Result<Vec<Cow<'a, RgbImage>>>
+    fn checked_images<'a, I>(&self, images: I, first: usize) -> Result<Vec<Cow<'a, RgbImage>>>
     where
         I: IntoIterator<Item: IntoImage + 'a>,
     {
         self.config().square("prepare photographs")?;
-        let images = self.open_images(images.into_iter().collect())?;
-        self.0.model.preprocess().check_batch(&images)?;
+        let images = self.open_images(images.into_iter().collect(), first)?;
+        self.0.model.preprocess().check_batch(&images, first)?;
         Ok(images)
     }
 

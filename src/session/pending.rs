@@ -12,7 +12,8 @@ use image::RgbImage;
 use super::finite::finite;
 use super::run::Run;
 use super::{Input, Outputs, Session};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::gpu::Context;
 use crate::trace::Trace;
 
 /// The most runs in flight: one that the GPU works on, and one that is ready for it.
@@ -40,12 +41,14 @@ pub struct Pending {
     runs: VecDeque<Run>,
     queue: VecDeque<Queued>,
     done: Trace,
+    /// Whether the results, or an error, were handed over.
+    over: bool,
 }
 
 impl Pending {
     pub(super) fn new(session: &Session, wanted: Outputs) -> Self {
         let (runs, queue) = (VecDeque::new(), VecDeque::new());
-        Self { session: session.clone(), wanted, runs, queue, done: Trace::default() }
+        Self { session: session.clone(), wanted, runs, queue, done: Trace::default(), over: false }
     }
 
     /// Submits one more run. If [`DEPTH`] runs are in flight, blocks until the oldest one is done.
@@ -86,46 +89,75 @@ impl Pending {
     /// Blocks until the results are there. Results of later submissions may not be there yet.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] when results are not finite numbers, [`Error::Device`] when the device fails.
+    /// [`Error::NotFinite`] when results are not finite numbers, [`Error::Device`] when the device fails,
+    /// [`Error::Config`] when an earlier call returned the results or an error.
     pub fn wait(mut self) -> Result<Trace> {
-        while !self.runs.is_empty() {
-            self.finish_oldest()?;
-            self.submit_queued()?;
-        }
-        Ok(self.done)
+        self.advance(|run, context| run.mapping.wait(context, None))?;
+        self.hand_over()
     }
 
     /// Blocks until the results are there, for at most `timeout`. Returns `None` if they are not there by then; call it
-    /// again later. The first call that finds the results returns them; later calls return an empty trace.
+    /// again later. Results and errors are handed over once.
     ///
     /// # Errors
     /// As [`Pending::wait`].
     pub fn wait_timeout(&mut self, timeout: Duration) -> Result<Option<Trace>> {
         let start = Instant::now();
-        while let Some(run) = self.runs.front() {
-            let left = timeout.saturating_sub(start.elapsed());
-            if !run.mapping.wait(self.session.0.model.context(), Some(left))? {
-                return Ok(None);
-            }
-            self.finish_mapped()?;
-            self.submit_queued()?;
+        let wait =
+            |run: &Run, context: &Context| run.mapping.wait(context, Some(timeout.saturating_sub(start.elapsed())));
+        match self.advance(wait)? {
+            true => self.hand_over().map(Some),
+            false => Ok(None),
         }
-        Ok(Some(std::mem::take(&mut self.done)))
     }
 
-    /// Whether the results are there, so that [`Pending::wait`] would not block. Does not wait for the device.
+    /// Whether the results are there, so that [`Pending::wait`] would not block. Does not wait for the device, but submits
+    /// images that were kept for later, as [`Session::submit`] says.
     ///
     /// # Errors
-    /// [`Error::Device`] when the device fails.
+    /// As [`Pending::wait`].
     pub fn is_ready(&mut self) -> Result<bool> {
-        while let Some(run) = self.runs.front() {
-            if !run.mapping.is_ready(self.session.0.model.context())? {
-                return Ok(false);
-            }
-            self.finish_oldest()?;
-            self.submit_queued()?;
+        self.advance(|run, context| run.mapping.is_ready(context))
+    }
+
+    /// Takes the results of runs that `is_done` finds done, and submits queued runs in their place. Returns whether all runs
+    /// are done. After an error there are no runs.
+    fn advance(&mut self, is_done: impl Fn(&Run, &Context) -> Result<bool>) -> Result<bool> {
+        if self.over {
+            return Err(self.nothing_left());
         }
-        Ok(true)
+        let mut step = || -> Result<bool> {
+            while let Some(run) = self.runs.front() {
+                if !is_done(run, self.session.0.model.context())? {
+                    return Ok(false);
+                }
+                self.finish_oldest()?;
+                self.submit_queued()?;
+            }
+            Ok(true)
+        };
+        let result = step();
+        if result.is_err() {
+            self.give_up();
+        }
+        result
+    }
+
+    /// The results of all runs.
+    fn hand_over(&mut self) -> Result<Trace> {
+        self.over = true;
+        Ok(std::mem::take(&mut self.done))
+    }
+
+    /// Lets go of the runs after an error.
+    fn give_up(&mut self) {
+        self.over = true;
+        self.runs.clear();
+        self.queue.clear();
+    }
+
+    fn nothing_left(&self) -> Error {
+        Error::config("wait for results", "results that were not handed over yet", "a Pending that is over")
     }
 
     fn finish_oldest(&mut self) -> Result<()> {
@@ -160,17 +192,19 @@ impl Future for Pending {
     type Output = Result<Trace>;
 
     fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        if self.over {
+            return Poll::Ready(Err(self.nothing_left()));
+        }
         while !self.runs.is_empty() {
             match self.poll_oldest(task.waker()) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => {
-                    self.runs.clear();
-                    self.queue.clear();
+                    self.give_up();
                     return Poll::Ready(Err(error));
                 }
                 Poll::Ready(Ok(())) => {}
             }
         }
-        Poll::Ready(Ok(std::mem::take(&mut self.done)))
+        Poll::Ready(self.hand_over())
     }
 }

@@ -149,7 +149,8 @@ impl Session {
     /// Takes the results of a run whose buffers are mapped.
     pub(super) fn take_results(&self, run: Run, wanted: Outputs) -> Result<Trace> {
         let Run { slot, images, .. } = run;
-        let trace = self.trace(&slot, images, wanted)?;
+        let context = self.0.model.context();
+        let trace = self.trace(&slot, images, wanted).map_err(|error| context.lost_or(OP, error))?;
         slot.0.iter().for_each(wgpu::Buffer::unmap);
         self.0.slots.give(wanted, slot);
         finite("logits", &trace.logits, 0)?;

@@ -100,7 +100,7 @@ impl Session {
         let (preprocess, workers) = (self.0.model.preprocess(), workers());
         let feeder = Feeder::new(images.into_iter().enumerate(), DEPTH * self.0.batch + workers);
         let prepare = |(number, image): (usize, I::Item)| {
-            let pixels = preprocess.pixels(&*image.into_image()?);
+            let pixels = image.into_image().and_then(|image| preprocess.pixels(&image));
             pixels.map(Prepared::Pixels).map_err(|error| of_image(error, number))
         };
         std::thread::scope(|scope| {
@@ -145,7 +145,7 @@ impl Session {
             if batch.is_empty() {
                 return Ok(vectors);
             }
-            let trace = self.run_images(batch, Outputs::logits().pooled())?;
+            let trace = self.run_images_from(vectors.len(), batch, Outputs::logits().pooled())?;
             vectors.extend(trace.pooled.chunks_exact(self.config().pooled().max(1)).map(<[f32]>::to_vec));
         }
     }
@@ -163,15 +163,20 @@ impl Session {
     }
 
     /// The images in their order, opened on several threads.
-    pub(super) fn open_images<'a, T: IntoImage + 'a>(&self, images: Vec<T>) -> Result<Vec<Cow<'a, RgbImage>>> {
-        if images.len() < 2 {
-            return images.into_iter().map(IntoImage::into_image).collect();
-        }
+    pub(super) fn open_images<'a, T>(&self, images: Vec<T>, first: usize) -> Result<Vec<Cow<'a, RgbImage>>>
+    where
+        T: IntoImage + 'a,
+    {
         let window = images.len();
-        let feeder = Feeder::new(images.into_iter(), window);
+        let mut images = images.into_iter().zip(first..);
+        let open = |(image, number): (T, usize)| image.into_image().map_err(|error| of_image(error, number));
+        if window < 2 {
+            return images.map(open).collect();
+        }
+        let feeder = Feeder::new(images.by_ref(), window);
         std::thread::scope(|scope| {
             for _ in 0..workers() {
-                scope.spawn(|| feeder.work(IntoImage::into_image));
+                scope.spawn(|| feeder.work(open));
             }
             std::iter::from_fn(|| feeder.take()).collect()
         })

@@ -151,4 +151,5 @@ fn an_adapter_or_shader_folder_that_is_not_there_is_named() {
     refused(open(ContextOptions::new().adapter("nonsense")), "NoAdapter", &["nonsense", "0: "]);
     refused(open(ContextOptions::new().adapter("99")), "NoAdapter", &["99", "0: "]);
     refused(open(ContextOptions::new().shaders("/nowhere")), "File", &["/nowhere"]);
+    refused(open(ContextOptions::new().avoid(["no_such_kernel"])), "Config", &["avoid", "no_such_kernel"]);
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use image::RgbImage;
+use tcvit::config::Head;
 use tcvit::{
     Condensation, Context, ContextOptions, Error, IntoImage, Model, Outputs, Prediction, Result, SessionOptions,
 };
@@ -272,4 +273,77 @@ fn a_model_without_a_head_does_not_classify() {
     // It has features.
     let trace = session.run_images(images(2), Outputs::logits().features()).unwrap();
     assert_eq!((trace.images, trace.logits.len()), (2, 0));
+}
+
+#[test]
+fn a_model_without_prefix_tokens_runs_full_and_condensed() {
+    let mut config = config();
+    (config.class_token, config.head, config.pre_norm) = (false, Head::MeanPooled, false);
+    let model = Model::random(gpu(), &config, 3).unwrap();
+    for condensation in [None, Some(Condensation::tome().drop_per_block(2))] {
+        let session = open(&model, 3, condensation.as_ref());
+        let images = pixels(&config, 3, 95);
+        let trace = session.run(&images, EVERYTHING).unwrap();
+        assert_eq!(trace.tokens, session.plan().last_tokens());
+        // Features of a mean-pooled head come before its norm; what it pools has their mean, normalised.
+        let each = trace.tokens * trace.width;
+        for (tokens, pooled) in trace.features.chunks_exact(each).zip(trace.pooled.chunks_exact(trace.width)) {
+            let mean: Vec<f64> = (0..trace.width)
+                .map(|d| {
+                    tokens.iter().skip(d).step_by(trace.width).map(|&x| f64::from(x)).sum::<f64>() / trace.tokens as f64
+                })
+                .collect();
+            let centre = mean.iter().sum::<f64>() / mean.len() as f64;
+            let spread = (mean.iter().map(|x| (x - centre).powi(2)).sum::<f64>() / mean.len() as f64).sqrt();
+            // The norm's weights are near 1 and its bias near 0: the order of the elements is that of the mean.
+            let correlation: f64 =
+                mean.iter().zip(pooled).map(|(x, &y)| (x - centre) / spread * f64::from(y)).sum::<f64>()
+                    / mean.len() as f64;
+            assert!(correlation > 0.5, "{correlation}");
+        }
+        for image in 0..3 {
+            let each = config.pixels();
+            let single = session.run(&images[image * each..(image + 1) * each], EVERYTHING).unwrap();
+            assert_same_bits("single", &single, &slice(&trace, image, image + 1));
+        }
+    }
+}
+
+#[test]
+fn an_error_is_handed_over_once_and_no_partial_results_follow() {
+    let each = config().pixels();
+    let session = open(small(), 1, None);
+    let images = {
+        let mut images = pixels(&config(), 4, 96);
+        images[each..2 * each].fill(3e38);
+        images
+    };
+    let over = ["wait for results", "over"];
+    let mut pending = session.submit(&images, Outputs::logits()).unwrap();
+    let first = loop {
+        match pending.wait_timeout(std::time::Duration::from_millis(5)) {
+            Ok(None) => {}
+            other => break other,
+        }
+    };
+    refused(first.map(drop), "NotFinite", &["logits"]);
+    refused(pending.wait_timeout(std::time::Duration::ZERO).map(drop), "Config", &over);
+    refused(pending.is_ready().map(drop), "Config", &over);
+    refused(pending.wait().map(drop), "Config", &over);
+    let mut pending = session.submit(&images[..each], Outputs::logits()).unwrap();
+    assert!(pending.wait_timeout(std::time::Duration::from_secs(50)).unwrap().is_some());
+    refused(pending.wait().map(drop), "Config", &over);
+}
+
+#[test]
+fn an_image_that_is_wrong_is_named_by_its_number_among_all() {
+    let session = open(small(), 2, None);
+    let good: &[u8] = include_bytes!("../../crates/cli/assets/photos/chelsea.jpg");
+    for wrong in [0, 3, 4] {
+        let images: Vec<&[u8]> = (0..5).map(|number| if number == wrong { b"nothing" } else { good }).collect();
+        let named = format!("{wrong} of the batch");
+        refused(session.classify(images.clone()).map(drop), "Image", &[&named, "JPEG"]);
+        refused(session.embed(images.clone()).map(drop), "Image", &[&named]);
+        refused(session.run_images(images, Outputs::logits()).map(drop), "Image", &[&named]);
+    }
 }

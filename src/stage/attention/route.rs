@@ -35,9 +35,9 @@ fn routes(context: &Context) -> &'static [Attention] {
 /// Refuses a route that this device or this model cannot run.
 pub(crate) fn check(context: &Context, config: &VitConfig, precision: Precision, attention: Attention) -> Result<()> {
     let head = config.head_width();
-    if attention == Attention::Cooperative
-        && (precision, fused::cooperative::takes(context.traits(), head)) != (Precision::F16, true)
-    {
+    let traits = context.traits();
+    let has_matrices = traits.tile.is_some() && fused::cooperative::takes(traits, head);
+    if attention == Attention::Cooperative && (precision, has_matrices) != (Precision::F16, true) {
         let expected = "cooperative matrices, f16, and heads of 1 to 8 whole matrices, for cooperative attention";
         let got = format!("{precision}, heads of {head} dimensions on {}", context.describe());
         return Err(Error::config("open session", expected, got));
