@@ -16,9 +16,11 @@ use crate::trace::{BlockTrace, PRUNED, Trace};
 /// // Four patches and two blocks, of which the second drops one token. In a program, the plan is `session.plan()` and
 /// // the trace is the result of `session.run`.
 /// let plan = Plan::new(&VitConfig::new(8, 4, 4, 2, 1, 0), Some(&Condensation::paper().schedule([0, 1])))?;
-/// let block = BlockTrace { block: 1, patches: 4, kept_count: 3, kept: vec![0, 2, 3], assigned: vec![0, 2, 1, 2],
-///     ..BlockTrace::default() };
-/// let trace = Trace { images: 1, blocks: vec![block], ..Trace::default() };
+/// let mut block = BlockTrace::default();
+/// (block.block, block.patches, block.kept_count) = (1, 4, 3);
+/// (block.kept, block.assigned) = (vec![0, 2, 3], vec![0, 2, 1, 2]);
+/// let mut trace = Trace::default();
+/// (trace.images, trace.blocks) = (1, vec![block]);
 ///
 /// let provenance = Provenance::new(&trace, &plan)?;
 /// let last = provenance.last();
