@@ -9,8 +9,8 @@ use super::shaders::{SHADERS, Shaders};
 use super::{Keep, PipelineKey};
 use crate::error::{Error, Result};
 
-/// How [`Context::open`] chooses and opens an adapter. By default it takes the fastest adapter and chooses ways by
-/// rank.
+/// How [`Context::open`](super::Context::open) chooses and opens an adapter. By default it takes the fastest adapter and
+/// chooses ways by rank.
 ///
 /// ```no_run
 /// use tcvit::{Context, ContextOptions};
@@ -36,7 +36,8 @@ impl ContextOptions {
         Self::default()
     }
 
-    /// Chooses an adapter by its number in [`Context::adapters`], or by a part of its name, in upper or lower case.
+    /// Chooses an adapter by its number in [`Context::adapters`](super::Context::adapters), or by a part of its name, in
+    /// upper or lower case.
     #[must_use]
     pub fn adapter(mut self, adapter: impl Into<String>) -> Self {
         self.adapter = Some(adapter.into());
@@ -82,8 +83,8 @@ impl ContextOptions {
     }
 
     /// Calls `hear` at the beginning and at the end of every verification of a way.
-    /// Verifications take place when a model is loaded and when a session opens, on the thread that does this. A panic of
-    /// the function ends that call.
+    /// Verifications take place when a model is loaded and when a session opens, on the thread that does this. A panic
+    /// of the function ends that call.
     #[must_use]
     pub fn on_verification(mut self, hear: impl Fn(&Verification<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Observer(Arc::new(hear)));

@@ -81,7 +81,7 @@ impl Recording {
     /// Submits the dispatches to the context's queue. Does not wait for them.
     ///
     /// # Errors
-    /// [`Error::Device`] when the device refuses them or is lost.
+    /// [`Error::Device`](crate::Error::Device) when the device refuses them or is lost.
     pub fn submit(&self, context: &Context) -> Result<()> {
         context.checked("submit", || {
             let mut encoder = context.device().create_command_encoder(&Default::default());

@@ -1,5 +1,5 @@
-//! A session inside an application's own submission: its forward in the application's encoder, its input and its results in
-//! buffers.
+//! A session inside an application's own submission: its forward in the application's encoder, its input and its
+//! results in buffers.
 
 use super::Session;
 use crate::error::{Error, Result};
@@ -62,12 +62,13 @@ impl Session {
         &self.0.workspace.logits
     }
 
-    /// Output buffer [B, T, D] of tokens after the final norm. T is [`Plan::last_tokens`].
+    /// Output buffer [B, T, D] of tokens after the final norm. T is
+    /// [`Plan::last_tokens`](crate::low_level::plan::Plan::last_tokens).
     pub fn features_buffer(&self) -> &wgpu::Buffer {
         &self.0.outputs.features
     }
 
-    /// Output buffer [B, P] of the classifier's inputs. P is [`VitConfig::pooled`].
+    /// Output buffer [B, P] of the classifier's inputs. P is [`VitConfig::pooled`](crate::VitConfig::pooled).
     pub fn pooled_buffer(&self) -> &wgpu::Buffer {
         &self.0.outputs.pooled
     }

@@ -123,7 +123,7 @@ impl Session {
         in_background("classify", move || session.classify(images)).await
     }
 
-    /// One vector [P] for each of any number of images. It is the input of the classifier, such as the class token
+    /// One vector of P numbers for each of any number of images. It is the input of the classifier, such as the class token
     /// after the final norm or the mean of the patch tokens. P is [`VitConfig::pooled`](crate::VitConfig::pooled).
     ///
     /// ```no_run
