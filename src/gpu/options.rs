@@ -1,4 +1,4 @@
-//! What a context is opened with, and who hears of verifications.
+//! The options of a context, and the function that is told of verifications.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a context waits for: reports of error scopes, submissions, and news of the device's loss.
+//! How a context waits for reports of error scopes, for submissions, and for the news that the device is lost.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ kernel! {
     way of "linear";
 }
 
-/// What is done with the product before it is stored in y.
+/// The operation on the product before it is stored in y.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Epilogue {
     /// y = x w + bias.
@@ -81,7 +81,7 @@ pub struct Call {
     pub params: Params,
     /// x and w have the input type, y the output type; `types.home` says whether w lies in a buffer or in a texture.
     pub types: Types,
-    /// What is done with the product.
+    /// The operation on the product.
     pub epilogue: Epilogue,
 }
 
